@@ -1,0 +1,54 @@
+//! Injected failures, compiled in with the feature `test-faults` only.
+
+/// Marks a point at which a test may end the process; nothing without the feature.
+#[cfg(not(feature = "test-faults"))]
+pub(crate) const fn reach(_point: &'static str) {}
+
+#[cfg(feature = "test-faults")]
+pub use injected::*;
+
+#[cfg(feature = "test-faults")]
+mod injected {
+    use std::sync::Mutex;
+    use std::sync::PoisonError;
+    use std::time::Duration;
+
+    static ABORT_AT: Mutex<Option<String>> = Mutex::new(None);
+
+    /// What befalls an actor.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Fault {
+        /// It panics.
+        Panic,
+        /// It does nothing else for this long.
+        Stall(Duration),
+    }
+
+    impl Fault {
+        /// Lets it happen, inside the actor's step.
+        pub(crate) async fn strike(self) {
+            match self {
+                Self::Panic => {
+                    #[expect(clippy::panic, reason = "this is the injected failure")]
+                    {
+                        panic!("injected failure");
+                    }
+                }
+                Self::Stall(wait) => tokio::time::sleep(wait).await,
+            }
+        }
+    }
+
+    /// Ends the process, as `kill -9` would, when `point` is reached next.
+    pub fn abort_at(point: &str) {
+        *ABORT_AT.lock().unwrap_or_else(PoisonError::into_inner) = Some(point.to_owned());
+    }
+
+    /// Marks a point at which a test may end the process.
+    pub(crate) fn reach(point: &'static str) {
+        let armed = ABORT_AT.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(point);
+        if armed {
+            std::process::abort();
+        }
+    }
+}

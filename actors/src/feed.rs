@@ -1,0 +1,125 @@
+//! The change feed: what other nodes have committed. Read four times a second where a store is shared; the node that
+//! commits publishes at once and does not wait for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use freehold_domain::access_token::AccessClaims;
+use freehold_domain::id::{FamilyId, MemberId};
+use freehold_domain::time::UnixMs;
+use freehold_storage::feed::{self, FeedRow};
+use freehold_storage::{StoreError, family};
+use tokio_util::sync::CancellationToken;
+
+use crate::changes;
+use crate::node::Node;
+use crate::ops::refusal::Refusal;
+use crate::sessions::{Deaths, Msg};
+use crate::slot::TenantSlot;
+
+/// How often it is read.
+pub const EVERY: Duration = Duration::from_millis(250);
+/// How far back each read looks again: sequence numbers commit out of order.
+const LOOK_BACK: Duration = Duration::from_secs(5);
+/// After this long without a read, sessions are asked of the store.
+const STALE_AFTER: Duration = Duration::from_secs(2);
+/// After this long without a store either, nobody is admitted.
+const BLIND_AFTER: Duration = Duration::from_secs(30);
+
+const PAGE: u32 = 1_000;
+
+/// Reads the feed until `stop`. Does nothing where no other process shares the store.
+pub async fn follow(node: Arc<Node>, stop: CancellationToken) {
+    if !node.store.is_shared() {
+        return;
+    }
+    let mut seen = Seen::default();
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        match read(&node, &mut seen).await {
+            Ok(()) => node.feed_read_at.store(node.ambient.now().get(), Ordering::Release),
+            Err(error) => tracing::warn!(%error, "the change feed could not be read"),
+        }
+    }
+}
+
+/// Which rows of the look-back were applied.
+#[derive(Default)]
+struct Seen {
+    settled: i64,
+    recent: BTreeSet<i64>,
+}
+
+/// Applies every row that was not seen yet.
+async fn read(node: &Arc<Node>, seen: &mut Seen) -> Result<(), StoreError> {
+    let since = node.ambient.wall().minus(LOOK_BACK);
+    let mut last = seen.settled;
+    loop {
+        let rows = feed::changes_after(&mut node.store.system_read().await?, last, since, PAGE).await?;
+        let full = rows.len() == PAGE as usize;
+        for row in rows {
+            last = last.max(row.seq);
+            if seen.recent.insert(row.seq) {
+                apply(node, &row).await?;
+            }
+        }
+        if !full {
+            break;
+        }
+    }
+    // Whatever the look-back can still return stays remembered; a day's worth of older numbers need not.
+    while seen.recent.len() > 100_000 {
+        seen.recent.pop_first();
+    }
+    Ok(())
+}
+
+async fn apply(node: &Arc<Node>, row: &FeedRow) -> Result<(), StoreError> {
+    let Some(slot) = node.slots.by_id(row.tenant) else { return Ok(()) };
+    let deaths = match row.kind.as_str() {
+        changes::FAMILY => Deaths { families: vec![FamilyId::from_uuid(row.subject)], epochs: vec![] },
+        changes::EPOCH => Deaths { families: vec![], epochs: vec![(MemberId::from_uuid(row.subject), row.value)] },
+        _ => {
+            node.reread(row.tenant).await?;
+            node.reload(&slot).await;
+            return Ok(());
+        }
+    };
+    // A parked tenant reads its deaths from the store when it is loaded.
+    if slot.live().is_some() && node.ask(&slot, |reply| Msg::Publish(deaths.clone(), reply)).await.is_err() {
+        node.reload(&slot).await;
+    }
+    Ok(())
+}
+
+impl Node {
+    /// Asks the store whether a session still stands, when the feed has not been read for two seconds.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`] for a dead session; [`Refusal::Unavailable`] when neither feed nor store has
+    /// answered for thirty seconds.
+    pub async fn confirm(&self, slot: &TenantSlot, claims: &AccessClaims) -> Result<(), Refusal> {
+        let read_at = UnixMs::new(self.feed_read_at.load(Ordering::Acquire));
+        let blind_for = self.ambient.now().since(read_at);
+        if !self.store.is_shared() || blind_for < STALE_AFTER {
+            return Ok(());
+        }
+        match self.stands(slot, claims).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::Unauthenticated),
+            Err(_) if blind_for < BLIND_AFTER => Ok(()),
+            Err(error) => Err(Refusal::from_store(&error)),
+        }
+    }
+
+    async fn stands(&self, slot: &TenantSlot, claims: &AccessClaims) -> Result<bool, StoreError> {
+        let mut tx = self.store.read(slot.id).await?;
+        let row = family::by_id(&mut tx, claims.sid).await?;
+        Ok(row.is_some_and(|row| {
+            row.family.revoked_at_ms.is_none() && row.deactivated_at_ms.is_none() && claims.epoch >= row.epoch
+        }))
+    }
+}

@@ -1,0 +1,291 @@
+//! The FrontEnd actor: owns the slots of one shard of tenants. It activates, restarts, quarantines and parks them, and
+//! publishes each decision in the slot.
+//!
+//! ```text
+//! Parked --first request--> Loading --loaded--> Active --idle--> Parked
+//!                              '--failed--> Parked   '--too many failures--> Quarantined --time--> Parked
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use freehold_domain::id::TenantId;
+use freehold_domain::restart::Verdict;
+use freehold_domain::time::UnixMs;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+use crate::ask::Reply;
+use crate::metric;
+use crate::node::Node;
+use crate::node::load::{self, LoadError};
+use crate::slot::{Live, TenantSlot};
+use crate::tenant::{self, Tenant};
+
+/// How many front ends a node has.
+pub const SHARDS: usize = 64;
+/// How often a front end looks for what is idle.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a child may be idle.
+const CHILD_IDLE: Duration = Duration::from_secs(30);
+
+/// What FrontEnd can be asked.
+pub enum Msg {
+    /// See that the tenant is active; the answer comes when its slot says so.
+    Activate(Arc<TenantSlot>, Reply<Result<(), LoadError>>),
+    /// What was asked of the store for this tenant.
+    Loaded(TenantId, Box<Result<Live, LoadError>>),
+    /// The tenant's actors failed too often.
+    Quarantine(TenantId),
+    /// Park the tenant and forget what is loaded: its keys or limits changed.
+    Reload(TenantId, Reply<()>),
+    /// The tenant's actor may start again.
+    Revive(TenantId),
+    /// Look for what is idle.
+    Tick,
+    /// How many tenants are active.
+    Snapshot(Reply<usize>),
+    /// Park everybody: the node stops.
+    Stop(Reply<()>),
+    /// An injected failure.
+    #[cfg(feature = "test-faults")]
+    Fault(crate::fault::Fault),
+}
+
+struct Entry {
+    slot: Arc<TenantSlot>,
+    phase: Phase,
+}
+
+enum Phase {
+    Loading(UnixMs, Vec<Reply<Result<(), LoadError>>>),
+    Active(ActorRef<tenant::Msg>),
+    /// Its actor failed and waits for its delay.
+    Failed(Vec<Reply<Result<(), LoadError>>>),
+}
+
+/// The shell.
+pub(crate) struct FrontEnd;
+
+pub(crate) struct State {
+    node: Arc<Node>,
+    tenants: HashMap<TenantId, Entry>,
+    actors: HashMap<ActorId, TenantId>,
+}
+
+impl Actor for FrontEnd {
+    type Msg = Msg;
+    type State = State;
+    /// The node, and which shard this is.
+    type Arguments = (Arc<Node>, usize);
+
+    /// What an earlier front end of this shard had published died with it: its tenants are parked, and the next
+    /// request of each loads it again.
+    async fn pre_start(
+        &self,
+        me: ActorRef<Msg>,
+        (node, shard): (Arc<Node>, usize),
+    ) -> Result<State, ActorProcessingErr> {
+        node.slots.each(shard, |slot| slot.publish(None));
+        me.send_interval(TICK, || Msg::Tick);
+        Ok(State { node, tenants: HashMap::new(), actors: HashMap::new() })
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match message {
+            Msg::Activate(slot, reply) => {
+                if reply.start() {
+                    state.activate(slot, reply, &me).await?;
+                }
+            }
+            Msg::Loaded(id, loaded) => state.loaded(id, *loaded, &me).await?,
+            Msg::Quarantine(id) => state.quarantine(id),
+            Msg::Reload(id, reply) => {
+                state.park(id);
+                reply.answer(());
+            }
+            Msg::Revive(id) => {
+                if let Some(Entry { slot, phase: Phase::Failed(_) }) = state.tenants.get(&id) {
+                    let slot = Arc::clone(slot);
+                    state.revive(&slot, &me).await?;
+                }
+            }
+            Msg::Tick => state.tick(),
+            Msg::Snapshot(reply) => reply.answer(state.tenants.len()),
+            Msg::Stop(reply) => {
+                let all: Vec<_> = state.tenants.keys().copied().collect();
+                all.into_iter().for_each(|id| state.park(id));
+                reply.answer(());
+            }
+            #[cfg(feature = "test-faults")]
+            Msg::Fault(fault) => fault.strike().await,
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        me: ActorRef<Msg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let who = match event {
+            SupervisionEvent::ActorFailed(who, error) => {
+                tracing::error!(%error, "a tenant actor failed");
+                who
+            }
+            SupervisionEvent::ActorTerminated(who, _, _) => who,
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
+        };
+        let Some(id) = state.actors.remove(&who.get_id()) else { return Ok(()) };
+        let Some(entry) = state.tenants.get_mut(&id) else { return Ok(()) };
+        entry.phase = Phase::Failed(vec![]);
+        metrics::counter!(metric::RESTARTS, "actor" => "tenant").increment(1);
+        match entry.slot.failed(state.node.ambient.now()) {
+            Verdict::RestartAfter(delay) if delay.is_zero() => {
+                drop(me.send_message(Msg::Revive(id)));
+            }
+            Verdict::RestartAfter(delay) => {
+                me.send_after(delay, move || Msg::Revive(id));
+            }
+            Verdict::Quarantine => state.quarantine(id),
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Answers at once when the tenant is active; otherwise the answer waits for what makes it so.
+    async fn activate(
+        &mut self,
+        slot: Arc<TenantSlot>,
+        reply: Reply<Result<(), LoadError>>,
+        me: &ActorRef<Msg>,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.node.ambient.now();
+        if slot.quarantined_for(now).is_some() {
+            reply.answer(Err(LoadError::Quarantined));
+            return Ok(());
+        }
+        match self.tenants.get_mut(&slot.id) {
+            Some(Entry { phase: Phase::Active(_), .. }) => reply.answer(Ok(())),
+            Some(Entry { phase: Phase::Loading(_, waiting) | Phase::Failed(waiting), .. }) => waiting.push(reply),
+            None => {
+                let (node, me, id) = (Arc::clone(&self.node), me.clone(), slot.id);
+                let loading = Arc::clone(&slot);
+                self.tenants.insert(id, Entry { slot, phase: Phase::Loading(now, vec![reply]) });
+                tokio::spawn(async move {
+                    let loaded = Box::new(load::load(&node, &loading).await);
+                    drop(me.send_message(Msg::Loaded(id, loaded)));
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes what was loaded, or lets those who waited know that it could not be.
+    async fn loaded(
+        &mut self,
+        id: TenantId,
+        loaded: Result<Live, LoadError>,
+        me: &ActorRef<Msg>,
+    ) -> Result<(), ActorProcessingErr> {
+        match self.tenants.get(&id) {
+            Some(Entry { phase: Phase::Loading(..), .. }) => {}
+            _ => return Ok(()),
+        }
+        let Some(Entry { slot, phase: Phase::Loading(since, waiting) }) = self.tenants.remove(&id) else {
+            return Ok(());
+        };
+        let outcome = match loaded {
+            Ok(live) => {
+                slot.publish(Some(Arc::new(live)));
+                self.revive(&slot, me).await?;
+                metrics::counter!(metric::ACTIVATIONS).increment(1);
+                metrics::histogram!(metric::ACTIVATION_SECONDS)
+                    .record(self.node.ambient.now().since(since).as_secs_f64());
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(tenant.id = %id, %error, "a tenant could not be activated");
+                Err(error)
+            }
+        };
+        waiting.into_iter().for_each(|reply| reply.answer(outcome));
+        Ok(())
+    }
+
+    /// Starts the tenant's actor over what the slot has loaded.
+    async fn revive(&mut self, slot: &Arc<TenantSlot>, me: &ActorRef<Msg>) -> Result<(), ActorProcessingErr> {
+        let Some(live) = slot.live() else {
+            self.tenants.remove(&slot.id);
+            return Ok(());
+        };
+        let given = tenant::Arguments {
+            node: Arc::clone(&self.node),
+            slot: Arc::clone(slot),
+            live: Arc::clone(&live),
+            front_end: me.clone(),
+        };
+        let (actor, _) = Actor::spawn_linked(None, Tenant, given, me.get_cell()).await?;
+        self.actors.insert(actor.get_id(), slot.id);
+        live.tenant.store(Some(Arc::new(actor.clone())));
+        let entry = Entry { slot: Arc::clone(slot), phase: Phase::Active(actor) };
+        if let Some(Entry { phase: Phase::Failed(waiting), .. }) = self.tenants.insert(slot.id, entry) {
+            waiting.into_iter().for_each(|reply| reply.answer(Ok(())));
+        }
+        Ok(())
+    }
+
+    fn quarantine(&mut self, id: TenantId) {
+        let Some(entry) = self.tenants.get(&id) else { return };
+        let now = self.node.ambient.now();
+        let quarantine = entry.slot.quarantine(self.node.settings.quarantine, now);
+        metrics::counter!(metric::QUARANTINES).increment(1);
+        tracing::error!(tenant.id = %id, until_ms = quarantine.until.get(), "a tenant is quarantined");
+        self.stop(id);
+    }
+
+    /// Unpublishes the tenant and stops its actors.
+    fn park(&mut self, id: TenantId) {
+        if let Some(entry) = self.tenants.get(&id) {
+            entry.slot.publish(None);
+            metrics::counter!(metric::PASSIVATIONS).increment(1);
+            self.stop(id);
+        }
+    }
+
+    fn stop(&mut self, id: TenantId) {
+        match self.tenants.remove(&id) {
+            Some(Entry { phase: Phase::Active(actor), .. }) => {
+                self.actors.remove(&actor.get_id());
+                actor.stop(None);
+            }
+            Some(Entry { phase: Phase::Loading(_, waiting) | Phase::Failed(waiting), .. }) => {
+                waiting.into_iter().for_each(|reply| reply.answer(Err(LoadError::Unavailable)));
+            }
+            None => {}
+        }
+        let store = self.node.store.clone();
+        tokio::spawn(async move { store.close_tenant(id).await });
+    }
+
+    /// Stops idle children, and parks tenants nobody has asked anything for a while.
+    fn tick(&mut self) {
+        let now = self.node.ambient.now();
+        let idle_since = now.minus(self.node.settings.passivate);
+        let child_idle_since = now.minus(CHILD_IDLE);
+        let mut idle = vec![];
+        for (id, entry) in &self.tenants {
+            let Phase::Active(actor) = &entry.phase else { continue };
+            if entry.slot.used_at() < idle_since && entry.slot.in_flight() == 0 {
+                idle.push(*id);
+            } else if let Some(live) = entry.slot.live() {
+                for kind in live.idle_children(child_idle_since) {
+                    drop(actor.send_message(tenant::Msg::StopIdle(kind)));
+                }
+            }
+        }
+        idle.into_iter().for_each(|id| self.park(id));
+    }
+}

@@ -1,0 +1,64 @@
+//! Bounded admission: how many requests of one tenant, and of the node, may be in flight at once.
+//!
+//! ractor's mailboxes are unbounded; the gate stands before them, so no queue behind it can grow past its size.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Requests of one tenant in flight at once.
+pub const TENANT_MAX: u32 = 256;
+/// Requests of the whole node in flight at once.
+pub const NODE_MAX: u32 = 8_192;
+
+/// A counted door.
+#[derive(Debug, Default)]
+pub struct Gate(AtomicU32);
+
+/// One place behind a gate, given back when dropped.
+#[derive(Debug)]
+pub struct Pass(Arc<Gate>);
+
+/// All places are taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests in flight")]
+pub struct Full;
+
+impl Gate {
+    /// Takes one of `max` places.
+    ///
+    /// # Errors
+    /// [`Full`] when all are taken.
+    pub fn enter(self: &Arc<Self>, max: u32) -> Result<Pass, Full> {
+        let taken = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < max).then_some(n + 1));
+        taken.map(|_| Pass(Arc::clone(self))).map_err(|_| Full)
+    }
+
+    /// How many places are taken.
+    #[must_use]
+    pub fn taken(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_taken_once_and_given_back() {
+        let gate = Arc::new(Gate::default());
+        let (one, two) = (gate.enter(2).unwrap(), gate.enter(2).unwrap());
+        assert_eq!(gate.enter(2).unwrap_err(), Full);
+        drop(one);
+        assert_eq!(gate.taken(), 1);
+        let _three = gate.enter(2).unwrap();
+        drop(two);
+        assert_eq!(gate.taken(), 1);
+    }
+}

@@ -1,0 +1,61 @@
+//! What is done every so often: rows nobody needs any more are swept from the stores of active tenants, and gauges set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use freehold_domain::revocation::DEPTH;
+use freehold_domain::time::UnixMs;
+use freehold_storage::{StoreError, change, family, lockout};
+use tokio_util::sync::CancellationToken;
+
+use crate::metric;
+use crate::node::Node;
+use crate::slot::TenantSlot;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const GAUGE_EVERY: Duration = Duration::from_secs(5);
+/// How long failures are remembered of an account that nobody tries.
+const LOCKOUT_KEPT: Duration = Duration::from_secs(24 * 3_600);
+const ROWS_MAX: u32 = 1_000;
+
+/// Runs the jobs until `stop`.
+pub async fn run(node: Arc<Node>, stop: CancellationToken) {
+    let mut sweeps = tokio::time::interval(SWEEP_EVERY);
+    let mut gauges = tokio::time::interval(GAUGE_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = sweeps.tick() => sweep_all(&node).await,
+            _ = gauges.tick() => set_gauges(&node),
+        }
+    }
+}
+
+/// Sets the gauges to what is now.
+pub fn set_gauges(node: &Node) {
+    let mut active = 0_u32;
+    node.slots.all(|slot| active += u32::from(slot.live().is_some()));
+    metrics::gauge!(metric::ACTIVE_TENANTS).set(active);
+    metrics::gauge!(metric::IN_FLIGHT).set(node.in_flight());
+    metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));
+}
+
+async fn sweep_all(node: &Node) {
+    let mut active = vec![];
+    node.slots.all(|slot| active.extend(slot.live().is_some().then_some(slot.id)));
+    for id in active {
+        let Some(slot) = node.slots.by_id(id) else { continue };
+        if let Err(error) = sweep(node, &slot, node.ambient.now()).await {
+            tracing::warn!(tenant.id = %id, %error, "a tenant's store could not be swept");
+        }
+    }
+}
+
+/// Deletes what has ended: families past their end with their spent tokens, failures a day old, old changes.
+async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
+    let mut tx = node.store.write(slot.id).await?;
+    family::sweep(&mut tx, now, ROWS_MAX).await?;
+    lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
+    change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
+    tx.commit().await
+}

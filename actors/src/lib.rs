@@ -1,0 +1,29 @@
+//! The supervised tree: the actors that own each tenant's state, and the operations that join tenant, store and rules.
+//!
+//! ```text
+//! Root ── FrontEnd[0..64] ── Tenant ── RateLimits, Sessions, Lockouts
+//! ```
+//!
+//! A [`slot::TenantSlot`] is what the rest of the server sees of a tenant: its state, its gate, what its actors have
+//! published, and the cells their machines live in. Only the actor of a cell takes it; anybody may read what is
+//! published.
+
+pub mod ambient;
+pub mod ask;
+pub mod changes;
+pub mod fault;
+pub mod feed;
+pub mod front_end;
+pub mod gate;
+pub mod jobs;
+pub mod levels;
+pub mod lockouts;
+pub mod metric;
+pub mod node;
+pub mod ops;
+pub mod password_pool;
+pub mod rate_limits;
+pub mod root;
+pub mod sessions;
+pub mod slot;
+pub mod tenant;

@@ -1,0 +1,192 @@
+//! The Lockouts actor: charges sign-in attempts, one at a time an account, each committed before its password is hashed.
+//!
+//! The state of an account is its row; the actor only decides who is next. A charge is one transaction: read the row,
+//! apply [`freehold_domain::lockout`], write it back if it is still the one that was read. Nodes therefore count
+//! together, and nothing is lost with the actor.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use freehold_domain::keys::LookupKey;
+use freehold_domain::lockout::{Locked, Lockout};
+use freehold_domain::time::UnixMs;
+use freehold_storage::{StoreError, lockout as rows};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use crate::ask::Reply;
+use crate::node::Node;
+use crate::ops::refusal::Refusal;
+use crate::slot::TenantSlot;
+
+/// How often a charge that loses to another node is decided again.
+const RACES_MAX: u32 = 3;
+
+/// The answer to an attempt: charged, or why its password must not be looked at.
+pub type Charged = Result<(), Refusal>;
+
+/// What Lockouts can be asked.
+pub enum Msg {
+    /// Charge one attempt.
+    Begin(LookupKey, Reply<Charged>),
+    /// The charge in flight for this account has come out.
+    Settled(LookupKey, Charged, Reply<()>),
+    /// How many accounts have a charge in flight.
+    Snapshot(Reply<usize>),
+    /// An injected failure.
+    #[cfg(feature = "test-faults")]
+    Fault(crate::fault::Fault),
+}
+
+/// A charge that has not reported after this long is taken for lost: whoever waited is let go.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+
+/// Who waits for which account: the first of each queue is being charged.
+#[derive(Default)]
+pub(crate) struct Attempts(BTreeMap<LookupKey, Queue>);
+
+struct Queue {
+    charging_since: UnixMs,
+    waiting: VecDeque<Reply<Charged>>,
+}
+
+impl Attempts {
+    /// Queues an attempt; `true` when nobody was before it and its charge must begin.
+    fn begin(&mut self, account: LookupKey, reply: Reply<Charged>, now: UnixMs) -> bool {
+        let fresh = || Queue { charging_since: now, waiting: VecDeque::new() };
+        let queue = self.0.entry(account).or_insert_with(fresh);
+        if now.since(queue.charging_since) >= LOST_AFTER {
+            *queue = fresh();
+        }
+        queue.waiting.push_back(reply);
+        queue.waiting.len() == 1
+    }
+
+    /// Answers the attempt whose charge came out; `true` when another one must begin.
+    ///
+    /// A lock holds for everybody who was waiting: none of them is charged.
+    fn settle(&mut self, account: LookupKey, charged: &Charged, now: UnixMs) -> bool {
+        let Some(queue) = self.0.get_mut(&account) else { return false };
+        queue.charging_since = now;
+        let answered = if matches!(charged, Err(Refusal::Locked(_))) { queue.waiting.len() } else { 1 };
+        for reply in queue.waiting.drain(..answered.min(queue.waiting.len())) {
+            reply.answer(charged.clone());
+        }
+        let more = !queue.waiting.is_empty();
+        if !more {
+            self.0.remove(&account);
+        }
+        more
+    }
+}
+
+/// The shell.
+pub(crate) struct Lockouts;
+
+/// What the shell knows: whose accounts it charges.
+pub(crate) struct State {
+    pub(crate) node: Arc<Node>,
+    pub(crate) slot: Arc<TenantSlot>,
+}
+
+impl Actor for Lockouts {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = State;
+
+    async fn pre_start(&self, _: ActorRef<Msg>, state: State) -> Result<State, ActorProcessingErr> {
+        Ok(state)
+    }
+
+    async fn handle(&self, _: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let now = state.node.ambient.now();
+        match message {
+            Msg::Begin(account, reply) => {
+                if reply.start() && state.slot.cells.attempts().begin(account, reply, now) {
+                    state.charge(account);
+                }
+            }
+            Msg::Settled(account, charged, reply) => {
+                if reply.start() {
+                    if state.slot.cells.attempts().settle(account, &charged, now) {
+                        state.charge(account);
+                    }
+                    reply.answer(());
+                }
+            }
+            Msg::Snapshot(reply) => reply.answer(state.slot.cells.attempts().0.len()),
+            #[cfg(feature = "test-faults")]
+            Msg::Fault(fault) => fault.strike().await,
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Starts the charge of an account's first attempt; its outcome comes back as [`Msg::Settled`].
+    fn charge(&self, account: LookupKey) {
+        let (node, slot) = (Arc::clone(&self.node), Arc::clone(&self.slot));
+        tokio::spawn(async move {
+            let charged = charge(&node, &slot, account).await;
+            node.report(&slot, |reply| Msg::Settled(account, charged.clone(), reply)).await;
+        });
+    }
+}
+
+/// Charges one attempt in the store.
+///
+/// # Errors
+/// [`Refusal::Locked`] while the lock holds; [`Refusal::Unavailable`] when nothing was charged, or nobody knows.
+async fn charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Charged {
+    for _ in 0..RACES_MAX {
+        if try_charge(node, slot, account).await? {
+            crate::fault::reach("lockout.answered");
+            return Ok(());
+        }
+    }
+    Err(Refusal::Overloaded)
+}
+
+/// One try: `false` when another node wrote the row in between.
+async fn try_charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Result<bool, Refusal> {
+    let now = node.ambient.now();
+    let mut tx = node.store.write(slot.id).await?;
+    crate::fault::reach("lockout.begun");
+    let row = rows::by_account(&mut tx, account.bytes()).await?;
+    let charged = row.as_ref().map_or_else(Lockout::default, read).begin_attempt(node.settings.lockout, now)?;
+    let failures = rows::Failures { count: charged.failures.into(), locked_until_ms: charged.locked_until };
+    let written = match row {
+        Some(row) => rows::update(&mut tx, account.bytes(), row.version, failures, now).await?,
+        None => rows::insert(&mut tx, account.bytes(), failures, now).await?,
+    };
+    if !written {
+        return Ok(false);
+    }
+    crate::fault::reach("lockout.written");
+    tx.commit().await?;
+    crate::fault::reach("lockout.committed");
+    if charged.locked_until.is_some() {
+        metrics::counter!(crate::metric::ACCOUNTS_LOCKED).increment(1);
+        tracing::warn!(tenant.id = %slot.id, failures = charged.failures, "an account was locked");
+    }
+    Ok(true)
+}
+
+fn read(row: &rows::LockoutRow) -> Lockout {
+    Lockout {
+        failures: u32::try_from(row.failures.count).unwrap_or(u32::MAX),
+        locked_until: row.failures.locked_until_ms,
+    }
+}
+
+impl From<Locked> for Refusal {
+    fn from(locked: Locked) -> Self {
+        Self::Locked(locked)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::from_store(&error)
+    }
+}

@@ -1,0 +1,32 @@
+//! The names of every metric of the tree. None carries a tenant: no label is of unbounded size.
+
+/// Actor restarts, by `actor` kind.
+pub const RESTARTS: &str = "freehold_actor_restarts_total";
+/// Tenants taken out of service.
+pub const QUARANTINES: &str = "freehold_tenant_quarantines_total";
+/// Tenants activated.
+pub const ACTIVATIONS: &str = "freehold_tenant_activations_total";
+/// Seconds from the first request for a parked tenant until it is served.
+pub const ACTIVATION_SECONDS: &str = "freehold_tenant_activation_seconds";
+/// Tenants parked again.
+pub const PASSIVATIONS: &str = "freehold_tenant_passivations_total";
+/// Tenants that are active.
+pub const ACTIVE_TENANTS: &str = "freehold_tenants_active";
+/// Requests in flight on the node.
+pub const IN_FLIGHT: &str = "freehold_requests_in_flight";
+/// Requests shed, by `reason`.
+pub const SHED: &str = "freehold_requests_shed_total";
+/// Requests refused by a rate tier, by `tier`.
+pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
+/// Accounts locked.
+pub const ACCOUNTS_LOCKED: &str = "freehold_accounts_locked_total";
+/// Families revoked because a spent token was presented.
+pub const REPLAYS: &str = "freehold_refresh_replays_total";
+/// Passwords waiting for a hashing thread.
+pub const HASH_QUEUE: &str = "freehold_hash_queue_depth";
+/// Seconds a password waited for a hashing thread.
+pub const HASH_WAIT_SECONDS: &str = "freehold_hash_wait_seconds";
+/// Passwords hashed.
+pub const HASHES: &str = "freehold_hashes_total";
+/// Seconds a question waited for its actor, by `actor` kind.
+pub const ASK_SECONDS: &str = "freehold_actor_ask_seconds";

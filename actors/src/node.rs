@@ -1,0 +1,369 @@
+//! The node: everything one server process shares between its tenants, and the way to each tenant's actors.
+
+pub mod load;
+mod directory;
+mod tokens;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use freehold_domain::gcra::{Layer, Unseen};
+use freehold_domain::id::NodeId;
+use freehold_domain::keys::{MasterRing, Nonce};
+use freehold_domain::lockout::LockoutRule;
+use freehold_domain::slug::Slug;
+use freehold_domain::tier::{Limit, Limits, Tier};
+use freehold_storage::Store;
+use ractor::{Actor, ActorRef, Message, SpawnErr};
+use tokio::time::Instant;
+
+pub use directory::{Slots, Unreachable};
+pub use tokens::Tokens;
+
+use crate::ambient::Ambient;
+use crate::ask::{NoAnswer, Reply, START_WITHIN, question};
+use crate::front_end::{self, SHARDS};
+use crate::gate::{self, Full, Gate, Pass};
+use crate::levels::AddressBuckets;
+use crate::metric;
+use crate::ops::context::{Client, Counted};
+use crate::ops::refusal::Refusal;
+use crate::password_pool::PasswordPool;
+use crate::root::Root;
+use crate::slot::{Live, Published, TenantSlot};
+use crate::tenant::{self, Kind};
+use crate::{lockouts, rate_limits, sessions};
+
+/// How long a report of an effect is tried to be delivered.
+const REPORT_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the operator has set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The limits of every tenant that has none of its own.
+    pub limits: Arc<Limits>,
+    /// When an account locks.
+    pub lockout: LockoutRule,
+    /// How long a tenant may be idle before it is parked.
+    pub passivate: Duration,
+    /// The first quarantine.
+    pub quarantine: Duration,
+    /// How long a rotated pair is held for those who ask at the same time.
+    pub refresh_hold: Duration,
+    /// `http` or `https`, as clients see it.
+    pub public_scheme: &'static str,
+    /// The platform domain.
+    pub platform_domain: Box<str>,
+    /// The port clients see, when it is not the scheme's own.
+    pub public_port: Option<u16>,
+}
+
+impl Settings {
+    /// The public origin of a tenant, and the `iss` of its tokens.
+    #[must_use]
+    pub fn issuer(&self, slug: &Slug) -> String {
+        let Self { public_scheme, platform_domain, .. } = self;
+        match self.public_port {
+            Some(port) => format!("{public_scheme}://{slug}.{platform_domain}:{port}"),
+            None => format!("{public_scheme}://{slug}.{platform_domain}"),
+        }
+    }
+}
+
+/// One server process.
+pub struct Node {
+    /// Which process this is.
+    pub id: NodeId,
+    /// Clocks and randomness.
+    pub ambient: Ambient,
+    /// What the operator has set.
+    pub settings: Settings,
+    /// The store.
+    pub store: Store,
+    /// The master keys.
+    pub ring: ArcSwap<MasterRing>,
+    /// The hashing threads.
+    pub pool: PasswordPool,
+    /// The slots of known tenants.
+    pub slots: Slots,
+    /// Access tokens that were verified.
+    pub tokens: Tokens,
+    /// What is known of buckets without a saved level.
+    pub unseen: Unseen,
+    /// The address buckets of the node.
+    pub addresses: AddressBuckets,
+    gate: Arc<Gate>,
+    front_ends: Box<[ArcSwapOption<ActorRef<front_end::Msg>>]>,
+    /// When the change feed was last read.
+    pub(crate) feed_read_at: AtomicI64,
+}
+
+/// What a node is made of.
+pub struct Parts {
+    /// Which process this is.
+    pub id: NodeId,
+    /// Clocks and randomness.
+    pub ambient: Ambient,
+    /// What the operator has set.
+    pub settings: Settings,
+    /// The store, opened.
+    pub store: Store,
+    /// The master keys.
+    pub ring: MasterRing,
+    /// The hashing threads, started.
+    pub pool: PasswordPool,
+    /// What is known of buckets without a saved level.
+    pub unseen: Unseen,
+}
+
+/// The messages of a tenant's children.
+pub trait ChildMsg: Message + Sized {
+    /// Which child takes them.
+    const KIND: Kind;
+    /// Where its address is published.
+    #[doc(hidden)]
+    fn published(live: &Live) -> &Published<Self>;
+}
+
+macro_rules! children {
+    ($($kind:ident: $module:ident;)*) => {$(
+        impl ChildMsg for $module::Msg {
+            const KIND: Kind = Kind::$kind;
+            fn published(live: &Live) -> &Published<Self> {
+                &live.$module
+            }
+        }
+    )*};
+}
+
+children! {
+    RateLimits: rate_limits;
+    Sessions: sessions;
+    Lockouts: lockouts;
+}
+
+impl Node {
+    /// Makes a node and starts its tree.
+    ///
+    /// # Errors
+    /// [`SpawnErr`] when the root actor does not start.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, SpawnErr> {
+        let Parts { id, ambient, settings, store, ring, pool, unseen } = parts;
+        let node = Arc::new(Self {
+            id,
+            ambient,
+            settings,
+            store,
+            ring: ArcSwap::from_pointee(ring),
+            pool,
+            slots: Slots::default(),
+            tokens: Tokens::default(),
+            unseen,
+            addresses: AddressBuckets::default(),
+            gate: Arc::new(Gate::default()),
+            front_ends: (0..SHARDS).map(|_| ArcSwapOption::empty()).collect(),
+            feed_read_at: AtomicI64::new(ambient.now().get()),
+        });
+        Actor::spawn(None, Root, Arc::clone(&node)).await?;
+        Ok(node)
+    }
+
+    /// A fresh nonce for sealing.
+    pub(crate) fn nonce(&self) -> Nonce {
+        Nonce::from_random(self.ambient.random())
+    }
+
+    /// Takes a place on the node and one of the tenant's.
+    ///
+    /// # Errors
+    /// [`Full`] when either is full; nothing was done.
+    pub fn enter(&self, slot: &TenantSlot) -> Result<(Pass, Pass), Full> {
+        let passes = self
+            .gate
+            .enter(gate::NODE_MAX)
+            .and_then(|node| slot.enter(self.ambient.now()).map(|tenant| (node, tenant)));
+        if passes.is_err() {
+            metrics::counter!(metric::SHED, "reason" => "gate").increment(1);
+        }
+        passes
+    }
+
+    /// How many requests are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.gate.taken()
+    }
+
+    /// What the tenant has loaded; a parked tenant is activated first.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`] while it cannot be loaded, [`Refusal::Overloaded`] when its front end is late.
+    pub async fn live(&self, slot: &Arc<TenantSlot>) -> Result<Arc<Live>, Refusal> {
+        if let Some(live) = slot.live() {
+            return Ok(live);
+        }
+        self.activate(slot, Instant::now() + START_WITHIN).await?;
+        slot.live().ok_or(Refusal::Unavailable)
+    }
+
+    /// Asks the tenant's child; it is started, and its tenant activated, when it does not run.
+    ///
+    /// A question that its actor did not take up is asked again while there is time: it had no effect.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] as in [`crate::ask`].
+    pub async fn ask<M: ChildMsg, T>(
+        &self,
+        slot: &Arc<TenantSlot>,
+        make: impl Fn(Reply<T>) -> M,
+    ) -> Result<T, NoAnswer> {
+        self.ask_within(slot, START_WITHIN, make).await
+    }
+
+    /// Delivers the report of an effect; the state it belongs to waits for it.
+    pub(crate) async fn report<M: ChildMsg>(&self, slot: &Arc<TenantSlot>, make: impl Fn(Reply<()>) -> M) {
+        if let Err(error) = self.ask_within(slot, REPORT_WITHIN, make).await {
+            tracing::error!(tenant.id = %slot.id, actor = M::KIND.as_str(), %error, "an effect could not be reported");
+        }
+    }
+
+    async fn ask_within<M: ChildMsg, T>(
+        &self,
+        slot: &Arc<TenantSlot>,
+        within: Duration,
+        make: impl Fn(Reply<T>) -> M,
+    ) -> Result<T, NoAnswer> {
+        let deadline = Instant::now() + within;
+        loop {
+            let live = match slot.live() {
+                Some(live) => live,
+                None => {
+                    self.activate(slot, deadline).await.map_err(|_| NoAnswer::Unstarted)?;
+                    slot.live().ok_or(NoAnswer::Unstarted)?
+                }
+            };
+            let published = M::published(&live);
+            let Some(child) = published.actor.load_full() else {
+                self.start_child(slot, &live, M::KIND, deadline).await?;
+                continue;
+            };
+            published.asked_at.store(self.ambient.now().get(), Ordering::Relaxed);
+            let (reply, asked) = question();
+            if child.send_message(make(reply)).is_ok() {
+                match asked.answer(deadline.saturating_duration_since(Instant::now())).await {
+                    Err(NoAnswer::Unstarted) => {}
+                    answer => return answer,
+                }
+            }
+            // It died. Its supervisor takes its address back when it learns of that; until then we do.
+            let dead = published.actor.load();
+            if dead.as_ref().is_some_and(|known| known.get_id() == child.get_id()) {
+                published.actor.compare_and_swap(&dead, None);
+            }
+            if Instant::now() >= deadline {
+                return Err(NoAnswer::Late);
+            }
+        }
+    }
+
+    /// Sees that a child of the tenant runs.
+    async fn start_child(
+        &self,
+        slot: &Arc<TenantSlot>,
+        live: &Live,
+        kind: Kind,
+        deadline: Instant,
+    ) -> Result<(), NoAnswer> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (reply, asked) = question();
+        let sent = live.tenant.load().as_ref().is_some_and(|t| t.send_message(tenant::Msg::Start(kind, reply)).is_ok());
+        match if sent { asked.answer_until(left).await } else { Err(NoAnswer::Unstarted) } {
+            Ok(()) => Ok(()),
+            Err(NoAnswer::Late) => Err(NoAnswer::Late),
+            // The tenant's actor died with the question: its front end knows what to do.
+            Err(NoAnswer::Unstarted | NoAnswer::Unknown) if left.is_zero() => Err(NoAnswer::Late),
+            Err(NoAnswer::Unstarted | NoAnswer::Unknown) => {
+                self.activate(slot, deadline).await.map_err(|_| NoAnswer::Unstarted)
+            }
+        }
+    }
+
+    async fn activate(&self, slot: &Arc<TenantSlot>, deadline: Instant) -> Result<(), Refusal> {
+        let shard = Slots::shard_of(slot.id);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Refusal::Overloaded);
+            }
+            let (reply, asked) = question();
+            let ask = front_end::Msg::Activate(Arc::clone(slot), reply);
+            let front_end = self.front_ends.get(shard).and_then(ArcSwapOption::load_full);
+            if front_end.is_some_and(|front_end| front_end.send_message(ask).is_ok()) {
+                match asked.answer_until(left).await {
+                    Ok(outcome) => return outcome.map_err(|_| Refusal::Unavailable),
+                    Err(NoAnswer::Late) => return Err(Refusal::Overloaded),
+                    Err(NoAnswer::Unstarted | NoAnswer::Unknown) => {}
+                }
+            }
+            // The front end is being started again, which takes Root some twenty microseconds.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Counts one request of a tenant in every layer, or in none.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] when a layer has no room; [`Refusal::Overloaded`] or [`Refusal::Unavailable`] when the
+    /// tenant's actor cannot say: a limit that cannot be asked is not bypassed.
+    pub async fn admit(
+        &self,
+        slot: &Arc<TenantSlot>,
+        live: &Live,
+        layers: &[Layer],
+        counted: &Counted,
+    ) -> Result<(), Refusal> {
+        if layers.iter().all(|layer| live.limits.get(layer.tier) == Limit::Off) {
+            return Ok(());
+        }
+        let decision = self.ask(slot, |reply| rate_limits::Msg::Admit(layers.into(), reply)).await?;
+        counted.decided(decision)
+    }
+
+    /// Counts one request of an address, before any tenant is known.
+    ///
+    /// # Errors
+    /// [`Refusal::RateLimited`] when the address has no room.
+    pub fn admit_address(&self, client: &Client, counted: &Counted) -> Result<(), Refusal> {
+        let limit = self.settings.limits.get(Tier::Address);
+        counted.decided(self.addresses.admit(client.bucket, limit, self.unseen, self.ambient.now()))
+    }
+
+    /// Publishes a front end's address.
+    pub(crate) fn publish_front_end(&self, shard: usize, actor: ActorRef<front_end::Msg>) {
+        if let Some(place) = self.front_ends.get(shard) {
+            place.store(Some(Arc::new(actor)));
+        }
+    }
+
+    /// Parks a tenant; its next request loads it anew.
+    pub async fn reload(&self, slot: &TenantSlot) {
+        let front_end = self.front_ends.get(Slots::shard_of(slot.id)).and_then(ArcSwapOption::load_full);
+        let (reply, asked) = question();
+        if front_end.is_some_and(|f| f.send_message(front_end::Msg::Reload(slot.id, reply)).is_ok()) {
+            asked.answer_until(REPORT_WITHIN).await.ok();
+        }
+    }
+
+    /// Parks every tenant: the node stops.
+    pub async fn stop(&self) {
+        for front_end in &self.front_ends {
+            let (reply, asked) = question();
+            let front_end = front_end.load_full();
+            if front_end.is_some_and(|f| f.send_message(front_end::Msg::Stop(reply)).is_ok()) {
+                asked.answer_until(REPORT_WITHIN).await.ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The slots of known tenants, found by slug or id without asking an actor.
+//!
+//! A tenant is known from its first request on; until then it costs nothing. A slug that is nobody's is remembered for
+//! a second, so that a flood of unknown hosts does not become a flood of queries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use freehold_domain::id::TenantId;
+use freehold_domain::slug::Slug;
+use freehold_storage::directory::{self, TenantRow};
+use freehold_storage::StoreError;
+use moka::sync::Cache;
+
+use crate::front_end::SHARDS;
+use crate::levels::SavedLevels;
+use crate::node::Node;
+use crate::slot::{Standing, TenantSlot};
+
+const NOBODY_TTL: Duration = Duration::from_secs(1);
+const NOBODY_MAX: u64 = 10_000;
+
+/// The slots of the tenants this node has met.
+pub struct Slots {
+    by_slug: DashMap<Slug, Arc<TenantSlot>>,
+    by_id: DashMap<TenantId, Arc<TenantSlot>>,
+    nobody: Cache<Slug, ()>,
+    /// Levels of the last run, for slots that were not met yet.
+    saved: DashMap<TenantId, SavedLevels>,
+}
+
+/// Why a slug has no slot.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    /// There is no such tenant.
+    #[error("no such tenant")]
+    Unknown,
+    /// The directory could not be read.
+    #[error("the directory could not be read")]
+    Store(#[from] StoreError),
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        let nobody = Cache::builder().max_capacity(NOBODY_MAX).time_to_live(NOBODY_TTL).build();
+        Self { by_slug: DashMap::new(), by_id: DashMap::new(), nobody, saved: DashMap::new() }
+    }
+}
+
+impl Slots {
+    /// Which front end owns the tenant.
+    pub(crate) fn shard_of(id: TenantId) -> usize {
+        // The last bytes of a UUIDv7 are random.
+        id.uuid().as_bytes().last().map_or(0, |byte| usize::from(*byte) % SHARDS)
+    }
+
+    /// The slot of a tenant this node has met.
+    #[must_use]
+    pub fn by_id(&self, id: TenantId) -> Option<Arc<TenantSlot>> {
+        self.by_id.get(&id).map(|slot| Arc::clone(&slot))
+    }
+
+    /// Shows every slot of one shard.
+    pub(crate) fn each(&self, shard: usize, mut see: impl FnMut(&TenantSlot)) {
+        self.by_id.iter().filter(|slot| Self::shard_of(slot.id) == shard).for_each(|slot| see(&slot));
+    }
+
+    /// Shows every slot.
+    pub fn all(&self, mut see: impl FnMut(&TenantSlot)) {
+        self.by_id.iter().for_each(|slot| see(&slot));
+    }
+
+    /// Keeps the levels of the last run for the slots they belong to.
+    pub(crate) fn saved(&self, levels: BTreeMap<TenantId, SavedLevels>) {
+        levels.into_iter().for_each(|(id, levels)| drop(self.saved.insert(id, levels)));
+    }
+
+    /// The slot for a row of the directory, known from now on.
+    pub(crate) fn meet(&self, row: &TenantRow) -> Result<Arc<TenantSlot>, StoreError> {
+        let corrupt = || StoreError::Corrupt { table: "tenant", id: row.id.to_string() };
+        let slug: Slug = row.slug.parse().map_err(|_| corrupt())?;
+        let standing = Standing {
+            state: row.state.name.parse().map_err(|_| corrupt())?,
+            reason: row.state.reason.as_deref().map(Into::into),
+            until: row.state.until_ms,
+        };
+        let id = row.id;
+        let slot = self.by_id.entry(id).or_insert_with(|| {
+            let slot = TenantSlot::new(id, slug.clone(), &row.name, standing.clone());
+            if let Some((_, levels)) = self.saved.remove(&id) {
+                let mut cell = slot.cells.buckets();
+                levels.into_iter().for_each(|(layer, tat)| cell.0.restore(layer, tat));
+            }
+            Arc::new(slot)
+        });
+        slot.set_standing(standing);
+        let slot = Arc::clone(&slot);
+        self.by_slug.insert(slug.clone(), Arc::clone(&slot));
+        self.nobody.invalidate(&slug);
+        Ok(slot)
+    }
+}
+
+impl Node {
+    /// The slot of the tenant called `slug`.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when there is none, or the directory cannot be read.
+    pub async fn slot(&self, slug: &Slug) -> Result<Arc<TenantSlot>, Unreachable> {
+        if let Some(slot) = self.slots.by_slug.get(slug) {
+            return Ok(Arc::clone(&slot));
+        }
+        if self.slots.nobody.contains_key(slug) {
+            return Err(Unreachable::Unknown);
+        }
+        let mut tx = self.store.system_read().await?;
+        if let Some(row) = directory::by_slug(&mut tx, slug.as_str()).await? {
+            return Ok(self.slots.meet(&row)?);
+        }
+        self.slots.nobody.insert(slug.clone(), ());
+        Err(Unreachable::Unknown)
+    }
+
+    /// Reads a tenant's standing anew: another node changed it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the directory cannot be read.
+    pub(crate) async fn reread(&self, id: TenantId) -> Result<(), StoreError> {
+        let mut tx = self.store.system_read().await?;
+        if let Some(row) = directory::by_id(&mut tx, id).await? {
+            self.slots.meet(&row)?;
+        }
+        Ok(())
+    }
+}

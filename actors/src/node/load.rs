@@ -1,0 +1,92 @@
+//! Loading a parked tenant: its keys, its limits, and what it revoked of late.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use freehold_domain::keys::{KeyVersion, MasterKeyId, Sealed, StoredSigningKey, TenantKeys};
+use freehold_domain::revocation::DEPTH;
+use freehold_domain::tier::{Limit, Limits, Tier};
+use freehold_storage::{StoreError, rate_limit, root_key, signing_key};
+
+use crate::changes;
+use crate::node::Node;
+use crate::slot::{Live, Published, TenantSlot};
+
+/// Why a tenant could not be activated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Its actors failed too often; see [`TenantSlot::quarantined_for`].
+    #[error("the tenant is quarantined")]
+    Quarantined,
+    /// The store did not answer.
+    #[error("the store did not answer")]
+    Unavailable,
+    /// What is stored cannot be read, or not with the keys at hand.
+    #[error("the stored tenant cannot be read")]
+    Corrupt,
+}
+
+impl From<StoreError> for LoadError {
+    fn from(error: StoreError) -> Self {
+        let meaning = if error.is_transient() { Self::Unavailable } else { Self::Corrupt };
+        tracing::warn!(%error, "a tenant could not be read");
+        meaning
+    }
+}
+
+/// Reads what an active tenant needs.
+///
+/// # Errors
+/// [`LoadError`] when the store is away or what it holds cannot be opened.
+pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadError> {
+    let now = node.ambient.now();
+    let roots = {
+        let mut keys = node.store.keys_read().await?;
+        root_key::all_of(&mut keys, slot.id).await?
+    };
+    let mut opened = Vec::with_capacity(roots.len());
+    for row in roots {
+        let id: MasterKeyId = row.master_key_id.parse().map_err(|_| LoadError::Corrupt)?;
+        let version = KeyVersion::new(u32::try_from(row.version).map_err(|_| LoadError::Corrupt)?);
+        let root = node.ring.load().open_root(slot.id, version, &id, &row.sealed);
+        opened.push(root.map_err(|error| corrupt(slot, &error))?);
+    }
+    let mut tx = node.store.read(slot.id).await?;
+    let mut signing = vec![];
+    for row in signing_key::all(&mut tx).await? {
+        let seed = Sealed::from_stored(row.private_sealed).map_err(|_| LoadError::Corrupt)?;
+        signing.push(StoredSigningKey { id: row.id, seed });
+    }
+    let overrides = rate_limit::all(&mut tx).await?;
+    let revocations = changes::since(&mut tx, now.minus(DEPTH)).await?;
+    drop(tx);
+    let keys = TenantKeys::open(slot.id, &opened, &signing).map_err(|error| corrupt(slot, &error))?;
+    Ok(Live {
+        keys,
+        issuer: node.settings.issuer(&slot.slug).into(),
+        limits: limits(&node.settings.limits, overrides)?,
+        revocations: ArcSwap::from_pointee(revocations),
+        tenant: ArcSwapOption::empty(),
+        rate_limits: Published::default(),
+        sessions: Published::default(),
+        lockouts: Published::default(),
+    })
+}
+
+fn corrupt(slot: &TenantSlot, error: &dyn std::error::Error) -> LoadError {
+    tracing::error!(tenant.id = %slot.id, %error, "a tenant's keys do not open");
+    LoadError::Corrupt
+}
+
+/// The node's limits with the tenant's own instead; one shared table where it has none.
+fn limits(common: &Arc<Limits>, overrides: Vec<rate_limit::RateLimitRow>) -> Result<Arc<Limits>, LoadError> {
+    if overrides.is_empty() {
+        return Ok(Arc::clone(common));
+    }
+    let mut own = Limits::clone(common);
+    for row in overrides {
+        let tier: Tier = row.tier.parse().map_err(|_| LoadError::Corrupt)?;
+        own.set(tier, Limit::from_row(row.burst, row.period_ms).map_err(|_| LoadError::Corrupt)?);
+    }
+    Ok(Arc::new(own))
+}

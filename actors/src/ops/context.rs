@@ -1,0 +1,103 @@
+//! One admitted request: whose it is, where it came from, and what was counted for it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use freehold_domain::access_token::AccessClaims;
+use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
+use freehold_domain::tier::Tier;
+use freehold_domain::time::UnixMs;
+
+use crate::metric;
+use crate::node::Node;
+use crate::ops::refusal::Refusal;
+use crate::slot::{Live, TenantSlot};
+
+/// Where a request came from.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its address: the peer, or what a trusted proxy said.
+    pub address: IpAddr,
+    /// The bucket of that address: IPv4 whole, IPv6 by /64.
+    pub bucket: Subject,
+    /// Its `User-Agent`, cut to 256 characters.
+    pub user_agent: Box<str>,
+}
+
+/// The tightest reading of all the tiers that counted one request.
+#[derive(Clone, Debug, Default)]
+pub struct Counted(Arc<Mutex<Option<Reading>>>);
+
+impl Counted {
+    /// Takes a reading into account.
+    pub fn note(&self, reading: Reading) {
+        let mut tightest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *tightest = Some(tightest.map_or(reading, |known| known.tighter(reading)));
+    }
+
+    /// Takes a decision into account; a refusal replaces whatever was read before, for it speaks for itself.
+    ///
+    /// # Errors
+    /// The refusal, if it is one.
+    pub(crate) fn decided(&self, decision: Result<Option<Reading>, RateLimited>) -> Result<(), Refusal> {
+        match decision {
+            Ok(reading) => {
+                reading.into_iter().for_each(|reading| self.note(reading));
+                Ok(())
+            }
+            Err(limited) => {
+                metrics::counter!(metric::RATE_LIMITED, "tier" => limited.reading.tier.as_str()).increment(1);
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(limited.reading);
+                Err(limited.into())
+            }
+        }
+    }
+
+    /// The tightest so far.
+    #[must_use]
+    pub fn tightest(&self) -> Option<Reading> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One admitted request of one tenant.
+#[derive(Clone)]
+pub struct Context {
+    /// The server.
+    pub node: Arc<Node>,
+    /// The tenant.
+    pub slot: Arc<TenantSlot>,
+    /// What the tenant has loaded.
+    pub live: Arc<Live>,
+    /// Where the request came from.
+    pub client: Client,
+    /// When it arrived, on the process clock.
+    pub arrived: UnixMs,
+    /// What was counted for it.
+    pub counted: Counted,
+}
+
+impl Context {
+    /// Counts the request in every one of `layers`, or in none.
+    ///
+    /// # Errors
+    /// As [`Node::admit`].
+    pub async fn admit(&self, layers: &[Layer]) -> Result<(), Refusal> {
+        self.node.admit(&self.slot, &self.live, layers, &self.counted).await
+    }
+
+    /// Counts one request of a signed-in member.
+    ///
+    /// # Errors
+    /// As [`Context::admit`].
+    pub async fn admit_member(&self, claims: &AccessClaims) -> Result<(), Refusal> {
+        let member = Layer { tier: Tier::ApiMember, subject: Subject(claims.sub.uuid().as_u128()) };
+        self.admit(&[member, self.tenant_layer()]).await
+    }
+
+    /// The layer of the tenant as a whole.
+    #[must_use]
+    pub fn tenant_layer(&self) -> Layer {
+        Layer { tier: Tier::ApiTenant, subject: Subject::TENANT }
+    }
+}

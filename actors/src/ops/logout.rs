@@ -1,0 +1,91 @@
+//! Ending sessions: dead in the store, then in the snapshot, then answered; the next request knows.
+
+use freehold_domain::access_token::AccessClaims;
+use freehold_domain::id::{FamilyId, MemberId};
+use freehold_domain::refresh_token::{RefreshToken, TokenHash};
+use freehold_storage::{family, member};
+
+use crate::changes;
+use crate::ops::context::Context;
+use crate::ops::refusal::Refusal;
+use crate::sessions::{Deaths, Msg};
+
+/// Whose session a request is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// The session.
+    pub family: FamilyId,
+    /// Its member.
+    pub member: MemberId,
+}
+
+impl From<&AccessClaims> for Session {
+    fn from(claims: &AccessClaims) -> Self {
+        Self { family: claims.sid, member: claims.sub }
+    }
+}
+
+/// The session a live refresh token belongs to.
+///
+/// # Errors
+/// [`Refusal::Unauthenticated`] for any other token; nothing is revoked by asking.
+pub async fn session_of(cx: &Context, token: &RefreshToken) -> Result<Session, Refusal> {
+    let mut tx = cx.node.store.read(cx.slot.id).await?;
+    let row = family::by_id(&mut tx, token.family).await?.ok_or(Refusal::Unauthenticated)?;
+    let stored = row.family.token_hash.as_slice().try_into().map_err(|_| Refusal::Internal)?;
+    let alive = row.family.revoked_at_ms.is_none() && cx.node.ambient.now() < row.family.expires_at_ms;
+    if !alive || TokenHash::from_bytes(stored) != token.hash() {
+        return Err(Refusal::Unauthenticated);
+    }
+    Ok(Session { family: token.family, member: row.family.member })
+}
+
+/// Ends one session.
+///
+/// # Errors
+/// [`Refusal::Unavailable`] when the store did not commit.
+pub async fn logout(cx: &Context, session: Session) -> Result<(), Refusal> {
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    changes::revoke(&mut tx, session.family, cx.node.ambient.now()).await?;
+    tx.commit().await?;
+    publish(cx, Deaths { families: vec![session.family], epochs: vec![] }).await
+}
+
+/// Ends every session of the member, with every access token.
+///
+/// # Errors
+/// [`Refusal::Unavailable`] when the store did not commit.
+pub async fn logout_all(cx: &Context, session: Session) -> Result<(), Refusal> {
+    let now = cx.node.ambient.now();
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    let epoch = member::raise_epoch(&mut tx, session.member).await?.ok_or(Refusal::Unauthenticated)?;
+    family::revoke_all_of(&mut tx, session.member, now).await?;
+    changes::raise(&mut tx, session.member, epoch, now).await?;
+    tx.commit().await?;
+    publish(cx, Deaths { families: vec![], epochs: vec![(session.member, epoch)] }).await
+}
+
+/// Ends one session of the member, which need not be the one that asks.
+///
+/// # Errors
+/// [`Refusal::NotFound`] for a session that is gone or somebody else's.
+pub async fn end_session(cx: &Context, caller: &AccessClaims, id: FamilyId) -> Result<(), Refusal> {
+    cx.admit_member(caller).await?;
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    let row = family::by_id(&mut tx, id).await?.ok_or(Refusal::NotFound)?;
+    let now = cx.node.ambient.now();
+    if row.family.member != caller.sub || now >= row.family.expires_at_ms || !changes::revoke(&mut tx, id, now).await? {
+        return Err(Refusal::NotFound);
+    }
+    tx.commit().await?;
+    publish(cx, Deaths { families: vec![id], epochs: vec![] }).await
+}
+
+/// Publishes what a committed transaction killed. If Sessions cannot say that it did, the tenant is parked: its next
+/// request reads the deaths from the store, and until then nobody is admitted.
+pub(super) async fn publish(cx: &Context, deaths: Deaths) -> Result<(), Refusal> {
+    if cx.node.ask(&cx.slot, |reply| Msg::Publish(deaths.clone(), reply)).await.is_err() {
+        cx.node.reload(&cx.slot).await;
+    }
+    Ok(())
+}

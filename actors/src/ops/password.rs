@@ -1,0 +1,67 @@
+//! Changing a password: every earlier session of the member is dead on its next request.
+
+use std::sync::Arc;
+
+use freehold_domain::access_token::AccessClaims;
+use freehold_domain::email::Email;
+use freehold_domain::keys::Sealed;
+use freehold_domain::password::Password;
+use freehold_storage::member::MemberRow;
+use freehold_storage::{family, member};
+
+use crate::changes;
+use crate::lockouts;
+use crate::ops::context::Context;
+use crate::ops::logout::publish;
+use crate::ops::refusal::Refusal;
+use crate::ops::sign_in::{self, login_account};
+use crate::ops::token_pair::TokenPair;
+use crate::sessions::Deaths;
+
+/// Changes the caller's password and starts a new session.
+///
+/// The current password is checked as in a sign-in, charge included: a stolen access token is no way to guess it. The
+/// change is conditional on the credential that was checked; credential version and epoch rise with it, so sign-ins
+/// under way and access tokens of any age are dead.
+///
+/// # Errors
+/// [`Refusal::InvalidCredentials`] for a wrong current password or one that was changed meanwhile.
+pub async fn change_password(
+    cx: &Context,
+    caller: &AccessClaims,
+    current: Password,
+    new: Password,
+) -> Result<Arc<TokenPair>, Refusal> {
+    cx.admit_member(caller).await?;
+    let member = read(cx, caller).await?;
+    let account = cx.live.keys.lockout_key(&email_of(cx, &member)?);
+    cx.admit(&[login_account(account)]).await?;
+    let mut permit = cx.node.pool.reserve()?;
+    cx.node.ask(&cx.slot, |reply| lockouts::Msg::Begin(account, reply)).await??;
+    if !sign_in::matches(cx, &mut permit, current, member.password_hash.as_ref()).await? {
+        return Err(Refusal::InvalidCredentials);
+    }
+    let hash = cx.node.pool.hash(&mut permit, new).await?;
+
+    let now = cx.node.ambient.now();
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    let changed = member::set_password(&mut tx, member.id, member.credential_version, &hash.text()).await?;
+    let raised = changed.ok_or(Refusal::InvalidCredentials)?;
+    family::revoke_all_of(&mut tx, member.id, now).await?;
+    changes::raise(&mut tx, member.id, raised.epoch, now).await?;
+    let member = MemberRow { credential_version: raised.version, epoch: raised.epoch, ..member };
+    let pair = sign_in::start_session(cx, &mut tx, &member, account).await?;
+    tx.commit().await?;
+    publish(cx, Deaths { families: vec![], epochs: vec![(member.id, raised.epoch)] }).await?;
+    Ok(Arc::new(pair))
+}
+
+async fn read(cx: &Context, caller: &AccessClaims) -> Result<MemberRow, Refusal> {
+    let mut tx = cx.node.store.read(cx.slot.id).await?;
+    member::by_id(&mut tx, caller.sub).await?.ok_or(Refusal::Unauthenticated)
+}
+
+fn email_of(cx: &Context, member: &MemberRow) -> Result<Email, Refusal> {
+    let sealed = Sealed::from_stored(member.email_sealed.clone()).map_err(|_| Refusal::Internal)?;
+    cx.live.keys.open_sealed(&sign_in::email_place(&member.id), &sealed).map_err(|_| Refusal::Internal)
+}

@@ -1,0 +1,88 @@
+//! Why an operation did not do what was asked: the expected failures, told apart by what the client should do next.
+
+use freehold_domain::gcra::RateLimited;
+use freehold_domain::lockout::Locked;
+use freehold_storage::StoreError;
+
+use crate::ask::NoAnswer;
+use crate::gate::Full;
+use crate::password_pool::{HashFailed, QueueFull};
+
+/// An expected failure. Whatever it says, nothing was changed, except that an attempt may have been counted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A rate tier is used up.
+    #[error(transparent)]
+    RateLimited(RateLimited),
+    /// The account is locked.
+    #[error(transparent)]
+    Locked(Locked),
+    /// Unknown account or wrong password.
+    #[error("invalid credentials")]
+    InvalidCredentials,
+    /// No valid token.
+    #[error("unauthenticated")]
+    Unauthenticated,
+    /// Two nodes were asked the same thing at once; nothing was revoked.
+    #[error("asked of two nodes at once")]
+    Conflict,
+    /// Not there, or somebody else's.
+    #[error("not found")]
+    NotFound,
+    /// Shed before any effect: a bounded queue is full or an actor did not start in time.
+    #[error("overloaded")]
+    Overloaded,
+    /// The store or the tenant's actors are away, or the outcome is unknown.
+    #[error("unavailable")]
+    Unavailable,
+    /// A stored value cannot be read: our fault.
+    #[error("internal error")]
+    Internal,
+}
+
+impl Refusal {
+    /// What a failure of the store means to a caller. Logged here, where it is handled.
+    #[must_use]
+    pub fn from_store(error: &StoreError) -> Self {
+        if error.is_transient() {
+            tracing::warn!(%error, "the store did not answer");
+            Self::Unavailable
+        } else {
+            tracing::error!(%error, "the store holds what cannot be");
+            Self::Internal
+        }
+    }
+}
+
+impl From<NoAnswer> for Refusal {
+    fn from(none: NoAnswer) -> Self {
+        match none {
+            NoAnswer::Late => Self::Overloaded,
+            NoAnswer::Unstarted | NoAnswer::Unknown => Self::Unavailable,
+        }
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(_: Full) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<QueueFull> for Refusal {
+    fn from(_: QueueFull) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<HashFailed> for Refusal {
+    fn from(_: HashFailed) -> Self {
+        Self::Internal
+    }
+}
+
+impl From<RateLimited> for Refusal {
+    fn from(limited: RateLimited) -> Self {
+        Self::RateLimited(limited)
+    }
+}

@@ -1,0 +1,146 @@
+//! Signing in: a password checked behind every limit, and the one place a session starts.
+
+use std::sync::Arc;
+
+use freehold_domain::email::Email;
+use freehold_domain::gcra::{Layer, Subject};
+use freehold_domain::id::{FamilyId, MemberId};
+use freehold_domain::keys::{LookupKey, Place};
+use freehold_domain::password::{Password, PasswordHash};
+use freehold_domain::secret::Secret;
+use freehold_domain::tier::Tier;
+use freehold_storage::family::NewFamily;
+use freehold_storage::member::MemberRow;
+use freehold_storage::{TenantTx, family, lockout, member};
+
+use crate::fault;
+use crate::lockouts;
+use crate::ops::context::Context;
+use crate::ops::refusal::Refusal;
+use crate::ops::token_pair::{self, Holder, SESSION_TTL, TokenPair};
+use crate::password_pool::HashPermit;
+
+/// Signs a member in with e-mail and password.
+///
+/// Limits first, then a place in the hash queue (none: nothing is charged), then the charge is committed, then the
+/// password is hashed to its end; the right one resets the account. An unknown e-mail goes the same way.
+///
+/// # Errors
+/// [`Refusal::InvalidCredentials`] for an unknown account and a wrong password alike, [`Refusal::Locked`] from the
+/// attempt after the last one allowed, and what the limits, the queue and the store refuse.
+pub async fn sign_in(cx: &Context, email: &Email, password: Password) -> Result<Arc<TokenPair>, Refusal> {
+    let account = cx.live.keys.lockout_key(email);
+    let layers = [login_address(cx), login_account(account), cx.tenant_layer()];
+    cx.admit(&layers).await?;
+    let mut permit = cx.node.pool.reserve()?;
+    cx.node.ask(&cx.slot, |reply| lockouts::Msg::Begin(account, reply)).await??;
+    let found = find(cx, email).await?;
+    let hash = found.as_ref().and_then(|member| member.password_hash.as_ref());
+    if !matches(cx, &mut permit, password, hash).await? {
+        return Err(Refusal::InvalidCredentials);
+    }
+    let member = found.ok_or(Refusal::InvalidCredentials)?;
+    complete_sign_in(cx, &member, account).await.map(Arc::new)
+}
+
+/// Starts a session: the only code that does, whatever proved who is there.
+///
+/// The family is inserted only if the credential is still the version that was proved, so that a sign-in that was under
+/// way does not survive a change of password; the account's failures are reset in the same transaction.
+///
+/// # Errors
+/// [`Refusal::InvalidCredentials`] when the credential has changed or the member was deactivated meanwhile.
+pub(crate) async fn complete_sign_in(
+    cx: &Context,
+    member: &MemberRow,
+    account: LookupKey,
+) -> Result<TokenPair, Refusal> {
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    let pair = start_session(cx, &mut tx, member, account).await?;
+    fault::reach("sign_in.written");
+    tx.commit().await?;
+    fault::reach("sign_in.committed");
+    Ok(pair)
+}
+
+/// Writes a new session of `member` and resets the failures of the account; the caller commits.
+pub(super) async fn start_session(
+    cx: &Context,
+    tx: &mut TenantTx,
+    member: &MemberRow,
+    account: LookupKey,
+) -> Result<TokenPair, Refusal> {
+    let node = &cx.node;
+    let now = node.ambient.now();
+    let id = FamilyId::new(now, node.ambient.random());
+    let refresh = token_pair::new_refresh_token(node, id);
+    let expires_at_ms = now.plus(SESSION_TTL);
+    let place = client_place(&id);
+    let client = Secret::new(format!("{}\n{}", cx.client.address, cx.client.user_agent));
+    let sealed = cx.live.keys.seal(&place, &client, node.nonce()).map_err(|_| Refusal::Internal)?;
+    let new = NewFamily {
+        id,
+        member: member.id,
+        token_hash: refresh.hash().bytes().to_vec(),
+        client_sealed: sealed.into_bytes(),
+        created_at_ms: now,
+        expires_at_ms,
+    };
+    if !family::insert(tx, &new, member.credential_version).await? {
+        return Err(Refusal::InvalidCredentials);
+    }
+    lockout::reset(tx, account.bytes()).await?;
+    let role = member.role.parse().map_err(|_| Refusal::Internal)?;
+    let holder = Holder { member: member.id, role, epoch: member.epoch };
+    token_pair::issue(node, &cx.live, holder, &refresh, expires_at_ms)
+}
+
+/// Where a session's address and user agent are sealed.
+pub(super) fn client_place(id: &FamilyId) -> Place<'_> {
+    Place { table: "token_family", column: "client_sealed", row: id.as_bytes() }
+}
+
+/// Where a member's e-mail address is sealed.
+pub(super) fn email_place(id: &MemberId) -> Place<'_> {
+    Place { table: "member", column: "email_sealed", row: id.as_bytes() }
+}
+
+/// Where a member's name is sealed.
+pub(super) fn name_place(id: &MemberId) -> Place<'_> {
+    Place { table: "member", column: "name_sealed", row: id.as_bytes() }
+}
+
+/// Whether `password` is the one behind the stored hash; without one the same work says no.
+pub(super) async fn matches(
+    cx: &Context,
+    permit: &mut HashPermit,
+    password: Password,
+    stored: Option<&Secret<String>>,
+) -> Result<bool, Refusal> {
+    let hash = stored.map(|text| PasswordHash::parse(text.expose())).transpose().map_err(|error| {
+        tracing::error!(%error, tenant.id = %cx.slot.id, "a stored password hash cannot be read");
+        Refusal::Internal
+    })?;
+    Ok(cx.node.pool.verify(permit, password, hash).await?)
+}
+
+async fn find(cx: &Context, email: &Email) -> Result<Option<MemberRow>, Refusal> {
+    let mut tx = cx.node.store.read(cx.slot.id).await?;
+    for key in cx.live.keys.email_keys(email) {
+        let found = member::by_email_key(&mut tx, key.bytes()).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn login_address(cx: &Context) -> Layer {
+    Layer { tier: Tier::LoginAddress, subject: cx.client.bucket }
+}
+
+/// The bucket of an account, known or not: the first half of its keyed hash.
+pub(super) fn login_account(account: LookupKey) -> Layer {
+    let half = account.bytes().first_chunk().copied().unwrap_or_default();
+    Layer { tier: Tier::LoginAccount, subject: Subject(u128::from_be_bytes(half)) }
+}

@@ -1,0 +1,188 @@
+//! The Sessions actor: rotates refresh tokens, and publishes which access tokens are dead.
+
+mod rotate;
+
+use std::sync::Arc;
+
+use freehold_domain::id::{FamilyId, MemberId};
+use freehold_domain::refresh_token::TokenHash;
+use freehold_domain::rotation::{Act, Effect, Outcome};
+use freehold_domain::time::UnixMs;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use crate::ask::Reply;
+use crate::metric;
+use crate::node::Node;
+use crate::ops::context::Counted;
+use crate::ops::refusal::Refusal;
+use crate::ops::token_pair::TokenPair;
+use crate::slot::{Live, SlotRotations, TenantSlot};
+
+/// What a refresh comes to.
+pub type Refreshed = Result<Arc<TokenPair>, Refusal>;
+
+/// What died, by one committed transaction or by the change feed.
+#[derive(Clone, Debug, Default)]
+pub struct Deaths {
+    /// Revoked families.
+    pub families: Vec<FamilyId>,
+    /// Members whose tokens must be of this epoch or later.
+    pub epochs: Vec<(MemberId, i64)>,
+}
+
+/// What Sessions can be asked.
+pub enum Msg {
+    /// A request that arrived then presents a refresh token.
+    Refresh(Presented, Reply<Refreshed>),
+    /// The store has answered a rotation.
+    Settled(Effect, Outcome<Arc<TokenPair>, Refusal>, Reply<()>),
+    /// A held pair is due.
+    Due(Effect, Reply<()>),
+    /// The family of a replayed token is revoked in the store, or that failed.
+    Revoked(Effect, Option<Refusal>, Reply<()>),
+    /// Publish what died; the answer comes when every later request sees it.
+    Publish(Deaths, Reply<()>),
+    /// How many rotations are under way and how many revocations are published.
+    Snapshot(Reply<(usize, usize)>),
+    /// An injected failure.
+    #[cfg(feature = "test-faults")]
+    Fault(crate::fault::Fault),
+}
+
+/// A refresh token as it was presented.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    /// The family it names.
+    pub family: FamilyId,
+    /// Its hash.
+    pub hash: TokenHash,
+    /// When the request arrived.
+    pub arrived: UnixMs,
+    /// What is counted for the request.
+    pub counted: Counted,
+}
+
+/// The shell around [`freehold_domain::rotation`] and [`freehold_domain::revocation`].
+pub(crate) struct Sessions;
+
+/// What the shell knows: whose sessions it keeps.
+pub(crate) struct State {
+    pub(crate) node: Arc<Node>,
+    pub(crate) slot: Arc<TenantSlot>,
+    pub(crate) live: Arc<Live>,
+}
+
+type Acts = Vec<Act<Arc<TokenPair>, Refusal, Reply<Refreshed>>>;
+
+impl Actor for Sessions {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = State;
+
+    async fn pre_start(&self, _: ActorRef<Msg>, state: State) -> Result<State, ActorProcessingErr> {
+        Ok(state)
+    }
+
+    async fn handle(&self, _: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        let now = state.node.ambient.now();
+        match message {
+            Msg::Refresh(presented, reply) => {
+                if reply.start() {
+                    let Presented { family, hash, arrived, counted } = presented;
+                    let act = state.rotations(|r| r.present(family, hash, arrived, reply, now).into_iter().collect());
+                    state.perform(act, Some(&counted));
+                }
+            }
+            Msg::Settled(effect, outcome, reply) => {
+                let hold = state.node.settings.refresh_hold;
+                state.report(reply, |r| r.settled(effect, outcome, hold, now));
+            }
+            Msg::Due(effect, reply) => state.report(reply, |r| r.due(effect, now)),
+            Msg::Revoked(effect, failure, reply) => state.report(reply, |r| r.revoked(effect, failure, now)),
+            Msg::Publish(deaths, reply) => {
+                if reply.start() {
+                    state.publish(&deaths, now);
+                    reply.answer(());
+                }
+            }
+            Msg::Snapshot(reply) => {
+                reply.answer((state.rotations(|r| r.len()), state.live.revocations.load().len()));
+            }
+            #[cfg(feature = "test-faults")]
+            Msg::Fault(fault) => fault.strike().await,
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// One step of the machine, in its cell.
+    fn rotations<T>(&self, step: impl FnOnce(&mut SlotRotations) -> T) -> T {
+        step(&mut self.slot.cells.rotations())
+    }
+
+    /// Takes a report of an effect up, once.
+    fn report(&self, reply: Reply<()>, step: impl FnOnce(&mut SlotRotations) -> Acts) {
+        if reply.start() {
+            let acts = self.rotations(step);
+            self.perform(acts, None);
+            reply.answer(());
+        }
+    }
+
+    /// Does what the machine asks for; every effect runs in a task of its own and reports with a message.
+    fn perform(&self, acts: Acts, counted: Option<&Counted>) {
+        for act in acts {
+            match act {
+                Act::Rotate(effect) => self.rotate(effect, counted.cloned()),
+                Act::WakeAt(effect, at) => self.wake(effect, at),
+                Act::Revoke(effect) => self.revoke(effect),
+                Act::Deliver(pair, waiters) => waiters.into_iter().for_each(|w| w.answer(Ok(Arc::clone(&pair)))),
+                Act::Refuse(refusal, waiters) => waiters.into_iter().for_each(|w| w.answer(Err(refusal.clone()))),
+            }
+        }
+    }
+
+    fn rotate(&self, effect: Effect, counted: Option<Counted>) {
+        let (node, slot, live) = self.parts();
+        tokio::spawn(async move {
+            let outcome = rotate::rotate(&node, &slot, &live, effect, counted).await;
+            node.report(&slot, |reply| Msg::Settled(effect, outcome.clone(), reply)).await;
+        });
+    }
+
+    fn wake(&self, effect: Effect, at: UnixMs) {
+        let (node, slot, _) = self.parts();
+        let wait = at.since(node.ambient.now());
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            node.report(&slot, |reply| Msg::Due(effect, reply)).await;
+        });
+    }
+
+    /// A spent token was presented: its family is dead in the snapshot from here on, then in the store.
+    fn revoke(&self, effect: Effect) {
+        let now = self.node.ambient.now();
+        self.publish(&Deaths { families: vec![effect.family], epochs: vec![] }, now);
+        metrics::counter!(metric::REPLAYS).increment(1);
+        tracing::warn!(tenant.id = %self.slot.id, session.id = %effect.family, "a spent refresh token was presented");
+        let (node, slot, _) = self.parts();
+        tokio::spawn(async move {
+            let failure = rotate::revoke(&node, &slot, effect.family).await.err();
+            node.report(&slot, |reply| Msg::Revoked(effect, failure.clone(), reply)).await;
+        });
+    }
+
+    /// Publishes a snapshot that knows of these deaths.
+    fn publish(&self, deaths: &Deaths, now: UnixMs) {
+        let mut next = (**self.live.revocations.load()).clone();
+        deaths.families.iter().for_each(|family| next.revoke(*family, now));
+        deaths.epochs.iter().for_each(|(member, epoch)| next.raise_epoch(*member, *epoch, now));
+        next.prune(now);
+        self.live.revocations.store(Arc::new(next));
+    }
+
+    fn parts(&self) -> (Arc<Node>, Arc<TenantSlot>, Arc<Live>) {
+        (Arc::clone(&self.node), Arc::clone(&self.slot), Arc::clone(&self.live))
+    }
+}

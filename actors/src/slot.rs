@@ -1,0 +1,243 @@
+//! What the rest of the server sees of a tenant: the published decision of its front end.
+//!
+//! Reading a slot takes no lock. Its FrontEnd alone decides who lives in it; each child publishes only its own part;
+//! the cells keep what must survive the death of an actor.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use freehold_domain::gcra::{Buckets, Unseen};
+use freehold_domain::id::TenantId;
+use freehold_domain::keys::TenantKeys;
+use freehold_domain::restart::{Quarantine, Restarts, Verdict};
+use freehold_domain::revocation::Revocations;
+use freehold_domain::rotation::Rotations;
+use freehold_domain::slug::Slug;
+use freehold_domain::tenant_state::TenantState;
+use freehold_domain::tier::Limits;
+use freehold_domain::time::UnixMs;
+use ractor::{ActorCell, ActorRef};
+
+use crate::ask::Reply;
+use crate::gate::{self, Full, Gate, Pass};
+use crate::lockouts::Attempts;
+use crate::ops::refusal::Refusal;
+use crate::ops::token_pair::TokenPair;
+use crate::tenant::Kind;
+use crate::{lockouts, rate_limits, sessions, tenant};
+
+/// One tenant, as every request finds it.
+pub struct TenantSlot {
+    /// The tenant.
+    pub id: TenantId,
+    /// Its name in host names.
+    pub slug: Slug,
+    /// Its name for people.
+    pub name: Box<str>,
+    standing: ArcSwap<Standing>,
+    quarantine: ArcSwapOption<Quarantine>,
+    live: ArcSwapOption<Live>,
+    gate: Arc<Gate>,
+    used_at: AtomicI64,
+    pub(crate) cells: Cells,
+}
+
+/// What the operator has made of the tenant, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it is served.
+    pub state: TenantState,
+    /// The operator's words.
+    pub reason: Option<Box<str>>,
+    /// When the state ends by itself.
+    pub until: Option<UnixMs>,
+}
+
+impl Standing {
+    /// The state at `now`: once `until` has passed the tenant is active again.
+    #[must_use]
+    pub fn state_at(&self, now: UnixMs) -> TenantState {
+        if self.until.is_some_and(|until| now >= until) { TenantState::Active } else { self.state }
+    }
+}
+
+/// What an active tenant has loaded, and the actors that serve it.
+pub struct Live {
+    /// Its keys, opened.
+    pub keys: TenantKeys,
+    /// The `iss` of its access tokens.
+    pub issuer: Box<str>,
+    /// Its rate limits.
+    pub limits: Arc<Limits>,
+    /// Which access tokens are dead, published by Sessions.
+    pub revocations: ArcSwap<Revocations>,
+    pub(crate) tenant: ArcSwapOption<ActorRef<tenant::Msg>>,
+    pub(crate) rate_limits: Published<rate_limits::Msg>,
+    pub(crate) sessions: Published<sessions::Msg>,
+    pub(crate) lockouts: Published<lockouts::Msg>,
+}
+
+/// A child's published address and when it was last asked.
+pub struct Published<M> {
+    pub(crate) actor: ArcSwapOption<ActorRef<M>>,
+    pub(crate) asked_at: AtomicI64,
+}
+
+impl<M> Published<M> {
+    /// Publishes a child's address.
+    pub(crate) fn publish(&self, actor: ActorRef<M>, now: UnixMs) -> ActorCell {
+        let cell = actor.get_cell();
+        self.asked_at.store(now.get(), Ordering::Relaxed);
+        self.actor.store(Some(Arc::new(actor)));
+        cell
+    }
+
+    /// Whether it runs and nobody has asked it anything since `since`.
+    fn is_idle(&self, since: UnixMs) -> bool {
+        self.actor.load().is_some() && self.asked_at.load(Ordering::Relaxed) < since.get()
+    }
+}
+
+impl Live {
+    /// Takes a child's address back.
+    pub(crate) fn unpublish(&self, kind: Kind) {
+        match kind {
+            Kind::RateLimits => self.rate_limits.actor.store(None),
+            Kind::Sessions => self.sessions.actor.store(None),
+            Kind::Lockouts => self.lockouts.actor.store(None),
+        }
+    }
+
+    /// The children that run and were not asked anything since `since`.
+    pub(crate) fn idle_children(&self, since: UnixMs) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |kind| match kind {
+            Kind::RateLimits => self.rate_limits.is_idle(since),
+            Kind::Sessions => self.sessions.is_idle(since),
+            Kind::Lockouts => self.lockouts.is_idle(since),
+        })
+    }
+}
+
+impl<M> Default for Published<M> {
+    fn default() -> Self {
+        Self { actor: ArcSwapOption::empty(), asked_at: AtomicI64::new(0) }
+    }
+}
+
+/// Where the tenant's machines live. Only the actor of a cell takes it; a step changes one entry, last, so whatever a
+/// panic leaves behind is whole.
+#[derive(Default)]
+pub(crate) struct Cells {
+    buckets: Mutex<(Buckets, Option<Unseen>)>,
+    rotations: Mutex<SlotRotations>,
+    attempts: Mutex<Attempts>,
+    restarts: Mutex<Restarts>,
+}
+
+/// The rotations of a slot: pairs, refusals, and the requests that wait for them.
+pub type SlotRotations = Rotations<Arc<TokenPair>, Refusal, Reply<Result<Arc<TokenPair>, Refusal>>>;
+
+/// A poisoned cell is whole all the same: see [`Cells`].
+fn take<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cells {
+    pub(crate) fn buckets(&self) -> MutexGuard<'_, (Buckets, Option<Unseen>)> {
+        take(&self.buckets)
+    }
+
+    pub(crate) fn rotations(&self) -> MutexGuard<'_, SlotRotations> {
+        take(&self.rotations)
+    }
+
+    pub(crate) fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        take(&self.attempts)
+    }
+}
+
+impl TenantSlot {
+    /// A parked slot.
+    #[must_use]
+    pub fn new(id: TenantId, slug: Slug, name: &str, standing: Standing) -> Self {
+        Self {
+            id,
+            slug,
+            name: name.into(),
+            standing: ArcSwap::from_pointee(standing),
+            quarantine: ArcSwapOption::empty(),
+            live: ArcSwapOption::empty(),
+            gate: Arc::new(Gate::default()),
+            used_at: AtomicI64::new(0),
+            cells: Cells::default(),
+        }
+    }
+
+    /// What the operator has made of it.
+    #[must_use]
+    pub fn standing(&self) -> Arc<Standing> {
+        self.standing.load_full()
+    }
+
+    /// Publishes a new standing; the next request sees it.
+    pub(crate) fn set_standing(&self, standing: Standing) {
+        self.standing.store(Arc::new(standing));
+    }
+
+    /// How long the tenant is still quarantined.
+    #[must_use]
+    pub fn quarantined_for(&self, now: UnixMs) -> Option<Duration> {
+        self.quarantine.load().as_ref().and_then(|quarantine| quarantine.remaining(now))
+    }
+
+    /// What it has loaded; `None` while it is parked.
+    #[must_use]
+    pub fn live(&self) -> Option<Arc<Live>> {
+        self.live.load_full()
+    }
+
+    /// Takes one of the tenant's places and notes that it is used.
+    ///
+    /// # Errors
+    /// [`Full`] past [`gate::TENANT_MAX`].
+    pub(crate) fn enter(&self, now: UnixMs) -> Result<Pass, Full> {
+        self.used_at.store(now.get(), Ordering::Relaxed);
+        self.gate.enter(gate::TENANT_MAX)
+    }
+
+    /// How many of its requests are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.gate.taken()
+    }
+
+    /// When it was last asked for anything.
+    pub(crate) fn used_at(&self) -> UnixMs {
+        UnixMs::new(self.used_at.load(Ordering::Relaxed))
+    }
+
+    /// Publishes what was loaded, or parks the tenant.
+    pub(crate) fn publish(&self, live: Option<Arc<Live>>) {
+        self.live.store(live);
+    }
+
+    /// Notes a failure of one of its actors and decides what follows.
+    pub(crate) fn failed(&self, now: UnixMs) -> Verdict {
+        take(&self.cells.restarts).failed(now)
+    }
+
+    /// Takes the tenant out of service: parked, its buckets as good as emptied, its failures forgotten with the trial.
+    pub(crate) fn quarantine(&self, base: Duration, now: UnixMs) -> Arc<Quarantine> {
+        let last = self.quarantine.load().as_deref().copied();
+        let next = Arc::new(Quarantine::begin(last, base, now));
+        self.quarantine.store(Some(Arc::clone(&next)));
+        self.publish(None);
+        *take(&self.cells.restarts) = Restarts::default();
+        *take(&self.cells.buckets) = (Buckets::default(), Some(Unseen::EmptiedBy(next.until)));
+        *take(&self.cells.rotations) = SlotRotations::default();
+        *take(&self.cells.attempts) = Attempts::default();
+        next
+    }
+}

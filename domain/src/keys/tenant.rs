@@ -1,0 +1,202 @@
+//! The keys that an active tenant holds in memory: raw bytes, about 260 for a tenant that never rotated.
+
+use super::CryptoError;
+use super::lookup::LookupKey;
+use super::primitives::Nonce;
+use super::root::{DerivedKey, KeyVersion, Purpose, RootKey};
+use super::sealed::{Place, Sealable, Sealed};
+use super::signing::{Jwks, SigningKey, VerifyingKey};
+use crate::email::Email;
+use crate::id::{SigningKeyId, TenantId};
+use crate::secret::Secret;
+
+/// A signing key as the store keeps it.
+#[derive(Clone, Debug)]
+pub struct StoredSigningKey {
+    /// Its `kid`.
+    pub id: SigningKeyId,
+    /// The sealed seed.
+    pub seed: Sealed<Secret<[u8; 32]>>,
+}
+
+/// A tenant's stored keys do not make a working set.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TenantKeysError {
+    /// No root key was given.
+    #[error("no root key")]
+    NoRootKey,
+    /// Two root keys have this version.
+    #[error("root key version {0} is given twice")]
+    DuplicateVersion(KeyVersion),
+    /// No signing key was given.
+    #[error("no signing key")]
+    NoSigningKey,
+    /// The root key of this version, under which signing key `id` is sealed, was not given.
+    #[error("signing key {id} needs root key version {version}")]
+    MissingVersion {
+        /// The signing key.
+        id: SigningKeyId,
+        /// The version it is sealed under.
+        version: KeyVersion,
+    },
+    /// This signing key does not open.
+    #[error("signing key {0} does not open")]
+    SigningKey(SigningKeyId),
+    /// A key could not be derived.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+}
+
+/// All keys of one active tenant. Rotation makes a new value; the old one is dropped and wiped.
+#[derive(Clone, Debug)]
+pub struct TenantKeys {
+    tenant: TenantId,
+    newest: VersionKeys,
+    older: Box<[VersionKeys]>,
+    signing: SigningKey,
+    retired: Box<[VerifyingKey]>,
+}
+
+#[derive(Clone, Debug)]
+struct VersionKeys {
+    version: KeyVersion,
+    field: DerivedKey,
+    lookup: DerivedKey,
+    lockout: DerivedKey,
+    device: DerivedKey,
+}
+
+impl TenantKeys {
+    /// Derives and opens a tenant's keys. The root of the highest version seals; the first of `signing` signs and
+    /// the rest only verify, so give them newest first and leave withdrawn ones out.
+    ///
+    /// # Errors
+    /// [`TenantKeysError`] when a root or signing key is missing, given twice or does not open.
+    pub fn open(tenant: TenantId, roots: &[RootKey], signing: &[StoredSigningKey]) -> Result<Self, TenantKeysError> {
+        let mut roots: Vec<&RootKey> = roots.iter().collect();
+        roots.sort_by_key(|root| std::cmp::Reverse(root.version()));
+        if let Some([twice, _]) = roots.array_windows().find(|[a, b]| a.version() == b.version()) {
+            return Err(TenantKeysError::DuplicateVersion(twice.version()));
+        }
+        let mut versions = roots.iter().map(|root| VersionKeys::derive(root, tenant));
+        let newest = versions.next().ok_or(TenantKeysError::NoRootKey)??;
+        let older = versions.collect::<Result<_, _>>()?;
+
+        let mut opened = signing.iter().map(|stored| open_signing_key(tenant, &roots, stored));
+        let signing = opened.next().ok_or(TenantKeysError::NoSigningKey)??;
+        let retired = opened.map(|key| key.map(|key| *key.verifying_key())).collect::<Result<_, _>>()?;
+        Ok(Self { tenant, newest, older, signing, retired })
+    }
+
+    /// Whose keys these are.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The version that seals. What is sealed under an older one should be sealed anew.
+    #[must_use]
+    pub const fn version(&self) -> KeyVersion {
+        self.newest.version
+    }
+
+    /// Seals `value` for `place` under the newest version.
+    ///
+    /// # Errors
+    /// [`CryptoError`] when its plaintext is over 1 MiB.
+    pub fn seal<T: Sealable>(&self, place: &Place<'_>, value: &T, nonce: Nonce) -> Result<Sealed<T>, CryptoError> {
+        Sealed::seal((self.newest.version, &self.newest.field), self.tenant, place, value, nonce)
+    }
+
+    /// Opens what was sealed for `place` of this tenant, under whichever of its versions.
+    ///
+    /// # Errors
+    /// [`CryptoError`] for anything else, whatever the reason.
+    pub fn open_sealed<T: Sealable>(&self, place: &Place<'_>, sealed: &Sealed<T>) -> Result<T, CryptoError> {
+        let version = sealed.key_version();
+        let keys = self.versions().find(|keys| keys.version == version).ok_or(CryptoError)?;
+        sealed.open(&keys.field, self.tenant, place)
+    }
+
+    /// The key under which a member's row is found by e-mail address, and written.
+    #[must_use]
+    pub fn email_key(&self, email: &Email) -> LookupKey {
+        LookupKey::of(&self.newest.lookup, email.as_str().as_bytes())
+    }
+
+    /// [`email_key`](Self::email_key) under every version, newest first: while a rotation is not finished, a row may
+    /// still stand under an older one.
+    pub fn email_keys(&self, email: &Email) -> impl Iterator<Item = LookupKey> {
+        self.versions().map(|keys| LookupKey::of(&keys.lookup, email.as_str().as_bytes()))
+    }
+
+    /// The key of an account's lockout row, the same whether or not the account exists.
+    #[must_use]
+    pub fn lockout_key(&self, email: &Email) -> LookupKey {
+        LookupKey::of(&self.newest.lockout, email.as_str().as_bytes())
+    }
+
+    /// The tag of a device cookie with this content. The content must be unambiguous by itself.
+    #[must_use]
+    pub fn device_cookie_tag(&self, content: &[u8]) -> [u8; 32] {
+        *LookupKey::of(&self.newest.device, content).bytes()
+    }
+
+    /// Whether this tenant, under whichever of its versions, made `tag` for `content`. Constant time.
+    #[must_use]
+    pub fn verify_device_cookie(&self, content: &[u8], tag: &[u8]) -> bool {
+        self.versions().any(|keys| LookupKey::of(&keys.device, content).matches(tag))
+    }
+
+    /// The key that signs access tokens now.
+    #[must_use]
+    pub const fn current_signing_key(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// The key with this `kid`, current or retired. `None` for any other, withdrawn ones included.
+    #[must_use]
+    pub fn verifying_key(&self, id: SigningKeyId) -> Option<&VerifyingKey> {
+        self.verifying_keys().find(|key| key.id() == id)
+    }
+
+    /// The document at `/.well-known/jwks.json`.
+    #[must_use]
+    pub fn jwks(&self) -> Jwks {
+        Jwks { keys: self.verifying_keys().map(VerifyingKey::jwk).collect() }
+    }
+
+    fn verifying_keys(&self) -> impl Iterator<Item = &VerifyingKey> {
+        std::iter::once(self.signing.verifying_key()).chain(&self.retired)
+    }
+
+    fn versions(&self) -> impl Iterator<Item = &VersionKeys> {
+        std::iter::once(&self.newest).chain(&self.older)
+    }
+}
+
+impl VersionKeys {
+    fn derive(root: &RootKey, tenant: TenantId) -> Result<Self, CryptoError> {
+        Ok(Self {
+            version: root.version(),
+            field: root.derive(Purpose::Field, tenant)?,
+            lookup: root.derive(Purpose::Lookup, tenant)?,
+            lockout: root.derive(Purpose::LockoutAccount, tenant)?,
+            device: root.derive(Purpose::DeviceCookie, tenant)?,
+        })
+    }
+}
+
+fn open_signing_key(
+    tenant: TenantId,
+    roots: &[&RootKey],
+    stored: &StoredSigningKey,
+) -> Result<SigningKey, TenantKeysError> {
+    let (id, version) = (stored.id, stored.seed.key_version());
+    let root =
+        roots.iter().find(|root| root.version() == version).ok_or(TenantKeysError::MissingVersion { id, version })?;
+    SigningKey::open(root, tenant, id, &stored.seed).map_err(|_| TenantKeysError::SigningKey(id))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

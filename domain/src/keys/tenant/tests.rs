@@ -1,0 +1,99 @@
+use std::slice::from_ref;
+
+use super::*;
+use crate::time::UnixMs;
+
+pub(crate) fn tenant(n: u8) -> TenantId {
+    TenantId::new(UnixMs::new(1), [n; 10])
+}
+
+pub(crate) fn kid(n: u8) -> SigningKeyId {
+    SigningKeyId::new(UnixMs::new(1), [n; 10])
+}
+
+fn root(version: u32) -> RootKey {
+    RootKey::from_random(KeyVersion::new(version), [u8::try_from(version).unwrap(); 32])
+}
+
+fn stored(tenant: TenantId, n: u8, root: &RootKey) -> StoredSigningKey {
+    let key = SigningKey::from_seed(kid(n), Secret::new([n; 32])).unwrap();
+    StoredSigningKey { id: kid(n), seed: key.seal(root, tenant, Nonce::from_random([n; 12])).unwrap() }
+}
+
+/// Keys of tenant `of` whose signing keys have the seeds and ids `signing`, the current one first.
+pub(crate) fn keys(of: u8, signing: &[u8]) -> TenantKeys {
+    let signing: Vec<_> = signing.iter().map(|n| stored(tenant(of), *n, &root(1))).collect();
+    TenantKeys::open(tenant(of), &[root(1)], &signing).unwrap()
+}
+
+const PLACE: Place<'static> = Place { table: "member", column: "email", row: &[1; 16] };
+
+#[test]
+fn older_versions_open_and_the_newest_seals() {
+    let email: Email = "ada@example.com".parse().unwrap();
+    let signing = [stored(tenant(1), 1, &root(1))];
+    let before = TenantKeys::open(tenant(1), &[root(1)], &signing).unwrap();
+    let old = before.seal(&PLACE, &email, Nonce::from_random([1; 12])).unwrap();
+
+    let after = TenantKeys::open(tenant(1), &[root(1), root(2)], &signing).unwrap();
+    assert_eq!(after.version(), KeyVersion::new(2));
+    assert_eq!(after.open_sealed(&PLACE, &old).unwrap(), email);
+    let new = after.seal(&PLACE, &email, Nonce::from_random([2; 12])).unwrap();
+    assert_eq!((old.key_version().get(), new.key_version().get()), (1, 2));
+    assert_eq!(before.open_sealed(&PLACE, &new), Err(CryptoError));
+    assert_eq!(keys(2, &[1]).open_sealed(&PLACE, &old), Err(CryptoError));
+
+    assert_eq!(after.email_keys(&email).collect::<Vec<_>>(), [after.email_key(&email), before.email_key(&email)]);
+}
+
+#[test]
+fn lookups_are_by_tenant_and_purpose() {
+    let (a, b) = (keys(1, &[1]), keys(2, &[1]));
+    let ada: Email = "Ada@Example.com".parse().unwrap();
+    assert_eq!(a.email_key(&ada), a.email_key(&"ada@example.com".parse().unwrap()));
+    assert_ne!(a.email_key(&ada), a.email_key(&"bob@example.com".parse().unwrap()));
+    assert_ne!(a.email_key(&ada), b.email_key(&ada));
+    assert_ne!(a.lockout_key(&ada), a.email_key(&ada));
+    assert_ne!(a.lockout_key(&ada), b.lockout_key(&ada));
+}
+
+#[test]
+fn a_device_cookie_is_the_tenants_own() {
+    let (a, b) = (keys(1, &[1]), keys(2, &[1]));
+    let tag = a.device_cookie_tag(b"device");
+    assert!(a.verify_device_cookie(b"device", &tag));
+    assert!(!a.verify_device_cookie(b"devicf", &tag));
+    assert!(!a.verify_device_cookie(b"device", &tag[..31]));
+    assert!(!b.verify_device_cookie(b"device", &tag));
+}
+
+#[test]
+fn retired_keys_verify_and_others_do_not() {
+    let keys = keys(1, &[2, 1]);
+    assert_eq!(keys.current_signing_key().id(), kid(2));
+    assert_eq!(keys.verifying_key(kid(2)), Some(keys.current_signing_key().verifying_key()));
+    assert_eq!(keys.verifying_key(kid(1)).map(VerifyingKey::id), Some(kid(1)));
+    assert_eq!(keys.verifying_key(kid(3)), None);
+    let jwks = serde_json::to_value(keys.jwks()).unwrap();
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 2);
+    assert_eq!(jwks["keys"][0]["kid"], kid(2).to_string());
+    assert!(jwks["keys"][0].get("d").is_none());
+}
+
+#[test]
+fn an_incomplete_set_says_what_is_missing() {
+    let open = |roots: &[RootKey], signing: &[StoredSigningKey]| TenantKeys::open(tenant(1), roots, signing).err();
+    let (one, two) = (stored(tenant(1), 1, &root(1)), stored(tenant(1), 2, &root(2)));
+    let stolen = stored(tenant(2), 1, &root(1));
+    assert_eq!(open(&[], from_ref(&one)), Some(TenantKeysError::NoRootKey));
+    assert_eq!(open(&[root(1)], &[]), Some(TenantKeysError::NoSigningKey));
+    assert_eq!(open(&[root(1), root(1)], from_ref(&one)), Some(TenantKeysError::DuplicateVersion(KeyVersion::new(1))));
+    let missing = TenantKeysError::MissingVersion { id: kid(2), version: KeyVersion::new(2) };
+    assert_eq!(open(&[root(1)], &[one, two]), Some(missing));
+    assert_eq!(open(&[root(1)], &[stolen]), Some(TenantKeysError::SigningKey(kid(1))));
+}
+
+#[test]
+fn a_hundred_thousand_tenants_fit() {
+    assert!(size_of::<TenantKeys>() <= 320, "{}", size_of::<TenantKeys>());
+}

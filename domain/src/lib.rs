@@ -1,0 +1,24 @@
+//! Every rule of Freehold and all of its cryptography, as pure values and state machines.
+//!
+//! Time, randomness and stored rows come in as arguments; a new state or a decision goes out. Nothing here
+//! reads a clock, a random generator, a socket or a file.
+
+pub mod access_token;
+pub mod email;
+pub mod gcra;
+pub mod id;
+pub mod keys;
+pub mod lockout;
+pub mod password;
+pub mod refresh_token;
+pub mod restart;
+pub mod revocation;
+pub mod role;
+pub mod rotation;
+pub mod secret;
+pub mod slug;
+pub mod tenant_state;
+pub mod text;
+pub mod tier;
+pub mod time;
+pub mod token_family;

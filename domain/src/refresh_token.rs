@@ -1,0 +1,178 @@
+//! Refresh tokens: `fhr_{family, 32 hex digits}_{secret, 43 characters of base64url}`, 80 characters.
+//!
+//! The family is public (`sid` of the access tokens) and says which row to read; the secret is 256 random bits. Only
+//! a SHA-256 over both is stored. Each token has exactly one text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::id::FamilyId;
+use crate::secret::Secret;
+
+/// Characters of a refresh token.
+pub const REFRESH_TOKEN_CHARS: usize = 80;
+
+const FRONT: &str = "fhr_";
+const HASH_DOMAIN: &[u8] = b"freehold/v1/refresh-token/";
+
+/// A refresh token: whose it is, and the proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// The family it belongs to.
+    pub family: FamilyId,
+    /// 32 random bytes.
+    pub secret: Secret<[u8; 32]>,
+}
+
+/// What the store keeps of a refresh token. Compared in constant time; `Debug` hides it.
+#[derive(Clone, Copy)]
+pub struct TokenHash([u8; 32]);
+
+/// The text is no refresh token.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be a refresh token")]
+pub struct NotARefreshToken;
+
+impl RefreshToken {
+    /// A new token of `family` from 32 bytes fresh from the system's random generator.
+    #[must_use]
+    pub const fn from_random(family: FamilyId, random: [u8; 32]) -> Self {
+        Self { family, secret: Secret::new(random) }
+    }
+
+    /// The token as the client gets it.
+    #[must_use]
+    pub fn text(&self) -> Secret<String> {
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.secret.expose()));
+        Secret::new(format!("{FRONT}{}_{}", self.family.uuid().simple(), secret.as_str()))
+    }
+
+    /// `SHA-256("freehold/v1/refresh-token/" | family | secret)`. A plain hash is enough for 256 random bits.
+    #[must_use]
+    pub fn hash(&self) -> TokenHash {
+        let mut hash = Sha256::new_with_prefix(HASH_DOMAIN);
+        hash.update(self.family.uuid().as_bytes());
+        hash.update(self.secret.expose());
+        TokenHash(hash.finalize().into())
+    }
+}
+
+impl FromStr for RefreshToken {
+    type Err = NotARefreshToken;
+
+    fn from_str(text: &str) -> Result<Self, NotARefreshToken> {
+        if text.len() != REFRESH_TOKEN_CHARS {
+            return Err(NotARefreshToken);
+        }
+        let (family, secret) =
+            text.strip_prefix(FRONT).and_then(|rest| rest.split_once('_')).ok_or(NotARefreshToken)?;
+        let id = Uuid::try_parse(family).map_err(|_| NotARefreshToken)?;
+        // Refuses what is not the alphabet, padding, and left-over bits: one text for each secret.
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.decode(secret).map_err(|_| NotARefreshToken)?);
+        let secret = secret.as_slice().try_into().map_err(|_| NotARefreshToken)?;
+        // Hyphens and capitals also parse: only the form we print is ours.
+        if id.simple().to_string() != family {
+            return Err(NotARefreshToken);
+        }
+        Ok(Self::from_random(FamilyId::from_uuid(id), secret))
+    }
+}
+
+impl TokenHash {
+    /// The hash as it was stored.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes for the column.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl PartialEq for TokenHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for TokenHash {}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn token(family: [u8; 16], secret: [u8; 32]) -> RefreshToken {
+        RefreshToken::from_random(FamilyId::from_uuid(Uuid::from_bytes(family)), secret)
+    }
+
+    #[test]
+    fn the_text_is_fixed() {
+        let text = token([0xAB; 16], [0; 32]).text();
+        assert_eq!(text.expose(), &format!("fhr_{}_{}", "ab".repeat(16), "A".repeat(43)));
+        assert_eq!(text.expose().len(), REFRESH_TOKEN_CHARS);
+    }
+
+    #[test]
+    fn no_other_text_is_the_same_token() {
+        let token = token([0xAB; 16], [0xFB; 32]);
+        let text = token.text().expose().clone();
+        assert_eq!(text.parse(), Ok(token));
+        let (front, last) = text.split_at(text.len() - 1);
+        let others = [
+            text.to_uppercase(),
+            text.replace("abab", "ABAB"),
+            text.replace("fhr_", "fhr-"),
+            text.replace('-', "+"),
+            text.replace('_', "/"),
+            format!("{text}="),
+            format!(" {text}"),
+            format!("{text}\n"),
+            format!("{front}{}", char::from(last.bytes().next().unwrap() + 1)), // the same bits, two unused ones set
+            front.to_owned(),
+            format!("fhr_{}_{}", Uuid::from_bytes([0xAB; 16]), "A".repeat(39)),
+            format!("fhr_{}_{}", "é".repeat(16), "A".repeat(43)),
+            String::new(),
+        ];
+        for other in others {
+            assert_eq!(other.parse::<RefreshToken>(), Err(NotARefreshToken), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_hash_binds_family_and_secret() {
+        let hash = token([1; 16], [2; 32]).hash();
+        assert_eq!(hash, token([1; 16], [2; 32]).hash());
+        assert_ne!(hash, token([3; 16], [2; 32]).hash());
+        assert_ne!(hash, token([1; 16], [3; 32]).hash());
+        let mut input = b"freehold/v1/refresh-token/".to_vec();
+        input.extend([1; 16]);
+        input.extend([2; 32]);
+        assert_eq!(hash.bytes().as_slice(), Sha256::digest(&input).as_slice());
+    }
+
+    proptest! {
+        #[test]
+        fn every_token_survives_its_text(family: [u8; 16], secret: [u8; 32]) {
+            let token = token(family, secret);
+            prop_assert_eq!(token.text().expose().parse(), Ok(token));
+        }
+    }
+}

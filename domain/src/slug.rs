@@ -1,0 +1,79 @@
+//! A tenant's name in host names.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Names that are never a tenant: the platform's own hosts, and those that mail and web conventions give a meaning.
+pub const RESERVED: [&str; 24] = [
+    "abuse", "admin", "api", "app", "assets", "auth", "autoconfig", "autodiscover", "cdn", "dashboard", "docs", "ftp",
+    "help", "localhost", "login", "mail", "ns1", "ns2", "root", "sdk", "smtp", "static", "status", "www",
+];
+
+/// A valid tenant slug: `^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`, one DNS label (RFC 1035 §2.3.1).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slug(Box<str>);
+
+/// The text is not a slug.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be 1 to 63 of a-z, 0-9 and hyphen, begin with a letter and not end with a hyphen")]
+pub struct NotASlug;
+
+impl Slug {
+    /// The label.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether no tenant may be called this.
+    ///
+    /// Punycode labels (`xn--…`) are reserved too: a label that only looks like another is nobody's.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with("xn--") || RESERVED.contains(&&*self.0)
+    }
+}
+
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Slug {
+    type Err = NotASlug;
+
+    fn from_str(text: &str) -> Result<Self, NotASlug> {
+        let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let valid = text.len() <= 63
+            && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+            && text.bytes().all(inside)
+            && !text.ends_with('-');
+        if valid { Ok(Self(text.into())) } else { Err(NotASlug) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_dns_label_and_nothing_else() {
+        for good in ["a", "acme", "a-1", "a1", &"a".repeat(63)] {
+            assert_eq!(good.parse::<Slug>().map(|s| s.to_string()), Ok(good.to_owned()));
+        }
+        for bad in ["", "1a", "-a", "a-", "A", "a.b", "a_b", "ä", "a b", "a\0", &"a".repeat(64)] {
+            assert_eq!(bad.parse::<Slug>(), Err(NotASlug), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reserved_names_are_sorted_valid_and_refused() {
+        assert!(RESERVED.is_sorted());
+        for name in RESERVED {
+            assert!(name.parse::<Slug>().is_ok_and(|slug| slug.is_reserved()), "{name}");
+        }
+        assert!("xn--dmin-moa".parse::<Slug>().unwrap().is_reserved());
+        assert!(!"acme".parse::<Slug>().unwrap().is_reserved());
+    }
+}

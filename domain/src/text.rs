@@ -1,0 +1,96 @@
+//! One-line text: names, titles, reasons. Bounded, and without what could break a line, a header or a log.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Text on one line: 1 to `MAX` characters (code points), no control characters (so no NUL, CR or LF), no line or
+/// paragraph separator. Kept as it was given; `Debug` hides it, because it may be somebody's name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OneLine<const MAX: usize>(String);
+
+/// The text is not one line of allowed length. The messages are fit for a problem's `errors[].message`.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NotOneLine {
+    /// There is no text, or only white space.
+    #[error("must not be empty")]
+    Empty,
+    /// It has more characters than this.
+    #[error("must have at most {0} characters")]
+    TooLong(usize),
+    /// It holds a control character or a line separator.
+    #[error("must not contain line breaks or control characters")]
+    Control,
+}
+
+impl<const MAX: usize> OneLine<MAX> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
+    type Error = NotOneLine;
+
+    fn try_from(text: String) -> Result<Self, NotOneLine> {
+        if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+            return Err(NotOneLine::Control);
+        }
+        if text.chars().nth(MAX).is_some() {
+            return Err(NotOneLine::TooLong(MAX));
+        }
+        if text.trim().is_empty() { Err(NotOneLine::Empty) } else { Ok(Self(text)) }
+    }
+}
+
+impl<const MAX: usize> FromStr for OneLine<MAX> {
+    type Err = NotOneLine;
+
+    fn from_str(text: &str) -> Result<Self, NotOneLine> {
+        text.to_owned().try_into()
+    }
+}
+
+impl<const MAX: usize> From<OneLine<MAX>> for String {
+    fn from(line: OneLine<MAX>) -> Self {
+        line.0
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for OneLine<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[one line]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_counts_characters() {
+        assert_eq!("äöü".parse::<OneLine<3>>().unwrap().as_str(), "äöü");
+        assert_eq!("äöüx".parse::<OneLine<3>>(), Err(NotOneLine::TooLong(3)));
+        assert_eq!("".parse::<OneLine<3>>(), Err(NotOneLine::Empty));
+        assert_eq!("  ".parse::<OneLine<3>>(), Err(NotOneLine::Empty));
+    }
+
+    #[test]
+    fn nothing_that_breaks_a_line() {
+        for c in ['\0', '\r', '\n', '\t', '\u{1b}', '\u{7f}', '\u{85}', '\u{2028}', '\u{2029}'] {
+            assert_eq!(format!("a{c}b").parse::<OneLine<9>>(), Err(NotOneLine::Control), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn json_in_and_out() {
+        let line: OneLine<5> = serde_json::from_str(r#""Zoë""#).unwrap();
+        assert_eq!(serde_json::to_string(&line).unwrap(), r#""Zoë""#);
+        let refused = serde_json::from_str::<OneLine<2>>(r#""Zoë""#).unwrap_err();
+        assert!(refused.to_string().starts_with("must have at most 2 characters"), "{refused}");
+    }
+}

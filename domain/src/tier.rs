@@ -1,0 +1,241 @@
+//! Rate tiers: the named limits of the contract, as data.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The largest `N` a limit may carry.
+pub const BURST_MAX: u32 = 1_000_000;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+macro_rules! tiers {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $burst:literal per $period:ident;)*) => {
+        /// A named limit. What it counts is said with each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Tier { $($(#[$doc])* $name,)* }
+
+        impl Tier {
+            /// Every tier, in the order of the contract.
+            pub const ALL: [Self; [$($text),*].len()] = [$(Self::$name),*];
+
+            /// The name in `X-RateLimit-Tier`, settings and rows.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The limit where nothing is configured.
+            #[must_use]
+            pub const fn default_limit(self) -> Limit {
+                match self { $(Self::$name => Limit::Per { burst: $burst, period: $period },)* }
+            }
+        }
+    };
+}
+
+tiers! {
+    /// Requests of one address to the node, before any tenant is known.
+    Address = "address", 600 per MINUTE;
+    /// Sign-in attempts of one address at a tenant.
+    LoginAddress = "login-address", 30 per MINUTE;
+    /// Sign-in attempts for one account, known or not.
+    LoginAccount = "login-account", 10 per MINUTE;
+    /// Registrations of one address.
+    Signup = "signup", 5 per MINUTE;
+    /// Password resets asked by one address.
+    PasswordReset = "password-reset", 5 per MINUTE;
+    /// Second-factor answers for one member.
+    SecondFactor = "second-factor", 10 per MINUTE;
+    /// PIN checks for one member.
+    Pin = "pin", 10 per MINUTE;
+    /// Public forms posted by one address.
+    PublicForm = "public-form", 10 per MINUTE;
+    /// Refresh rotations of one member.
+    Refresh = "refresh", 60 per MINUTE;
+    /// API requests of one member.
+    ApiMember = "api-member", 100 per MINUTE;
+    /// Requests of a whole tenant.
+    ApiTenant = "api-tenant", 6_000 per MINUTE;
+    /// Uploads of one member.
+    Upload = "upload", 20 per MINUTE;
+    /// Exports of one member.
+    Export = "export", 5 per HOUR;
+    /// Chat requests of a tenant.
+    AiChat = "ai-chat", 20 per MINUTE;
+    /// Event batches of a tenant.
+    Events = "events", 60 per MINUTE;
+    /// Schema uploads of a tenant.
+    Schema = "schema", 10 per MINUTE;
+    /// Webhooks of one provider at a tenant.
+    WebhookIn = "webhook-in", 600 per MINUTE;
+    /// CSP reports of one address.
+    CspReport = "csp-report", 60 per MINUTE;
+    /// Requests of one operator.
+    Operator = "operator", 60 per MINUTE;
+}
+
+/// The text names no tier.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("is not the name of a tier")]
+pub struct NotATier;
+
+impl FromStr for Tier {
+    type Err = NotATier;
+
+    fn from_str(text: &str) -> Result<Self, NotATier> {
+        Self::ALL.into_iter().find(|tier| tier.as_str() == text).ok_or(NotATier)
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How much a tier admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// Everything; nothing is counted.
+    Off,
+    /// `burst` at once, and `burst` again in each `period`. `burst` is 1 to [`BURST_MAX`].
+    Per {
+        /// How many at once.
+        burst: u32,
+        /// In how long the bucket fills from empty.
+        period: Duration,
+    },
+}
+
+/// The text is not a limit.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be N/s, N/min or N/h with N from 1 to 1000000, or off")]
+pub struct NotALimit;
+
+impl Limit {
+    /// The limit kept in a row as these two numbers; `burst` 0 means [`Limit::Off`].
+    ///
+    /// # Errors
+    /// [`NotALimit`] for numbers no limit is kept as.
+    pub fn from_row(burst: i64, period_ms: i64) -> Result<Self, NotALimit> {
+        let burst = u32::try_from(burst).map_err(|_| NotALimit)?;
+        let period = Duration::from_millis(u64::try_from(period_ms).map_err(|_| NotALimit)?);
+        match burst {
+            0 => Ok(Self::Off),
+            1..=BURST_MAX if [SECOND, MINUTE, HOUR].contains(&period) => Ok(Self::Per { burst, period }),
+            _ => Err(NotALimit),
+        }
+    }
+
+    /// The two numbers a row keeps: burst and period in milliseconds.
+    #[must_use]
+    pub fn to_row(self) -> (i64, i64) {
+        match self {
+            Self::Off => (0, 0),
+            Self::Per { burst, period } => (i64::from(burst), i64::try_from(period.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = NotALimit;
+
+    fn from_str(text: &str) -> Result<Self, NotALimit> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let (burst, unit) = text.split_once('/').ok_or(NotALimit)?;
+        let period = match unit {
+            "s" => SECOND,
+            "min" => MINUTE,
+            "h" => HOUR,
+            _ => return Err(NotALimit),
+        };
+        if !burst.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(NotALimit);
+        }
+        match burst.parse() {
+            Ok(burst @ 1..=BURST_MAX) => Ok(Self::Per { burst, period }),
+            _ => Err(NotALimit),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Per { burst, period } if *period == SECOND => write!(f, "{burst}/s"),
+            Self::Per { burst, period } if *period == MINUTE => write!(f, "{burst}/min"),
+            Self::Per { burst, period } => write!(f, "{}/h", u128::from(*burst) * HOUR.as_millis() / period.as_millis()),
+        }
+    }
+}
+
+/// The limit of every tier: the defaults, what the operator set, what one tenant was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits([Limit; Tier::ALL.len()]);
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self(Tier::ALL.map(Tier::default_limit))
+    }
+}
+
+impl Limits {
+    /// The limit of `tier`.
+    #[must_use]
+    pub fn get(&self, tier: Tier) -> Limit {
+        self.0.get(tier as usize).copied().unwrap_or_else(|| tier.default_limit())
+    }
+
+    /// Gives `tier` this limit.
+    pub fn set(&mut self, tier: Tier, limit: Limit) {
+        if let Some(slot) = self.0.get_mut(tier as usize) {
+            *slot = limit;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_limits_read_back() {
+        for tier in Tier::ALL {
+            assert_eq!(tier.as_str().parse(), Ok(tier));
+            let limit = tier.default_limit();
+            assert_eq!(limit.to_string().parse(), Ok(limit), "{tier}");
+            let (burst, period_ms) = limit.to_row();
+            assert_eq!(Limit::from_row(burst, period_ms), Ok(limit));
+        }
+        assert_eq!("off".parse(), Ok(Limit::Off));
+        assert_eq!(Limit::from_row(0, 0), Ok(Limit::Off));
+    }
+
+    #[test]
+    fn other_texts_are_no_limits() {
+        for text in ["", "10", "10/m", "0/s", "-1/s", "+1/s", "1000001/s", "1/s ", "1.5/s", "OFF", "1/min/h"] {
+            assert_eq!(text.parse::<Limit>(), Err(NotALimit), "{text}");
+        }
+        assert_eq!(Limit::from_row(5, 7), Err(NotALimit));
+        assert_eq!(Limit::from_row(-5, 1_000), Err(NotALimit));
+    }
+
+    #[test]
+    fn one_tier_changes_alone() {
+        let mut limits = Limits::default();
+        limits.set(Tier::Refresh, Limit::Off);
+        for tier in Tier::ALL {
+            let expected = if tier == Tier::Refresh { Limit::Off } else { tier.default_limit() };
+            assert_eq!(limits.get(tier), expected);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The outermost layer of every listener: what holds for each request and each answer, whatever the route.
+//!
+//! In: client address → request id → bounds of target, headers and body → one host, placed → the routes.
+//! Out: panics become problems → problems get their body → security headers → `x-request-id` → one line of the log.
+
+mod panics;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Response, Version};
+use axum::response::IntoResponse;
+use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt};
+use tracing::Instrument;
+
+use crate::access_log::{self, Entry, Notes};
+use crate::ambient::Ambient;
+use crate::body;
+use crate::client_address::{Client, Peer, Scheme, TrustedProxies};
+use crate::headers;
+use crate::host::{Authority, Place, Platform};
+use crate::problem::{Kind, Problem};
+use crate::request_id::{RequestTag, X_REQUEST_ID};
+
+const TARGET_BYTES_MAX: usize = 8 * 1024;
+const HEADER_BYTES_MAX: usize = 32 * 1024;
+const HEADERS_MAX: usize = 100;
+
+/// What the edge needs to know.
+#[derive(Clone, Debug)]
+pub struct EdgeOptions {
+    /// Time and randomness.
+    pub ambient: Ambient,
+    /// Whose forwarding headers and request ids are believed.
+    pub proxies: TrustedProxies,
+    /// The domain that hosts are placed against.
+    pub platform: Platform,
+    /// How long a request's body may take, from the end of its headers to its own. Default 15 s.
+    pub body_read_max: Duration,
+}
+
+impl EdgeOptions {
+    /// The default bounds.
+    #[must_use]
+    pub fn new(ambient: Ambient, proxies: TrustedProxies, platform: Platform) -> Self {
+        Self { ambient, proxies, platform, body_read_max: Duration::from_secs(15) }
+    }
+}
+
+/// Puts [`Edge`] around a service.
+///
+/// Behind it every request has the extensions [`Client`], [`RequestTag`], [`Authority`], [`Place`], [`Ambient`] and [`Notes`].
+#[derive(Clone, Debug)]
+pub struct EdgeLayer(Arc<EdgeOptions>);
+
+impl EdgeLayer {
+    /// The layer with these options.
+    #[must_use]
+    pub fn new(options: EdgeOptions) -> Self {
+        Self(Arc::new(options))
+    }
+}
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { options: Arc::clone(&self.0), inner }
+    }
+}
+
+/// A service with the edge around it: it answers every request, and always with the promised headers.
+#[derive(Clone, Debug)]
+pub struct Edge<S> {
+    options: Arc<EdgeOptions>,
+    inner: S,
+}
+
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // the clone that serves the request waits for itself
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (options, inner) = (Arc::clone(&self.options), self.inner.clone());
+        Box::pin(async move { Ok(handle(&options, inner, request).await) })
+    }
+}
+
+/// What is known of a request before it is routed and still needed for its answer.
+struct Arrival {
+    at: Instant,
+    method: Method,
+    version: Version,
+    client: Option<Client>,
+    tag: RequestTag,
+    host: Option<(Authority, Place)>,
+    notes: Notes,
+}
+
+async fn handle<S>(options: &EdgeOptions, inner: S, request: Request) -> Response<Body>
+where
+    S: Service<Request, Response = Response<Body>, Error = Infallible> + Send,
+    S::Future: Send,
+{
+    let at = Instant::now();
+    let (mut parts, body) = request.into_parts();
+    let client = parts.extensions.get::<Peer>().map(|peer| Client::behind(*peer, &parts.headers, &options.proxies));
+    let tag = RequestTag::of(&parts.headers, client.is_some_and(|client| client.proxied), options.ambient);
+    let (method, version) = (parts.method.clone(), parts.version);
+    let mut arrival = Arrival { at, method, version, client, tag, host: None, notes: Notes::default() };
+    let response = match admit(options, &mut parts, &mut arrival) {
+        Ok(bytes_max) => {
+            let body = body::bound(body, bytes_max, at + options.body_read_max);
+            let span = tracing::info_span!("request", request.id = arrival.tag.as_str());
+            let answer = panics::caught(async move { inner.oneshot(Request::from_parts(parts, body)).await });
+            match answer.instrument(span).await {
+                Ok(Ok(response)) => response,
+                Err(panic) => {
+                    let panic = panics::message(&*panic);
+                    tracing::error!(request.id = arrival.tag.as_str(), panic, "a handler panicked");
+                    Problem::new(Kind::Internal).into_response()
+                }
+            }
+        }
+        Err(problem) => problem.into_response(),
+    };
+    send_off(response, &arrival)
+}
+
+/// Refuses what no route should see; otherwise completes the request's extensions and says how large its body may be.
+fn admit(options: &EdgeOptions, parts: &mut Parts, arrival: &mut Arrival) -> Result<u64, Problem> {
+    let target_bytes = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target_bytes > TARGET_BYTES_MAX {
+        return Err(Problem::new(Kind::UriTooLong));
+    }
+    if parts.headers.len() > HEADERS_MAX || bytes_of(&parts.headers) > HEADER_BYTES_MAX {
+        return Err(Problem::new(Kind::HeadersTooLarge));
+    }
+    let host = Authority::of(parts)?;
+    let place = options.platform.place(&host);
+    arrival.host = Some((host.clone(), place.clone()));
+    if parts.method == Method::CONNECT {
+        return Err(Problem::new(Kind::MethodNotAllowed).allow("GET, HEAD, POST, PUT, PATCH, DELETE"));
+    }
+    let bytes_max = body::limit_of(parts.uri.path());
+    if body::too_large(&parts.headers, bytes_max) {
+        return Err(Problem::new(Kind::PayloadTooLarge));
+    }
+    let extensions = &mut parts.extensions;
+    if let Some(client) = arrival.client {
+        extensions.insert(client);
+    }
+    extensions.insert(arrival.tag.clone());
+    extensions.insert(host);
+    extensions.insert(place);
+    extensions.insert(options.ambient);
+    extensions.insert(arrival.notes.clone());
+    Ok(bytes_max)
+}
+
+/// Gives the answer everything that each answer has, and logs it.
+fn send_off(mut response: Response<Body>, arrival: &Arrival) -> Response<Body> {
+    let problem = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = &problem {
+        // Written here, so whatever length the empty body had is gone.
+        response.headers_mut().remove(CONTENT_LENGTH);
+        *response.body_mut() = Body::from(problem.render(arrival.tag.as_str()));
+        if arrival.version < Version::HTTP_2 && problem.ends_connection() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+    let context = headers::Context {
+        scheme: arrival.client.map_or(Scheme::Http, |client| client.scheme),
+        host: arrival.host.as_ref().map(|(host, place)| (host, place)),
+        no_store: problem.is_some() || arrival.notes.is_authenticated(),
+    };
+    headers::secure(&mut response, context);
+    response.headers_mut().insert(X_REQUEST_ID, arrival.tag.header());
+    access_log::write(&Entry {
+        id: &arrival.tag,
+        method: &arrival.method,
+        status: response.status(),
+        took: arrival.at.elapsed(),
+        client: arrival.client,
+        notes: &arrival.notes,
+    });
+    response
+}
+
+fn bytes_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}

@@ -1,0 +1,224 @@
+//! The security headers of every answer, errors included (OWASP Secure Headers Project).
+
+use std::fmt;
+
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SERVER, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Response};
+use axum::response::IntoResponse;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use crate::ambient::Ambient;
+use crate::client_address::Scheme;
+use crate::host::{Authority, Place};
+use crate::problem::{Kind, Problem};
+
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The policy of everything that is not a page: nothing may be loaded, framed or posted from it.
+const API_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; upgrade-insecure-requests",
+);
+
+const HSTS_PLATFORM: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains; preload");
+/// A customer's domain: whether its other names have TLS is not ours to promise.
+const HSTS_CUSTOM: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// A fresh nonce of 128 bits for the inline style and script of one page: an extractor.
+#[derive(Clone, Debug)]
+pub struct Nonce(String);
+
+impl Nonce {
+    /// A new one.
+    #[must_use]
+    pub fn new(ambient: Ambient) -> Self {
+        Self(STANDARD_NO_PAD.encode(ambient.random::<16>()))
+    }
+}
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Nonce {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let ambient = parts.extensions.get::<Ambient>();
+        // Only a router that is not behind the edge has none.
+        ambient.copied().map(Self::new).ok_or_else(|| Problem::new(Kind::Internal))
+    }
+}
+
+/// An HTML page. Its policy allows inline style and script with its nonce, requests to its own origin, and nothing else.
+#[derive(Debug)]
+pub struct Page {
+    nonce: Nonce,
+    html: String,
+}
+
+impl Page {
+    /// The page whose inline `style` and `script` elements carry this nonce. Whatever is not ours in `html` is escaped already.
+    #[must_use]
+    pub fn new(nonce: Nonce, html: String) -> Self {
+        Self { nonce, html }
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.html));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        response.extensions_mut().insert(PagePolicy(self.nonce));
+        response
+    }
+}
+
+/// Marks an answer that must not be kept: `Cache-Control: no-store`. Answers to a caller whose credential was accepted
+/// are marked by themselves ([`crate::access_log::Notes::authenticated`]), and so is every problem.
+#[derive(Clone, Copy, Debug)]
+pub struct NoStore;
+
+/// Marks an answer that pages of other sites may embed, such as the SDK's script.
+#[derive(Clone, Copy, Debug)]
+pub struct ForAnySite;
+
+/// The answer, marked with [`NoStore`].
+pub fn no_store(answer: impl IntoResponse) -> Response<Body> {
+    let mut response = answer.into_response();
+    response.extensions_mut().insert(NoStore);
+    response
+}
+
+#[derive(Clone, Debug)]
+struct PagePolicy(Nonce);
+
+impl PagePolicy {
+    /// `upgrade-insecure-requests` does no harm on `http://localhost`: its requests are potentially trustworthy already
+    /// and are not upgraded (Upgrade Insecure Requests §4.1).
+    fn header(&self) -> HeaderValue {
+        let policy = format!(
+            "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data:; connect-src 'self'; \
+             frame-ancestors 'none'; base-uri 'none'; form-action 'self'; upgrade-insecure-requests",
+            nonce = self.0
+        );
+        HeaderValue::from_str(&policy).unwrap_or(API_POLICY) // base64 is visible ASCII: cannot fail
+    }
+}
+
+/// What the request says about its answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) scheme: Scheme,
+    /// `None` when the request had no readable one.
+    pub(crate) host: Option<(&'a Authority, &'a Place)>,
+    pub(crate) no_store: bool,
+}
+
+/// Puts every security header on the answer.
+pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
+    let policy = response.extensions().get::<PagePolicy>().map_or(API_POLICY, PagePolicy::header);
+    let any_site = response.extensions().get::<ForAnySite>().is_some();
+    let no_store = context.no_store || response.extensions().get::<NoStore>().is_some();
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(X_FRAME_OPTIONS, "DENY");
+    set(REFERRER_POLICY, "strict-origin-when-cross-origin");
+    set(PERMISSIONS_POLICY, "camera=(), microphone=(), geolocation=()");
+    set(OPENER_POLICY, "same-origin");
+    set(RESOURCE_POLICY, if any_site { "cross-origin" } else { "same-origin" });
+    if no_store {
+        set(CACHE_CONTROL, "no-store");
+    }
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.remove(SERVER);
+    if let Some(value) = hsts(context) {
+        headers.insert(STRICT_TRANSPORT_SECURITY, value);
+    }
+}
+
+/// RFC 6797: only over TLS, and never for a local name or an address.
+fn hsts(context: Context<'_>) -> Option<HeaderValue> {
+    let (host, place) = context.host?;
+    if context.scheme != Scheme::Https || host.is_local() || host.literal().is_some() {
+        return None;
+    }
+    Some(if *place == Place::Unknown { HSTS_CUSTOM } else { HSTS_PLATFORM })
+}
+
+#[cfg(test)]
+mod tests {
+    use freehold_domain::time::UnixMs;
+
+    use super::*;
+    use crate::host::Platform;
+
+    fn headers_of(answer: impl IntoResponse, scheme: Scheme, host: &str) -> Vec<(String, String)> {
+        let host = Authority::parse(host).expect("a host");
+        let place = Platform::new("example.com").expect("a domain").place(&host);
+        let mut response = answer.into_response();
+        secure(&mut response, Context { scheme, host: Some((&host, &place)), no_store: false });
+        let text = |value: &HeaderValue| value.to_str().expect("text").to_owned();
+        response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+    }
+
+    fn value(headers: &[(String, String)], name: &str) -> Option<String> {
+        headers.iter().find(|(seen, _)| seen == name).map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn hsts_only_over_tls_and_never_locally() {
+        let hsts = |scheme, host| value(&headers_of((), scheme, host), "strict-transport-security");
+        assert_eq!(hsts(Scheme::Http, "acme.example.com"), None);
+        assert_eq!(hsts(Scheme::Https, "localhost"), None);
+        assert_eq!(hsts(Scheme::Https, "acme.localhost"), None);
+        assert_eq!(hsts(Scheme::Https, "10.0.0.1"), None);
+        let platform = hsts(Scheme::Https, "acme.example.com:8443");
+        assert_eq!(platform.as_deref(), Some("max-age=63072000; includeSubDomains; preload"));
+        assert_eq!(hsts(Scheme::Https, "shop.test").as_deref(), Some("max-age=63072000"));
+    }
+
+    #[test]
+    fn every_answer_has_the_headers() {
+        let headers = headers_of((), Scheme::Http, "acme.example.com");
+        for (name, wanted) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "strict-origin-when-cross-origin"),
+            ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(value(&headers, name).as_deref(), Some(wanted));
+        }
+        assert!(
+            value(&headers, "content-security-policy")
+                .expect("a policy")
+                .starts_with("default-src 'none'; frame-ancestors 'none'")
+        );
+        assert_eq!(value(&headers, "cache-control"), None);
+        assert_eq!(
+            value(&headers_of(no_store(()), Scheme::Http, "a.test"), "cache-control").as_deref(),
+            Some("no-store")
+        );
+    }
+
+    #[test]
+    fn a_page_allows_its_nonce_and_nothing_inline_besides() {
+        let nonce = Nonce::new(Ambient { now: || UnixMs::new(0), fill: |bytes| bytes.fill(255) });
+        let headers = headers_of(Page::new(nonce, String::new()), Scheme::Http, "localhost");
+        let policy = value(&headers, "content-security-policy").expect("a policy");
+        assert!(policy.contains("style-src 'nonce-/////////////////////w'") && !policy.contains("unsafe"), "{policy}");
+    }
+}

@@ -1,0 +1,206 @@
+//! One connection from its accept to its end.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::Response;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceExt};
+
+use super::ServeOptions;
+use super::lively::{Busy, Life, Lively};
+use crate::client_address::{Peer, Scheme};
+
+/// How long an ended connection has to say goodbye (GOAWAY, TLS close).
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What a connection holds besides its socket.
+pub(super) struct Connection {
+    pub(super) options: ServeOptions,
+    /// Finish what runs and end.
+    pub(super) stop: CancellationToken,
+    /// End now.
+    pub(super) cut: CancellationToken,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Serves the socket until it is over.
+    pub(super) async fn run<S>(
+        self,
+        builder: Arc<Builder<TokioExecutor>>,
+        socket: TcpStream,
+        address: SocketAddr,
+        service: S,
+    ) where
+        S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let _open = Open::new();
+        let _ = socket.set_nodelay(true); // fails only on a socket that is gone already
+        let peer = Peer { address: SocketAddr::new(address.ip().to_canonical(), address.port()), scheme: Scheme::Http };
+        let life = Life::new();
+        let io = TokioIo::new(Lively::new(socket, Arc::clone(&life), self.options.write_stall_max));
+        let handler = service_fn({
+            let life = Arc::clone(&life);
+            move |request| answer(service.clone(), request, peer, life.request())
+        });
+        // The type has no name: the watch sees it through the trait.
+        let mut http = Box::pin(builder.serve_connection(io, handler).into_owned());
+        let watch = Watch { life, options: self.options, alarm: None };
+        let outcome = self.cut.run_until_cancelled(watch.over(&mut http, &self.stop)).await;
+        if let Some(Err(error)) = outcome {
+            tracing::debug!(error = &*error, "connection ended");
+        }
+        drop(self.permit);
+    }
+}
+
+type Fault = Box<dyn StdError + Send + Sync>;
+
+/// What the watch does with a connection: drive it, and ask it to end.
+trait Drive {
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>>;
+    fn wind_up(&mut self);
+}
+
+impl<I, S, B> Drive for Pin<Box<hyper_util::server::conn::auto::Connection<'static, I, S, TokioExecutor>>>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: hyper::service::Service<Request<Incoming>, Response = Response<B>> + 'static,
+    S::Error: Into<Fault>,
+    S::Future: Send + 'static,
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Fault>,
+{
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.as_mut().poll(cx)
+    }
+
+    fn wind_up(&mut self) {
+        self.as_mut().graceful_shutdown();
+    }
+}
+
+/// Ends a connection that has done nothing for too long.
+struct Watch {
+    life: Arc<Life>,
+    options: ServeOptions,
+    /// Set to the earliest moment that may matter, and looked at again then: a busy connection resets it about once
+    /// in `header_read_max` and not for every request.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch {
+    /// Drives the connection to its end: its own, the stop's, or its time limits'.
+    async fn over(mut self, http: &mut impl Drive, stop: &CancellationToken) -> Result<(), Fault> {
+        let (mut stopping, mut winding_up) = (pin!(stop.cancelled()), false);
+        let end = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(outcome) = http.drive(cx) {
+                    return Poll::Ready(Some(outcome));
+                }
+                if winding_up || stopping.as_mut().poll(cx).is_pending() {
+                    return self.poll_expired(cx).map(|()| None);
+                }
+                http.wind_up();
+                winding_up = true;
+            }
+        });
+        if let Some(outcome) = end.await {
+            return outcome;
+        }
+        if winding_up || !self.life.is_idle() {
+            return Ok(()); // half a head: there is nobody to say goodbye to
+        }
+        http.wind_up();
+        tokio::time::timeout(GOODBYE, poll_fn(|cx| http.drive(cx))).await.unwrap_or(Ok(()))
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let over_at = self.life.over_at(&self.options);
+            // While requests run there is nothing to wait for but their end.
+            let look_at = over_at.unwrap_or_else(|| Instant::now() + self.options.header_read_max);
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(look_at)));
+            if look_at < alarm.deadline() || (alarm.is_elapsed() && over_at.is_none_or(|at| at > Instant::now())) {
+                alarm.as_mut().reset(look_at);
+            }
+            match (alarm.as_mut().poll(cx), over_at) {
+                (Poll::Pending, _) => return Poll::Pending,
+                (Poll::Ready(()), Some(at)) if at <= Instant::now() => return Poll::Ready(()),
+                (Poll::Ready(()), _) => {} // set for an earlier state: look again
+            }
+        }
+    }
+}
+
+async fn answer<S>(
+    service: S,
+    request: Request<Incoming>,
+    peer: Peer,
+    busy: Busy,
+) -> Result<Response<Answer>, Infallible>
+where
+    S: Service<Request, Response = Response<Body>, Error = Infallible>,
+{
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    let response = service.oneshot(request).await?;
+    Ok(response.map(|body| Answer { body, _busy: busy }))
+}
+
+/// The body of an answer: until it is sent its request is running.
+struct Answer {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Counts the connection while it lives.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        metrics::gauge!("freehold_http_connections").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("freehold_http_connections").decrement(1.0);
+    }
+}

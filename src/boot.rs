@@ -1,0 +1,210 @@
+//! From a configuration to a running node: the data directory, the store, the master keys, the tree.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use freehold_actors::levels::Levels;
+use freehold_actors::node::{Node, Parts, Settings};
+use freehold_actors::password_pool::PasswordPool;
+use freehold_domain::gcra::Unseen;
+use freehold_domain::id::NodeId;
+use freehold_domain::keys::{MasterKeyId, MasterRing, Nonce};
+use freehold_domain::password::Argon2Params;
+use freehold_domain::secret::Secret;
+use freehold_storage::master_check::{self, MasterCheckRow};
+use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreError};
+
+use crate::cli::Exit;
+use crate::clock::AMBIENT;
+use crate::config::{Config, Database, Pooler, PublicUrl, prepare_data_dir};
+use crate::failure::{Failure, chain};
+use crate::lock::{DataDirLock, NotLocked};
+
+/// How many tenants' files are open at once.
+const OPEN_FILES_MAX: usize = 256;
+/// How many connections to PostgreSQL a node holds.
+const CONNECTIONS_MAX: u32 = 32;
+/// The master key that development makes for itself.
+const DEVELOPMENT_KEY_FILE: &str = "development-master-key";
+const STARTED_FILE: &str = "started";
+const LEVELS_FILE: &str = "levels.json";
+
+/// Prepares the data directory and takes it for this process.
+///
+/// # Errors
+/// Exit 78 for a directory that cannot be used, 69 when another process serves it.
+pub fn take_data_dir(config: &Config) -> Result<DataDirLock, Failure> {
+    prepare_data_dir(&config.data_dir)?;
+    DataDirLock::acquire(&config.data_dir).map_err(|error| match error {
+        NotLocked::Held { .. } => Failure::new(Exit::Unavailable, error),
+        NotLocked::Io(error) => Failure::new(Exit::Config, format!("FREEHOLD_DATA_DIR: {error}; check the directory")),
+    })
+}
+
+/// Opens the store and starts the tree over it.
+///
+/// # Errors
+/// Exit 78 for a store that must not be served as it is, 69 for one that is away.
+pub async fn start_node(config: &Config, public: &PublicUrl, unseen: Unseen) -> Result<Arc<Node>, Failure> {
+    let store = open_store(config).await?;
+    let ring = master_ring(config)?;
+    check_ring(&store, &ring).await?;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let pool = PasswordPool::start(threads, Argon2Params::default(), AMBIENT)
+        .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let settings = Settings {
+        limits: Arc::new(config.limits.clone()),
+        lockout: config.lockout,
+        passivate: config.tree.passivate,
+        quarantine: config.tree.quarantine,
+        refresh_hold: config.refresh.coalesce,
+        public_scheme: public.scheme().as_str(),
+        platform_domain: config.platform.domain.as_str().into(),
+        public_port: public.port(),
+    };
+    let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());
+    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, unseen };
+    Node::start(parts).await.map_err(|error| Failure::new(Exit::Internal, chain(&error)))
+}
+
+async fn open_store(config: &Config) -> Result<Store, Failure> {
+    let opened = match &config.database {
+        Database::Sqlite => {
+            let data_dir = config.data_dir.clone();
+            Store::open_sqlite(SqliteOptions { data_dir, open_files_max: OPEN_FILES_MAX }).await
+        }
+        Database::Postgres { url, pooler, .. } => {
+            let pooler = match pooler {
+                Pooler::None => freehold_storage::Pooler::None,
+                Pooler::Transaction => freehold_storage::Pooler::Transaction,
+            };
+            let options = PostgresOptions { url: url.clone(), pooler, connections_max: CONNECTIONS_MAX };
+            Store::open_postgres(options).await
+        }
+    };
+    opened.map_err(|error| refused(&error))
+}
+
+/// A store that does not answer is away; any other that cannot be opened is a matter of configuration.
+pub(crate) fn refused(error: &OpenError) -> Failure {
+    let exit = match error {
+        OpenError::Store(StoreError::Unavailable { .. }) => Exit::Unavailable,
+        _ => Exit::Config,
+    };
+    Failure::new(exit, format!("FREEHOLD_DATABASE_URL: {}; {}", chain(error), error.remedy()))
+}
+
+fn master_ring(config: &Config) -> Result<MasterRing, Failure> {
+    match &config.keys.master {
+        Some(ring) => Ok(ring.clone()),
+        None => development_ring(&config.data_dir).map_err(|error| {
+            Failure::new(Exit::Config, format!("FREEHOLD_KEYS_MASTER: {error}; set it to a key of `freehold keys new`"))
+        }),
+    }
+}
+
+/// The key of a development server, made at its first start. It lies beside what it seals, so it protects nothing: that
+/// is why production does not do this.
+fn development_ring(data_dir: &Path) -> io::Result<MasterRing> {
+    let path = data_dir.join(DEVELOPMENT_KEY_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => Secret::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::warn!("no master key is set: one was made for development, beside the data it seals");
+            let id: MasterKeyId = "development".parse().map_err(io::Error::other)?;
+            let entry = MasterRing::generate_entry(&id, &Secret::new(AMBIENT.random()));
+            write_new(&path, entry.expose().as_bytes())?;
+            entry
+        }
+        Err(error) => return Err(error),
+    };
+    text.expose().trim().parse().map_err(io::Error::other)
+}
+
+/// Compares the ring with the store's check values; a key the store has not met gets one.
+async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure> {
+    let away = |error: StoreError| refused(&OpenError::Store(error));
+    let wrong = |fault: &str| {
+        let remedy = "give the ring this store was made with, or start with an empty data directory";
+        Failure::new(Exit::Config, format!("FREEHOLD_KEYS_MASTER: {fault}; {remedy}"))
+    };
+    let mut tx = store.keys_write().await.map_err(away)?;
+    let checks = master_check::all(&mut tx).await.map_err(away)?;
+    let known: Vec<_> = checks.iter().filter_map(|check| Some((check.key_id.parse().ok()?, &check.sealed))).collect();
+    let mine: Vec<&(MasterKeyId, _)> = known.iter().filter(|(id, _)| ring.ids().any(|mine| mine == id)).collect();
+    if mine.iter().any(|(id, sealed)| ring.verify_check(id, sealed).is_err()) {
+        return Err(wrong("a key of the ring is not the one that this store knows by its id"));
+    }
+    if mine.is_empty() && !known.is_empty() {
+        return Err(wrong("no key of the ring is one that this store was sealed with"));
+    }
+    if !known.iter().any(|(id, _)| id == ring.newest()) {
+        let check = ring.seal_check(Nonce::from_random(AMBIENT.random()));
+        let (id, sealed) = check.map_err(|error| Failure::new(Exit::Internal, error))?;
+        let row = MasterCheckRow { key_id: id.as_str().to_owned(), sealed };
+        master_check::insert(&mut tx, &row).await.map_err(away)?;
+        tx.commit().await.map_err(away)?;
+    }
+    Ok(())
+}
+
+/// What the last run left behind: the levels of a clean stop, or the moment since which nothing is known.
+pub struct LastRun {
+    levels: Option<Levels>,
+    /// What buckets without a saved level start from.
+    pub unseen: Unseen,
+}
+
+impl LastRun {
+    /// Reads it, and marks the data directory as running: without saved levels the next start knows that this run did
+    /// not stop cleanly.
+    ///
+    /// # Errors
+    /// An error of the file system.
+    pub fn take(data_dir: &Path) -> io::Result<Self> {
+        let (started, saved) = (data_dir.join(STARTED_FILE), data_dir.join(LEVELS_FILE));
+        let levels = match fs::read(&saved) {
+            Ok(bytes) => serde_json::from_slice(&bytes).ok(),
+            Err(_) => None,
+        };
+        let unseen = if levels.is_some() || !started.try_exists()? {
+            Unseen::Full
+        } else {
+            Unseen::EmptiedBy(AMBIENT.now())
+        };
+        write_new(&started, b"")?;
+        match fs::remove_file(&saved) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(Self { levels, unseen }),
+        }
+    }
+
+    /// Gives the saved levels to the node.
+    pub fn restore(self, node: &Node) {
+        if let Some(levels) = self.levels {
+            levels.restore(node);
+        }
+    }
+
+    /// Saves the levels of a node that stops.
+    ///
+    /// # Errors
+    /// An error of the file system.
+    pub fn save(node: &Node, data_dir: &Path) -> io::Result<()> {
+        let path = data_dir.join(LEVELS_FILE);
+        let partial = PathBuf::from(format!("{}.partial", path.display()));
+        write_new(&partial, &serde_json::to_vec(&Levels::of(node))?)?;
+        fs::rename(partial, path)
+    }
+}
+
+/// Writes a file of our own eyes only, durably.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

@@ -1,0 +1,253 @@
+//! The command line: what may be asked of the program, and the code it ends with.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use freehold_domain::keys::MasterKeyId;
+use freehold_domain::secret::Secret;
+use freehold_domain::tier::{Limit, Tier};
+
+/// Bytes of a password on stdin.
+const PASSWORD_BYTES_MAX: usize = 8 * 1024;
+
+/// How the program ends (sysexits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// What it names was refused: a slug, a password, a duplicate.
+    Data = 65,
+    /// Something needed is away or in use.
+    Unavailable = 69,
+    /// A fault of the program.
+    Internal = 70,
+    /// The configuration is wrong.
+    Config = crate::config::EXIT_CONFIG,
+}
+
+impl Exit {
+    /// The number the process ends with.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// A multi-tenant security server in which every tenant owns its state.
+///
+/// Results go to stdout, one JSON object a line; everything else goes to stderr.
+#[derive(Debug, Parser)]
+#[command(name = "freehold", version, max_term_width = 100)]
+pub struct Cli {
+    /// A TOML file that overrides the defaults; the environment (`FREEHOLD_SECTION_KEY`) overrides both.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the server.
+    Serve {
+        /// Create the tenants acme and globex, and print their passwords; development on loopback addresses only.
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Manage tenants, through the running server if there is one.
+    #[command(subcommand)]
+    Tenant(TenantVerb),
+    /// Bring every store to this version's schema.
+    Migrate {
+        /// Only say what would be done.
+        #[arg(long)]
+        plan: bool,
+    },
+    /// Manage master keys.
+    #[command(subcommand)]
+    Keys(KeysVerb),
+}
+
+/// What to do with tenants.
+#[derive(Debug, Subcommand)]
+pub enum TenantVerb {
+    /// Create a tenant and its first admin.
+    Create {
+        /// Its name in host names: a letter, then letters, digits and hyphens; at most 63.
+        slug: String,
+        /// The e-mail address the first admin signs in with.
+        #[arg(long, value_name = "E")]
+        admin_email: String,
+        /// Read the admin's password from stdin, to the first newline; otherwise one is made and printed.
+        #[arg(long)]
+        admin_password_stdin: bool,
+        /// Its name for people [default: the slug].
+        #[arg(long, value_name = "N")]
+        name: Option<String>,
+    },
+    /// List every tenant.
+    List,
+    /// Refuse a tenant's requests from now on.
+    Suspend {
+        /// Which tenant.
+        slug: String,
+        /// Why, for the audit log.
+        #[arg(long, value_name = "R")]
+        reason: Option<String>,
+    },
+    /// Take a tenant's requests again.
+    Resume {
+        /// Which tenant.
+        slug: String,
+    },
+    /// Give a tenant a limit of its own.
+    Limit {
+        /// Which tenant.
+        slug: String,
+        /// Which limit, as in X-RateLimit-Tier.
+        #[arg(value_parser = tier)]
+        tier: Tier,
+        /// N/s, N/min, N/h or off.
+        limit: Limit,
+    },
+}
+
+/// What to do with master keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysVerb {
+    /// Print a new entry for the front of `FREEHOLD_KEYS_MASTER`.
+    New {
+        /// Its id: 1 to 32 of a-z, 0-9 and - [default: made].
+        #[arg(long)]
+        id: Option<MasterKeyId>,
+    },
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// How to end when there is nothing to do: help and version were printed (0), or the command line is wrong and
+    /// clap has said so on stderr (64).
+    pub fn read(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, Exit> {
+        Self::try_parse_from(args).map_err(|error| {
+            // If nobody reads the message there is nobody to tell.
+            let _ = error.print();
+            exit_of(error.kind())
+        })
+    }
+}
+
+fn exit_of(kind: ErrorKind) -> Exit {
+    if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) { Exit::Ok } else { Exit::Usage }
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    text.parse().map_err(|_| format!("must be one of {}", Tier::ALL.map(Tier::as_str).join(", ")))
+}
+
+/// Reads a password to the first newline or the end, at most 8 KiB.
+///
+/// # Errors
+/// What the reader answers; `InvalidData` if it is longer or not UTF-8.
+pub fn read_password(from: impl BufRead) -> io::Result<Secret<String>> {
+    // Room for all of it at once: growing would leave copies in memory.
+    let mut line = Vec::with_capacity(PASSWORD_BYTES_MAX + 1);
+    let bytes_max = u64::try_from(line.capacity()).unwrap_or(u64::MAX);
+    let read = from.take(bytes_max).read_until(b'\n', &mut line);
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    let line = Secret::new(line);
+    read?;
+    if line.expose().len() > PASSWORD_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the password is longer than 8 KiB"));
+    }
+    let text = str::from_utf8(line.expose());
+    let text = text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the password is not UTF-8"))?;
+    Ok(Secret::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, Exit> {
+        Cli::try_parse_from(line.split(' ')).map_err(|error| exit_of(error.kind()))
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_verbs_of_the_contract_are_read() {
+        for line in [
+            "freehold serve",
+            "freehold serve --config f.toml --demo",
+            "freehold --config f.toml serve",
+            "freehold tenant create acme --admin-email a@example.com",
+            "freehold tenant create acme --admin-email a@example.com --admin-password-stdin --name Acme",
+            "freehold tenant list",
+            "freehold tenant suspend acme --reason unpaid",
+            "freehold tenant resume acme",
+            "freehold tenant limit acme login-address 5/min",
+            "freehold tenant limit acme export off",
+            "freehold migrate --plan",
+            "freehold keys new --id k-1",
+        ] {
+            assert!(read(line).is_ok(), "{line}");
+        }
+        assert_eq!(read("freehold tenant list --config f.toml").map(|cli| cli.config), Ok(Some("f.toml".into())));
+    }
+
+    #[test]
+    fn anything_else_is_a_usage_error() {
+        for line in [
+            "freehold",
+            "freehold tenant",
+            "freehold sarve",
+            "freehold serve now",
+            "freehold tenant create acme",
+            "freehold tenant limit acme login_address 5/min",
+            "freehold tenant limit acme pin 5/m",
+            "freehold keys new --id K",
+        ] {
+            assert_eq!(read(line).map(|_| ()), Err(Exit::Usage), "{line}");
+        }
+        assert_eq!(read("freehold --help").map(|_| ()), Err(Exit::Ok));
+        assert_eq!(read("freehold tenant create --help").map(|_| ()), Err(Exit::Ok));
+        assert_eq!(read("freehold --version").map(|_| ()), Err(Exit::Ok));
+    }
+
+    #[test]
+    fn a_password_ends_at_the_first_newline() {
+        let read =
+            |text: &[u8]| read_password(text).map(|password| password.expose().clone()).map_err(|error| error.kind());
+        assert_eq!(read(b"hunter2\nrest"), Ok("hunter2".to_owned()));
+        assert_eq!(read(b" with space "), Ok(" with space ".to_owned()));
+        assert_eq!(read(b""), Ok(String::new()));
+        assert_eq!(read(b"\xff\n"), Err(io::ErrorKind::InvalidData));
+        let longest = "x".repeat(PASSWORD_BYTES_MAX);
+        assert_eq!(read(format!("{longest}\n").as_bytes()), Ok(longest.clone()));
+        assert_eq!(read(format!("{longest}x").as_bytes()), Err(io::ErrorKind::InvalidData));
+    }
+}

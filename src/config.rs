@@ -1,0 +1,139 @@
+//! The configuration: defaults, then a TOML file, then the environment. Each section is a type that cannot be wrong.
+//!
+//! `config.default.toml` documents every setting and is compiled in. Every fault is found before anything is done,
+//! and said as one line, `NAME: fault; remedy`, with no secret in it.
+
+mod data;
+mod database;
+mod env;
+mod fault;
+mod http;
+mod keys;
+mod limits;
+mod lockout;
+mod log;
+mod names;
+mod platform;
+mod profile;
+mod redis;
+mod refresh;
+#[cfg(test)]
+pub(crate) mod scratch;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use freehold_domain::lockout::LockoutRule;
+use freehold_domain::tier::Limits;
+
+pub use data::{control_socket, prepare_data_dir};
+pub use database::{Database, Pooler};
+pub use env::Env;
+pub use fault::{Fault, Faults};
+pub use http::{Http, Private};
+pub use keys::Keys;
+pub use log::LogFilter;
+pub use platform::{Domain, Platform, PublicUrl, Scheme};
+pub use profile::Profile;
+pub use refresh::Refresh;
+pub use tree::Tree;
+
+use values::Values;
+
+/// The exit code of a faulty configuration (`EX_CONFIG` of sysexits).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Every setting, read and checked. `Debug` shows no secret.
+#[derive(Debug)]
+pub struct Config {
+    /// What the server is run for.
+    pub profile: Profile,
+    /// Where the platform is found.
+    pub platform: Platform,
+    /// The public listener.
+    pub http: Http,
+    /// The private listener.
+    pub private: Private,
+    /// Where everything is kept; see [`prepare_data_dir`].
+    pub data_dir: PathBuf,
+    /// The engine that holds the data.
+    pub database: Database,
+    /// The master ring.
+    pub keys: Keys,
+    /// How much each tier admits.
+    pub limits: Limits,
+    /// When an account closes, and for how long: 1 to 100 failures, a second to a day.
+    pub lockout: LockoutRule,
+    /// How long tenants stay in memory.
+    pub tree: Tree,
+    /// How long a refresh waits for others like it.
+    pub refresh: Refresh,
+    /// Which events are written.
+    pub log: LogFilter,
+}
+
+impl Config {
+    /// Reads the defaults, then `file`, then `env`. Relative paths are relative to the working directory.
+    ///
+    /// # Errors
+    /// Every fault of all three, and of the key file they name; the exit code is [`EXIT_CONFIG`].
+    pub fn load(file: Option<&Path>, env: &Env) -> Result<Self, Faults> {
+        let mut values = Values::gather(file, env);
+        let profile = profile::read(&mut values);
+        let config = Self::read(&mut values, profile);
+        finish(config, values)
+    }
+
+    /// As [`Config::load`], for `--demo`: the profile is development unless set.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; also where production is set, and for listeners others can reach.
+    pub fn load_demo(file: Option<&Path>, env: &Env) -> Result<Self, Faults> {
+        let mut values = Values::gather(file, env);
+        let profile = profile::read_demo(&mut values);
+        let config = Self::read(&mut values, profile);
+        if let Some(config) = &config {
+            http::check_demo(&mut values, &config.http, &config.private);
+        }
+        finish(config, values)
+    }
+
+    /// Reads every section before it gives up on one, so that all faults are found.
+    fn read(values: &mut Values, profile: Profile) -> Option<Self> {
+        let platform = platform::read(values, profile);
+        let listeners = http::read(values, profile);
+        let data_dir = data::read(values);
+        let database = database::read(values);
+        redis::read(values);
+        let keys = keys::read(values, profile, data_dir.as_deref());
+        let limits = limits::read(values, profile);
+        let lockout = lockout::read(values);
+        let tree = tree::read(values);
+        let refresh = refresh::read(values);
+        let log = log::read(values);
+        let (http, private) = listeners?;
+        Some(Self {
+            profile,
+            platform: platform?,
+            http,
+            private,
+            data_dir: data_dir?,
+            database: database?,
+            keys,
+            limits,
+            lockout: lockout?,
+            tree: tree?,
+            refresh: refresh?,
+            log: log?,
+        })
+    }
+}
+
+/// `config` if nothing is wrong. Every `None` above comes with a fault: the defaults give each setting a value.
+fn finish(config: Option<Config>, values: Values) -> Result<Config, Faults> {
+    let faults = values.into_faults();
+    config.filter(|_| faults.is_empty()).ok_or(faults)
+}

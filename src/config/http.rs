@@ -1,0 +1,108 @@
+//! `[http]` and `[private]`: the two listeners.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::profile::Profile;
+use super::values::Values;
+
+const LISTEN: &str = "http.listen";
+const TLS_CERT: &str = "http.tls_cert";
+const TLS_KEY: &str = "http.tls_key";
+const TRUSTED_PROXIES: &str = "http.trusted_proxies";
+const PRIVATE_LISTEN: &str = "private.listen";
+pub(super) const SETTINGS: &[&str] = &[LISTEN, TLS_CERT, TLS_KEY, TRUSTED_PROXIES, PRIVATE_LISTEN];
+
+/// The public listener.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Where it listens. Port 0: the system chooses one.
+    pub listen: SocketAddr,
+    /// The proxies whose forwarded headers are believed. Never a network of every address.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The private listener: probes, metrics, the view of the tree.
+#[derive(Clone, Debug)]
+pub struct Private {
+    /// Where it listens; not where the public one does. Port 0: the system chooses one.
+    pub listen: SocketAddr,
+}
+
+pub(super) fn read(values: &mut Values, profile: Profile) -> Option<(Http, Private)> {
+    let listen = address(values, LISTEN);
+    let private = address(values, PRIVATE_LISTEN);
+    if let (Some(listen), Some(private)) = (listen, private)
+        && listen == private
+        && listen.port() != 0
+    {
+        values.fault(PRIVATE_LISTEN, "is the address of the public listener", "choose another port");
+    }
+    let trusted_proxies = values.read(
+        TRUSTED_PROXIES,
+        "a list of networks, none of which is every address",
+        "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8",
+        networks,
+    );
+    let tls = [TLS_CERT, TLS_KEY].into_iter().filter(|setting| values.is_set(setting)).collect::<Vec<_>>();
+    for setting in &tls {
+        values.fault(
+            setting,
+            "this version has no TLS listener",
+            "unset it, terminate TLS in a proxy and name that in FREEHOLD_HTTP_TRUSTED_PROXIES",
+        );
+    }
+    let without_tls = tls.is_empty() && trusted_proxies.is_none() && !values.is_faulty(TRUSTED_PROXIES);
+    if profile == Profile::Production && without_tls {
+        values.fault(
+            TRUSTED_PROXIES,
+            "not set, and production needs TLS in front",
+            "terminate TLS in a proxy and write its address here",
+        );
+    }
+    let http = Http { listen: listen?, trusted_proxies: trusted_proxies.unwrap_or_default() };
+    Some((http, Private { listen: private? }))
+}
+
+/// Under `--demo` nobody else may reach the listeners.
+pub(super) fn check_demo(values: &mut Values, http: &Http, private: &Private) {
+    for (setting, listen) in [(LISTEN, http.listen), (PRIVATE_LISTEN, private.listen)] {
+        if !listen.ip().is_loopback() {
+            values.fault(
+                setting,
+                "is not a loopback address, and --demo needs one",
+                "listen on 127.0.0.1 or [::1], or leave --demo out",
+            );
+        }
+    }
+}
+
+fn address(values: &mut Values, setting: &str) -> Option<SocketAddr> {
+    let remedy = "write it like 127.0.0.1:8080 or [::1]:8080; a host name is not enough";
+    values.read(setting, "an IP address and a port", remedy, |text| text.parse().ok())
+}
+
+fn networks(text: &str) -> Option<Vec<IpNet>> {
+    let network = |text: &str| {
+        let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+        (network.prefix_len() > 0).then(|| network.trunc())
+    };
+    text.split(',').map(|part| network(part.trim())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_cidrs_or_addresses() {
+        let read = |text: &str| {
+            networks(text).map(|networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(read("10.1.2.3/8, 192.0.2.1,::1").as_deref(), Some("10.0.0.0/8 192.0.2.1/32 ::1/128"));
+        for wrong in ["", "10.0.0.0/33", "localhost", "10.0.0.0/8,", "0.0.0.0/0", "::/0"] {
+            assert_eq!(networks(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! The configuration as a whole.
+
+use std::fs;
+use std::time::Duration;
+
+use freehold_domain::tier::{Limit, Limits, Tier};
+
+use super::scratch::Scratch;
+use super::*;
+
+const RING: &str = "k1:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
+const CANARY: &str = "cAnArY5ecret";
+
+/// What production needs, and nothing else.
+const PRODUCTION: [(&str, &str); 4] = [
+    ("FREEHOLD_KEYS_MASTER", RING),
+    ("FREEHOLD_PLATFORM_DOMAIN", "example.com"),
+    ("FREEHOLD_PLATFORM_PUBLIC_URL", "https://example.com"),
+    ("FREEHOLD_HTTP_TRUSTED_PROXIES", "10.0.0.1"),
+];
+
+fn env(changes: &[(&str, &str)]) -> Env {
+    changes.iter().copied().collect()
+}
+
+/// Production with these variables changed; an empty value unsets one.
+fn production(changes: &[(&str, &str)]) -> Result<Config, Faults> {
+    let kept = PRODUCTION.into_iter().filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+    let env: Env = kept.chain(changes.iter().copied().filter(|(_, value)| !value.is_empty())).collect();
+    Config::load(None, &env)
+}
+
+fn development(changes: &[(&str, &str)]) -> Result<Config, Faults> {
+    let profile = [("FREEHOLD_PROFILE", "development")];
+    Config::load(None, &profile.into_iter().chain(changes.iter().copied()).collect())
+}
+
+fn in_file(text: &str) -> Result<Config, Faults> {
+    let scratch = Scratch::new();
+    let path = scratch.write("freehold.toml", &format!("profile = 'development'\n{text}"), 0o600);
+    Config::load(Some(&path), &env(&[]))
+}
+
+#[track_caller]
+fn lines(result: Result<Config, Faults>) -> Vec<String> {
+    result.expect_err("it is refused").to_string().lines().map(str::to_owned).collect()
+}
+
+/// The one line of a refusal.
+#[track_caller]
+fn line(result: Result<Config, Faults>) -> String {
+    let lines = lines(result);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines.concat()
+}
+
+#[test]
+fn development_needs_nothing() {
+    let config = development(&[]).expect("the defaults are right");
+    assert_eq!(config.profile, Profile::Development);
+    assert_eq!(config.platform.public_url_at(41_234).to_string(), "http://localhost:41234");
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.private.listen.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.data_dir, Path::new("./data"));
+    assert!(matches!(config.database, Database::Sqlite));
+    assert!(config.keys.master.is_none() && config.keys.file.is_none());
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.lockout, LockoutRule { failures_max: 5, lock: Duration::from_mins(15) });
+    assert_eq!(config.tree, Tree { passivate: Duration::from_mins(5), quarantine: Duration::from_secs(30) });
+    assert_eq!(config.refresh.coalesce, Duration::from_millis(50));
+    assert_eq!(config.log.as_str(), "info");
+}
+
+#[test]
+fn production_names_everything_it_misses_at_once() {
+    let names: Vec<String> = lines(Config::load(None, &env(&[])))
+        .iter()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "FREEHOLD_HTTP_TRUSTED_PROXIES",
+            "FREEHOLD_KEYS_MASTER",
+            "FREEHOLD_PLATFORM_DOMAIN",
+            "FREEHOLD_PLATFORM_PUBLIC_URL"
+        ]
+    );
+    let config = production(&[]).expect("these four suffice");
+    assert_eq!(config.profile, Profile::Production);
+    assert_eq!(config.platform.public_url_at(8_080).origin_of("acme"), "https://acme.example.com");
+    assert!(config.keys.master.is_some());
+    for name in names {
+        assert!(line(production(&[(&name, "")])).starts_with(&name));
+    }
+}
+
+#[test]
+fn production_refuses_what_development_takes() {
+    for (name, value) in [
+        ("FREEHOLD_PLATFORM_PUBLIC_URL", "http://example.com"),
+        ("FREEHOLD_LIMITS_LOGIN_ADDRESS", "off"),
+        ("FREEHOLD_LIMITS_ADDRESS", "off"),
+    ] {
+        assert!(line(production(&[(name, value)])).starts_with(name));
+        let config = development(&[("FREEHOLD_PLATFORM_DOMAIN", "example.com"), (name, value)]);
+        assert!(config.is_ok(), "{config:?}");
+    }
+    let local = [("FREEHOLD_PLATFORM_DOMAIN", "a.localhost"), ("FREEHOLD_PLATFORM_PUBLIC_URL", "https://a.localhost")];
+    assert!(line(production(&local)).starts_with("FREEHOLD_PLATFORM_DOMAIN: is localhost"));
+}
+
+#[test]
+fn a_malformed_value_is_one_line_with_its_name() {
+    for (name, value) in [
+        ("FREEHOLD_PLATFORM_DOMAIN", "exa mple.com"),
+        ("FREEHOLD_PLATFORM_PUBLIC_URL", "example.com"),
+        ("FREEHOLD_PLATFORM_PUBLIC_URL", "https://other.com"),
+        ("FREEHOLD_HTTP_LISTEN", "localhost:8080"),
+        ("FREEHOLD_HTTP_LISTEN", "127.0.0.1:9090\nFAKE: line"),
+        ("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1"),
+        ("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1:8080"),
+        ("FREEHOLD_HTTP_TLS_CERT", "cert.pem"),
+        ("FREEHOLD_HTTP_TLS_KEY", "key.pem"),
+        ("FREEHOLD_HTTP_TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("FREEHOLD_DATA_DIR", " "),
+        ("FREEHOLD_DATABASE_URL", "mysql://db/x"),
+        ("FREEHOLD_DATABASE_MIGRATE_URL", "postgres://db/x"),
+        ("FREEHOLD_DATABASE_POOLER", "session"),
+        ("FREEHOLD_DATABASE_POOLER", "transaction"),
+        ("FREEHOLD_REDIS_URL", "redis://localhost"),
+        ("FREEHOLD_KEYS_MASTER", "k1:AAAA"),
+        ("FREEHOLD_KEYS_MASTER_FILE", "/nonexistent/master"),
+        ("FREEHOLD_LIMITS_API_TENANT", "10/day"),
+        ("FREEHOLD_LIMITS_EXPORT", "0/h"),
+        ("FREEHOLD_LOCKOUT_FAILURES_MAX", "0"),
+        ("FREEHOLD_LOCKOUT_LOCK_S", "15min"),
+        ("FREEHOLD_TREE_PASSIVATE_S", "-1"),
+        ("FREEHOLD_TREE_QUARANTINE_S", "901"),
+        ("FREEHOLD_REFRESH_COALESCE_MS", "+50"),
+        ("FREEHOLD_LOG", "freehold=loud"),
+        ("FREEHOLD_HTTP_LISTN", "127.0.0.1:80"),
+    ] {
+        let line = line(development(&[("FREEHOLD_PLATFORM_DOMAIN", "example.com"), (name, value)]));
+        let remedy =
+            line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).and_then(|rest| rest.split_once("; "));
+        assert!(remedy.is_some_and(|(fault, remedy)| !fault.is_empty() && !remedy.is_empty()), "{line}");
+    }
+    assert!(
+        lines(Config::load(None, &env(&[("FREEHOLD_PROFILE", "staging")])))
+            .concat()
+            .contains("FREEHOLD_PROFILE: \"staging\"")
+    );
+}
+
+#[test]
+fn unknown_names_are_refused_with_a_guess() {
+    assert_eq!(
+        line(development(&[("FREEHOLD_DATA_DIRR", "x")])),
+        "FREEHOLD_DATA_DIRR: is not a setting; did you mean FREEHOLD_DATA_DIR?"
+    );
+    assert!(development(&[("FREEHOLD_TEST_X", "1"), ("FREEHOLD_FAULT_Y", "1"), ("PATH", "/bin")]).is_ok());
+    for (text, name, remedy) in [
+        ("[http]\nlistn = '127.0.0.1:1'", "FREEHOLD_HTTP_LISTN", "did you mean `http.listen`?"),
+        ("[server]\nlisten = '127.0.0.1:1'", "FREEHOLD_SERVER_LISTEN", "did you mean `http.listen`?"),
+        ("[http.listen]\nport = 1", "FREEHOLD_HTTP_LISTEN", "put the value in quotes"),
+        ("http = 1", "FREEHOLD_HTTP", "documents every key"),
+        ("[colours]", "FREEHOLD_COLOURS", "documents every key"),
+    ] {
+        let line = line(in_file(text));
+        assert!(
+            line.starts_with(&format!("{name}: `")) && line.contains("freehold.toml; ") && line.contains(remedy),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_file_overrides_the_defaults_and_the_environment_both() {
+    let scratch = Scratch::new();
+    let text = "profile = 'development'\nhttp.listen = '127.0.0.1:1'\nprivate.listen = '127.0.0.1:2'\n\
+                lockout.failures_max = 7\nhttp.trusted_proxies = ['::1', '10.0.0.0/8']\nlimits.pin = '1/s'";
+    let path = scratch.write("freehold.toml", text, 0o644);
+    let config =
+        Config::load(Some(&path), &env(&[("FREEHOLD_HTTP_LISTEN", "127.0.0.1:3"), ("FREEHOLD_LIMITS_PIN", "2/s")]));
+    let config = config.expect("it is right");
+    assert_eq!((config.http.listen.port(), config.private.listen.port(), config.lockout.failures_max), (3, 2, 7));
+    assert_eq!(config.http.trusted_proxies.len(), 2);
+    assert_eq!(config.limits.get(Tier::Pin), Limit::Per { burst: 2, period: Duration::from_secs(1) });
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_fault() {
+    let absent = Path::new("/nonexistent/freehold.toml");
+    assert!(line(Config::load(Some(absent), &env(&[]))).starts_with("--config: cannot read"));
+    let broken = line(in_file(&format!("[keys]\nmaster = \"{CANARY}\nx = 1")));
+    assert!(broken.starts_with("--config: line 3 in ") && !broken.contains(CANARY), "{broken}");
+}
+
+#[test]
+fn the_key_file_is_private_and_apart() {
+    let scratch = Scratch::new();
+    let data = scratch.path().join("data");
+    fs::create_dir(&data).expect("a data directory");
+    let load = |path: &Path| {
+        let [data, path] = [&data, path].map(|path| path.display().to_string());
+        production(&[("FREEHOLD_DATA_DIR", &data), ("FREEHOLD_KEYS_MASTER", ""), ("FREEHOLD_KEYS_MASTER_FILE", &path)])
+    };
+    let good = scratch.write("good", &format!("{RING}\n"), 0o400);
+    let config = load(&good).expect("it is right");
+    assert!(config.keys.master.is_some());
+    assert!(config.keys.reread(&data).is_ok_and(|ring| ring.is_some()));
+    fs::remove_file(&good).expect("it goes");
+    assert!(config.keys.reread(&data).is_err());
+
+    let inside = scratch.write("data/master", RING, 0o600);
+    let link = scratch.path().join("link");
+    std::os::unix::fs::symlink(&inside, &link).expect("a link");
+    for (path, fault) in [
+        (inside, "is under the data directory"),
+        (link, "is under the data directory"),
+        (scratch.write("open", RING, 0o640), "is open to other users (mode 0640)"),
+        (scratch.write("wrong", CANARY, 0o600), "an entry is not id:key"),
+        (scratch.path().to_owned(), "is not a file"),
+        (scratch.path().join("absent"), "cannot be read"),
+    ] {
+        let refusal = line(load(&path));
+        assert!(
+            refusal.starts_with("FREEHOLD_KEYS_MASTER_FILE: ") && refusal.contains(fault) && !refusal.contains(CANARY),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
+fn a_key_in_the_config_file_is_private_too_and_there_is_one_ring() {
+    let scratch = Scratch::new();
+    let text = format!("profile = 'development'\nkeys.master = '{RING}'");
+    let open = scratch.write("open.toml", &text, 0o644);
+    let line_open = line(Config::load(Some(&open), &env(&[])));
+    assert!(
+        line_open.starts_with("FREEHOLD_KEYS_MASTER: the key stands in a file that is open to other users"),
+        "{line_open}"
+    );
+    let closed = scratch.write("closed.toml", &text, 0o600);
+    assert!(Config::load(Some(&closed), &env(&[])).is_ok());
+    let file = scratch.write("master", RING, 0o600).display().to_string();
+    let both = line(development(&[("FREEHOLD_KEYS_MASTER", RING), ("FREEHOLD_KEYS_MASTER_FILE", &file)]));
+    assert!(both.contains("FREEHOLD_KEYS_MASTER_FILE is set too"), "{both}");
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let secret = format!("{CANARY}://user:{CANARY}@host/{CANARY}");
+    for name in
+        ["PLATFORM_PUBLIC_URL", "DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "KEYS_MASTER", "KEYS_MASTR"]
+    {
+        let shown = line(development(&[(&format!("FREEHOLD_{name}"), &secret)]));
+        assert!(!shown.contains(CANARY), "{shown}");
+    }
+    let url = format!("postgres://role:{CANARY}@host/db");
+    let config = development(&[("FREEHOLD_DATABASE_URL", &url), ("FREEHOLD_KEYS_MASTER", RING)]).expect("it is right");
+    let shown = format!("{config:?} {:?}", env(&[("FREEHOLD_KEYS_MASTER", CANARY)]));
+    assert!(!shown.contains(CANARY) && !shown.contains("q83v"), "{shown}");
+}
+
+#[test]
+fn demo_is_development_on_loopback() {
+    assert_eq!(Config::load_demo(None, &env(&[])).map(|config| config.profile), Ok(Profile::Development));
+    assert!(
+        line(Config::load_demo(None, &env(&[("FREEHOLD_PROFILE", "production")])))
+            .starts_with("FREEHOLD_PROFILE: is production")
+    );
+    let open = Config::load_demo(None, &env(&[("FREEHOLD_HTTP_LISTEN", "0.0.0.0:0")]));
+    assert!(line(open).starts_with("FREEHOLD_HTTP_LISTEN: is not a loopback address"));
+}

@@ -1,0 +1,27 @@
+//! `[tree]`: how long tenants stay in memory, and how long a failing one rests.
+
+use std::time::Duration;
+
+use super::values::Values;
+
+const PASSIVATE_S: &str = "tree.passivate_s";
+const QUARANTINE_S: &str = "tree.quarantine_s";
+pub(super) const SETTINGS: &[&str] = &[PASSIVATE_S, QUARANTINE_S];
+
+/// The times of the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// How long a tenant is idle before it leaves memory: one second to one day.
+    pub passivate: Duration,
+    /// The first quarantine of a failing tenant, which doubles up to 15 minutes: one second to 15 minutes.
+    pub quarantine: Duration,
+}
+
+pub(super) fn read(values: &mut Values) -> Option<Tree> {
+    let passivate_s = values.number(PASSIVATE_S, "seconds", 1..=86_400);
+    let quarantine_s = values.number(QUARANTINE_S, "seconds", 1..=900);
+    Some(Tree {
+        passivate: Duration::from_secs(u64::from(passivate_s?)),
+        quarantine: Duration::from_secs(u64::from(quarantine_s?)),
+    })
+}

@@ -1,0 +1,110 @@
+//! What is said on the control socket.
+
+use freehold_domain::secret::Secret;
+use freehold_domain::tier::{Limit, Tier};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a request, its newline included.
+pub(super) const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What is asked of the server. Slugs and addresses are checked by who answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Create a tenant and its first admin.
+    TenantCreate {
+        /// Its name in host names.
+        slug: String,
+        /// Its name for people; the slug if absent.
+        name: Option<String>,
+        /// What the first admin signs in with.
+        admin_email: String,
+        /// The first admin's password; made by the server if absent.
+        #[serde(default, with = "secret_text")]
+        admin_password: Option<Secret<String>>,
+    },
+    /// List every tenant.
+    TenantList,
+    /// Refuse a tenant's requests from now on.
+    TenantSuspend {
+        /// Which tenant.
+        slug: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Take a tenant's requests again.
+    TenantResume {
+        /// Which tenant.
+        slug: String,
+    },
+    /// Give a tenant a limit of its own.
+    TenantLimit {
+        /// Which tenant.
+        slug: String,
+        /// Which limit.
+        #[serde(with = "as_text")]
+        tier: Tier,
+        /// How much it admits.
+        #[serde(with = "as_text")]
+        limit: Limit,
+    },
+}
+
+/// One line of the answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", content = "value", rename_all = "snake_case")]
+pub enum Reply {
+    /// One result, for stdout.
+    Item(serde_json::Value),
+    /// Everything was done; the last line.
+    Done,
+    /// It was refused and nothing changed; the last line.
+    Refused {
+        /// The code the command line ends with.
+        exit: u8,
+        /// Why, for stderr.
+        message: String,
+    },
+}
+
+impl Reply {
+    /// Whether nothing comes after it.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        matches!(self, Self::Done | Self::Refused { .. })
+    }
+}
+
+/// A secret crosses this socket, and only this one, as text.
+mod secret_text {
+    use super::{Deserialize, Secret};
+    use serde::{Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(secret: &Option<Secret<String>>, to: S) -> Result<S::Ok, S::Error> {
+        match secret {
+            Some(secret) => to.serialize_some(secret.expose()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret<String>>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
+}
+
+/// Tiers and limits, as the command line writes them.
+mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,238 @@
+//! What the command line asks of a node, whether a server runs the node or the command itself does.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use freehold_actors::node::Node;
+use freehold_actors::ops::tenants::{self, NewTenant, TenantRefusal};
+use freehold_domain::email::Email;
+use freehold_domain::gcra::Unseen;
+use freehold_domain::keys::{MasterKeyId, MasterRing};
+use freehold_domain::password::Password;
+use freehold_domain::secret::Secret;
+use freehold_domain::slug::Slug;
+use freehold_domain::tenant_state::TenantState;
+use freehold_domain::tier::Limit;
+use freehold_storage::directory::TenantRow;
+use serde_json::json;
+
+use crate::boot;
+use crate::cli::{Exit, KeysVerb, TenantVerb, read_password};
+use crate::clock::AMBIENT;
+use crate::config::{Config, Database, Profile, control_socket};
+use crate::control::{self, Reply, Request};
+use crate::failure::{Failure, chain};
+use crate::out;
+
+const PAGE: u32 = 200;
+
+/// Runs `freehold tenant …`: through the running server, or with the store opened here.
+///
+/// # Errors
+/// What the verb is refused for.
+pub async fn tenant(config: &Config, verb: TenantVerb) -> Result<(), Failure> {
+    let request = request(verb)?;
+    let socket = control_socket(&config.data_dir);
+    let replies = match control::ask(&socket, &request).await {
+        Ok(replies) => replies,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            alone(config, request).await?
+        }
+        Err(error) => return Err(Failure::new(Exit::Unavailable, format!("the running server did not answer: {error}"))),
+    };
+    for reply in replies {
+        match reply {
+            Reply::Item(item) => out::result(&item).map_err(|error| Failure::new(Exit::Unavailable, error))?,
+            Reply::Done => {}
+            Reply::Refused { exit, message } => return Err(Failure::new(Exit::of(exit), message)),
+        }
+    }
+    Ok(())
+}
+
+fn request(verb: TenantVerb) -> Result<Request, Failure> {
+    Ok(match verb {
+        TenantVerb::Create { slug, admin_email, admin_password_stdin, name } => {
+            let read = || read_password(io::stdin().lock()).map_err(|error| Failure::new(Exit::Data, error));
+            let admin_password = admin_password_stdin.then(read).transpose()?;
+            Request::TenantCreate { slug, name, admin_email, admin_password }
+        }
+        TenantVerb::List => Request::TenantList,
+        TenantVerb::Suspend { slug, reason } => Request::TenantSuspend { slug, reason },
+        TenantVerb::Resume { slug } => Request::TenantResume { slug },
+        TenantVerb::Limit { slug, tier, limit } => Request::TenantLimit { slug, tier, limit },
+    })
+}
+
+/// No server runs: the store is opened for this one request.
+async fn alone(config: &Config, request: Request) -> Result<Vec<Reply>, Failure> {
+    let _lock = boot::take_data_dir(config)?;
+    let public = config.platform.public_url_at(config.http.listen.port());
+    let node = boot::start_node(config, &public, Unseen::Full).await?;
+    let replies = answer(&node, config.profile, request).await;
+    node.stop().await;
+    node.store.close().await;
+    Ok(replies)
+}
+
+/// Does what was asked; the verbs are in force when this returns.
+pub async fn answer(node: &Arc<Node>, profile: Profile, request: Request) -> Vec<Reply> {
+    match perform(node, profile, request).await {
+        Ok(items) => items.into_iter().map(Reply::Item).chain([Reply::Done]).collect(),
+        Err(failure) => vec![Reply::Refused { exit: failure.exit.code(), message: failure.message }],
+    }
+}
+
+async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result<Vec<serde_json::Value>, Failure> {
+    match request {
+        Request::TenantCreate { slug, name, admin_email, admin_password } => {
+            create(node, &slug, name.as_deref(), &admin_email, admin_password).await.map(|made| vec![made.json(node)])
+        }
+        Request::TenantList => list(node).await,
+        Request::TenantSuspend { slug, reason } => {
+            set_state(node, &slug, TenantState::Suspended, reason.as_deref()).await
+        }
+        Request::TenantResume { slug } => set_state(node, &slug, TenantState::Active, None).await,
+        Request::TenantLimit { slug, tier, limit } => {
+            if limit == Limit::Off && profile == Profile::Production {
+                return Err(Failure::new(Exit::Data, format!("{tier}: a limit cannot be off in production")));
+            }
+            let slug = parse_slug(&slug)?;
+            tenants::set_limit(node, &slug, tier, limit).await.map_err(|error| refused(&error))?;
+            Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
+        }
+    }
+}
+
+/// A tenant that was made, and the password that was made up for its admin.
+pub struct Made {
+    row: TenantRow,
+    /// The first admin.
+    pub admin_email: String,
+    /// The password, when it was not given.
+    pub generated: Option<Secret<String>>,
+}
+
+impl Made {
+    fn json(&self, node: &Node) -> serde_json::Value {
+        let mut json = tenant_json(node, &self.row);
+        json["admin_email"] = self.admin_email.clone().into();
+        if let Some(password) = &self.generated {
+            json["admin_password"] = password.expose().clone().into();
+        }
+        json
+    }
+}
+
+/// Makes a tenant; without a password one of 160 random bits is made up.
+///
+/// # Errors
+/// Exit 65 for what cannot be accepted, 69 when the store is away.
+pub async fn create(
+    node: &Arc<Node>,
+    slug: &str,
+    name: Option<&str>,
+    admin_email: &str,
+    password: Option<Secret<String>>,
+) -> Result<Made, Failure> {
+    let slug = parse_slug(slug)?;
+    let data = |what: &str, error: &dyn std::fmt::Display| Failure::new(Exit::Data, format!("{what}: {error}"));
+    let email: Email = admin_email.parse().map_err(|error| data("admin e-mail", &error))?;
+    let name = name.unwrap_or(slug.as_str()).parse().map_err(|error| data("name", &error))?;
+    let generated = password.is_none().then(make_up_password);
+    let typed = password.as_ref().or(generated.as_ref()).map_or("", |secret| secret.expose());
+    let admin_password = Password::new(typed).map_err(|error| data("password", &error))?;
+    admin_password.long_enough_alone().map_err(|error| data("password", &error))?;
+    let new = NewTenant { slug, name, admin_email: email, admin_password };
+    let row = tenants::create(node, new).await.map_err(|error| refused(&error))?;
+    Ok(Made { row, admin_email: admin_email.to_owned(), generated })
+}
+
+fn make_up_password() -> Secret<String> {
+    Secret::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(AMBIENT.random::<20>()))
+}
+
+async fn list(node: &Arc<Node>) -> Result<Vec<serde_json::Value>, Failure> {
+    let (mut items, mut after) = (vec![], String::new());
+    loop {
+        let page = tenants::list(node, &after, PAGE).await;
+        let page = page.map_err(|error| refused(&TenantRefusal::Store(error)))?;
+        items.extend(page.iter().map(|row| tenant_json(node, row)));
+        match page.last() {
+            Some(last) if page.len() == PAGE as usize => after.clone_from(&last.slug),
+            _ => return Ok(items),
+        }
+    }
+}
+
+async fn set_state(
+    node: &Arc<Node>,
+    slug: &str,
+    state: TenantState,
+    reason: Option<&str>,
+) -> Result<Vec<serde_json::Value>, Failure> {
+    let row = tenants::set_state(node, &parse_slug(slug)?, state, reason).await.map_err(|error| refused(&error))?;
+    Ok(vec![tenant_json(node, &row)])
+}
+
+fn tenant_json(node: &Node, row: &TenantRow) -> serde_json::Value {
+    let url = row.slug.parse::<Slug>().map(|slug| node.settings.issuer(&slug)).ok();
+    json!({ "id": row.id, "slug": row.slug, "name": row.name, "url": url, "state": row.state.name })
+}
+
+fn parse_slug(slug: &str) -> Result<Slug, Failure> {
+    slug.parse().map_err(|error| Failure::new(Exit::Data, format!("slug {error}")))
+}
+
+fn refused(error: &TenantRefusal) -> Failure {
+    let exit = match error {
+        TenantRefusal::Reserved(_) | TenantRefusal::Taken(_) | TenantRefusal::Unknown(_) => Exit::Data,
+        TenantRefusal::Store(_) => Exit::Unavailable,
+        TenantRefusal::Internal => Exit::Internal,
+    };
+    Failure::new(exit, chain(error))
+}
+
+/// Runs `freehold keys new`: prints an entry for the master ring, and stores nothing.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn keys(verb: KeysVerb) -> Result<(), Failure> {
+    let KeysVerb::New { id } = verb;
+    let made_up = || format!("k{:x}", AMBIENT.wall().as_secs()).parse::<MasterKeyId>();
+    let id = id.map_or_else(made_up, Ok).map_err(|error| Failure::new(Exit::Internal, error))?;
+    let entry = MasterRing::generate_entry(&id, &Secret::new(AMBIENT.random()));
+    let line = json!({ "id": id.as_str(), "entry": entry.expose() });
+    out::result(&line).map_err(|error| Failure::new(Exit::Unavailable, error))
+}
+
+/// Runs `freehold migrate`: brings the PostgreSQL schema up to date, or says what that would do.
+///
+/// # Errors
+/// Exit 78 without an owner's address, and what the database refuses.
+pub async fn migrate(config: &Config, plan: bool) -> Result<(), Failure> {
+    let Database::Postgres { migrate_url, .. } = &config.database else {
+        out::notice(&"SQLite stores are migrated when they are opened; there is nothing to do");
+        return Ok(());
+    };
+    let missing = "FREEHOLD_DATABASE_MIGRATE_URL: missing; set it to the owner's database address";
+    let owner = migrate_url.as_ref().ok_or_else(|| Failure::new(Exit::Config, missing))?;
+    let steps = if plan {
+        freehold_storage::migrate::plan(owner).await
+    } else {
+        freehold_storage::migrate::postgres(owner).await
+    };
+    for step in steps.map_err(|error| boot::refused(&error))? {
+        let line = json!({ "version": step.version, "description": step.description, "applied": !plan });
+        out::result(&line).map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    }
+    Ok(())
+}
+
+/// Where the passwords of the demo tenants stand.
+#[must_use]
+pub fn demo_file(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("demo.txt")
+}

@@ -1,0 +1,5 @@
+//! Builds this crate anew when a migration is added: they are compiled in.
+
+fn main() {
+    println!("cargo::rerun-if-changed=../migrations");
+}

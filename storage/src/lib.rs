@@ -1,0 +1,48 @@
+//! Freehold's storage: one SQL text on SQLite and PostgreSQL, and a tenant in no query.
+//!
+//! A [`Store`] begins transactions; the functions of the row modules run in them. Which engine is underneath is known
+//! to `tenant_tx` alone. A transaction on a tenant's store reaches that tenant's rows and no others: on SQLite the
+//! tenant is a file, on PostgreSQL row-level security binds the transaction to the tenant that began it.
+//!
+//! Rows carry ids, times, text and bytes; what they mean is the business of the rules. Sealed and hashed values stay so.
+
+pub mod change;
+pub mod directory;
+pub mod family;
+pub mod feed;
+pub mod lockout;
+pub mod master_check;
+pub mod member;
+pub mod migrate;
+pub mod rate_limit;
+pub mod root_key;
+pub mod signing_key;
+pub mod sql;
+
+mod error;
+mod postgres;
+mod sqlite;
+mod store;
+mod tenant_tx;
+
+pub use error::{Cause, OpenError, StoreError};
+pub use store::{Pooler, PostgresOptions, SqliteOptions, Store};
+pub use tenant_tx::{
+    Cell, HasChanges, Keys, KeysTx, Row, STORE_TIMEOUT, System, SystemTx, Tenant, TenantTx, Tx,
+};
+
+/// Every statement that both engines run, a list for each module: the tests prepare, plan and execute them all.
+pub const STATEMENTS: &[&[sql::Statement]] = &[
+    change::ALL,
+    directory::ALL,
+    family::ALL,
+    lockout::ALL,
+    master_check::ALL,
+    member::ALL,
+    rate_limit::ALL,
+    root_key::ALL,
+    signing_key::ALL,
+];
+
+/// The statements that PostgreSQL alone runs.
+pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL];

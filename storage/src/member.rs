@@ -1,0 +1,162 @@
+//! Members of a tenant.
+
+use freehold_domain::id::MemberId;
+use freehold_domain::secret::Secret;
+use freehold_domain::time::UnixMs;
+use uuid::Uuid;
+
+use crate::args;
+use crate::error::StoreError;
+use crate::sql::queries;
+use crate::tenant_tx::{Row, TenantTx};
+
+queries! {
+    MEMBER_INSERT (9) = "
+        INSERT INTO member (id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT DO NOTHING";
+    MEMBER_BY_EMAIL_KEY (1) = "
+        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms
+        FROM member WHERE email_key = $1";
+    MEMBER_BY_ID (1) = "
+        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms
+        FROM member WHERE id = $1";
+    MEMBER_SET_PASSWORD (3) = "
+        UPDATE member SET password_hash = $3, credential_version = credential_version + 1, epoch = epoch + 1
+        WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
+        RETURNING credential_version, epoch";
+    MEMBER_RAISE_EPOCH (1) = "
+        UPDATE member SET epoch = epoch + 1 WHERE id = $1 RETURNING credential_version, epoch";
+    MEMBER_PAGE (2) = "
+        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms
+        FROM member WHERE id > $1 ORDER BY id LIMIT $2";
+}
+
+/// A member as it is stored.
+#[derive(Clone, Debug)]
+pub struct MemberRow {
+    /// The member.
+    pub id: MemberId,
+    /// What the e-mail address is found by, under the tenant's key. Unique.
+    pub email_key: Vec<u8>,
+    /// The sealed e-mail address.
+    pub email_sealed: Vec<u8>,
+    /// The sealed name.
+    pub name_sealed: Vec<u8>,
+    /// The hash of the password; `None` when the member has none yet.
+    pub password_hash: Option<Secret<String>>,
+    /// The role's name.
+    pub role: String,
+    /// Raised with everything that the member signs in with.
+    pub credential_version: i64,
+    /// Raised with everything that ends the access tokens issued before.
+    pub epoch: i64,
+    /// When the member joined.
+    pub created_at_ms: UnixMs,
+    /// When the member was deactivated, if so.
+    pub deactivated_at_ms: Option<UnixMs>,
+}
+
+impl TryFrom<Row> for MemberRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: MemberId::from_uuid(row.get("id")?),
+            email_key: row.get("email_key")?,
+            email_sealed: row.get("email_sealed")?,
+            name_sealed: row.get("name_sealed")?,
+            password_hash: row.get::<Option<String>>("password_hash")?.map(Secret::new),
+            role: row.get("role")?,
+            credential_version: row.get("credential_version")?,
+            epoch: row.get("epoch")?,
+            created_at_ms: UnixMs::new(row.get("created_at_ms")?),
+            deactivated_at_ms: row.get::<Option<i64>>("deactivated_at_ms")?.map(UnixMs::new),
+        })
+    }
+}
+
+/// What a change of credentials left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The version now.
+    pub version: i64,
+    /// The epoch now.
+    pub epoch: i64,
+}
+
+impl TryFrom<Row> for Credentials {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self { version: row.get("credential_version")?, epoch: row.get("epoch")? })
+    }
+}
+
+/// Adds a member, active whatever `deactivated_at_ms` says. `false` when its id or e-mail key is taken.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn insert(tx: &mut TenantTx, member: &MemberRow) -> Result<bool, StoreError> {
+    let args = args![
+        member.id,
+        member.email_key.as_slice(),
+        member.email_sealed.as_slice(),
+        member.name_sealed.as_slice(),
+        member.password_hash.as_ref(),
+        member.role.as_str(),
+        member.credential_version,
+        member.epoch,
+        member.created_at_ms,
+    ];
+    Ok(tx.execute(MEMBER_INSERT, args).await? == 1)
+}
+
+/// The member with this e-mail key, deactivated or not.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn by_email_key(tx: &mut TenantTx, email_key: &[u8]) -> Result<Option<MemberRow>, StoreError> {
+    tx.fetch_optional(MEMBER_BY_EMAIL_KEY, args![email_key]).await
+}
+
+/// The member with this id, deactivated or not.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn by_id(tx: &mut TenantTx, id: MemberId) -> Result<Option<MemberRow>, StoreError> {
+    tx.fetch_optional(MEMBER_BY_ID, args![id]).await
+}
+
+/// Replaces the password of an active member whose credentials are still of version `expected`, and raises version and
+/// epoch. `None` when somebody else was first, or there is no such member.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn set_password(
+    tx: &mut TenantTx,
+    id: MemberId,
+    expected: i64,
+    hash: &Secret<String>,
+) -> Result<Option<Credentials>, StoreError> {
+    tx.fetch_optional(MEMBER_SET_PASSWORD, args![id, expected, hash]).await
+}
+
+/// Raises the epoch of a member: every access token issued before is dead. The answer is the new epoch; `None` when
+/// there is no such member.
+///
+/// # Errors
+/// [`StoreError`] as for every statement.
+pub async fn raise_epoch(tx: &mut TenantTx, id: MemberId) -> Result<Option<i64>, StoreError> {
+    let raised: Option<Credentials> = tx.fetch_optional(MEMBER_RAISE_EPOCH, args![id]).await?;
+    Ok(raised.map(|credentials| credentials.epoch))
+}
+
+/// The next `limit` members after `after`, by id, which is by age.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn page(tx: &mut TenantTx, after: Option<MemberId>, limit: u32) -> Result<Vec<MemberRow>, StoreError> {
+    let after = after.map_or(Uuid::nil(), MemberId::uuid);
+    tx.fetch_all(MEMBER_PAGE, args![after, i64::from(limit)]).await
+}

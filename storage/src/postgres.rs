@@ -1,0 +1,85 @@
+//! PostgreSQL: one database for all tenants, kept apart by row-level security.
+
+mod checks;
+
+use std::str::FromStr;
+
+use freehold_domain::secret::Secret;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction};
+
+use crate::error::{OpenError, StoreError};
+use crate::store::{Pooler, PostgresOptions};
+use crate::tenant_tx::{Mode, Place, STORE_TIMEOUT};
+
+/// A database and the connections to it.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pool: PgPool,
+    pooler: Pooler,
+}
+
+impl Cluster {
+    /// Connects, and refuses a role or a schema that would not keep tenants apart.
+    pub(crate) async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections_max.max(1))
+            .acquire_timeout(STORE_TIMEOUT)
+            .test_before_acquire(false)
+            .connect_lazy_with(self::options(&options.url)?);
+        let cluster = Self { pool, pooler: options.pooler };
+        let checked = match cluster.begin(Place::System(None), Mode::Read).await {
+            Ok(tx) => checks::run(tx, cluster.persistent()).await,
+            Err(error) => Err(error.into()),
+        };
+        if checked.is_err() {
+            cluster.close().await;
+        }
+        checked.map(|()| cluster)
+    }
+
+    /// Whether statements stay prepared. Behind a pooler a connection's next transaction may meet another server
+    /// process, which does not know them.
+    pub(crate) const fn persistent(&self) -> bool {
+        matches!(self.pooler, Pooler::None)
+    }
+
+    /// Begins and says in the same message where, and how long a statement may take. Must run to its end: see
+    /// [`crate::tenant_tx::Tx::begin`].
+    #[expect(
+        clippy::disallowed_types,
+        clippy::disallowed_methods,
+        reason = "SET takes no parameters; the one variable part is a UUID, which prints as hexadecimal digits and dashes"
+    )]
+    pub(crate) async fn begin(&self, place: Place, mode: Mode) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let (schema, tenant) = match place {
+            Place::Tenant(tenant) => ("public", Some(tenant)),
+            Place::System(tenant) => ("public", tenant),
+            Place::Keys => ("keys", None),
+        };
+        let access = match mode {
+            Mode::Read => "READ ONLY",
+            Mode::Write => "READ WRITE",
+        };
+        let timeout_ms = STORE_TIMEOUT.as_millis();
+        let mut text = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED {access}; SET LOCAL search_path = {schema}, pg_temp; \
+             SET LOCAL statement_timeout = {timeout_ms}"
+        );
+        if let Some(tenant) = tenant {
+            text.push_str(&format!("; SET LOCAL app.tenant = '{tenant}'"));
+        }
+        Ok(self.pool.begin_with(AssertSqlSafe(text)).await?)
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// How to connect to `url`, directly or through a pooler.
+pub(crate) fn options(url: &Secret<String>) -> Result<PgConnectOptions, OpenError> {
+    let options = PgConnectOptions::from_str(url.expose()).map_err(|_| OpenError::Address)?;
+    // A pooler refuses a parameter that it does not track.
+    Ok(options.application_name("freehold").extra_float_digits(None).disable_statement_logging())
+}

@@ -1,0 +1,42 @@
+//! What every engine must do alike. The bodies run every statement of the crate, which is asserted.
+
+mod keys;
+mod members;
+mod recorder;
+mod sessions;
+mod system;
+
+use crate::fixture::{Bed, Kind};
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    keeps_the_contract(Kind::Sqlite).await;
+}
+
+#[tokio::test]
+async fn postgres_keeps_the_contract() {
+    keeps_the_contract(Kind::Postgres).await;
+}
+
+#[tokio::test]
+async fn pgbouncer_keeps_the_contract() {
+    keeps_the_contract(Kind::PgBouncer).await;
+}
+
+async fn keeps_the_contract(kind: Kind) {
+    let bed = Bed::new(kind).await;
+    let recorder = recorder::Recorder::begin();
+    members::are_kept(&bed).await;
+    members::lockouts_are_counted(&bed).await;
+    members::rivals_are_counted_exactly(&bed).await;
+    members::rate_limits_are_kept(&bed).await;
+    sessions::families_live_and_die(&bed).await;
+    sessions::one_rival_rotates(&bed).await;
+    sessions::signing_keys_are_kept(&bed).await;
+    system::directory_is_kept(&bed).await;
+    system::changes_are_kept(&bed).await;
+    system::feed_is_followed(&bed, kind != Kind::Sqlite).await;
+    keys::are_kept(&bed).await;
+    recorder.assert_all_ran(kind != Kind::Sqlite);
+    bed.end().await;
+}

@@ -1,0 +1,114 @@
+//! The programs the tests need: PostgreSQL 15 or newer and PgBouncer.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{out, process};
+
+const POSTGRES_VERSION_MIN: u32 = 15;
+const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isready"];
+const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres) and pgbouncer, \
+                      on Debian: apt-get install postgresql pgbouncer";
+/// While this file exists and says 101, Debian's packages start no service.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Where the programs are.
+pub(crate) struct Programs {
+    /// The folder of PostgreSQL's programs.
+    pub(crate) postgres_bin: PathBuf,
+    pub(crate) pgbouncer: PathBuf,
+}
+
+/// Finds the programs.
+///
+/// # Errors
+/// One is missing: one line that says what to install.
+pub(crate) fn find() -> Result<Programs> {
+    let (Some(postgres_bin), Some(pgbouncer)) = (newest_postgres(), process::find("pgbouncer")) else { bail!(REMEDY) };
+    Ok(Programs { postgres_bin, pgbouncer })
+}
+
+/// Finds the programs; on a Debian-like machine that is ours, installs the missing ones first.
+///
+/// # Errors
+/// One is missing and cannot be installed.
+pub(crate) fn find_or_install() -> Result<Programs> {
+    if let Ok(programs) = find() {
+        return Ok(programs);
+    }
+    if process::is_root() && process::find("apt-get").is_some() {
+        install().context(REMEDY)?;
+    }
+    find()
+}
+
+fn newest_postgres() -> Option<PathBuf> {
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let on_path = process::find("initdb").and_then(|link| link.canonicalize().ok()?.parent().map(Path::to_path_buf));
+    debian
+        .map(|entry| entry.path().join("bin"))
+        .chain(on_path)
+        .filter(|bin| POSTGRES_PROGRAMS.iter().all(|program| bin.join(program).is_file()))
+        .filter_map(|bin| Some((version(&bin)?, bin)))
+        .filter(|(major, _)| *major >= POSTGRES_VERSION_MIN)
+        .max()
+        .map(|(_, bin)| bin)
+}
+
+fn version(bin: &Path) -> Option<u32> {
+    process::output(Command::new(bin.join("postgres")).arg("--version")).ok().as_deref().and_then(major)
+}
+
+/// The 15 of `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+fn major(version: &str) -> Option<u32> {
+    let digits = |word: &str| word.split(|c: char| !c.is_ascii_digit()).next().and_then(|major| major.parse().ok());
+    version.split_whitespace().find_map(digits)
+}
+
+fn install() -> Result<()> {
+    out::note("installing postgresql and pgbouncer");
+    let _quiet = NoServices::begin()?;
+    let apt = |args: &[&str]| process::run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
+    apt(&["update"])?;
+    apt(&["install", "-y", "--no-install-recommends", "postgresql", "pgbouncer"])
+}
+
+/// Keeps the packages from starting servers of their own while it lives.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    fn begin() -> Result<Self> {
+        let ours = !Path::new(POLICY).exists();
+        if ours {
+            fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+            fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { ours })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours && fs::remove_file(POLICY).is_err() {
+            out::note(&format!("cannot remove {POLICY}: remove it by hand, or no package starts its service"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_read_from_every_form() {
+        assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));
+        assert_eq!(major("postgres (PostgreSQL) 18beta1"), Some(18));
+        assert_eq!(major("postgres"), None);
+    }
+}
