@@ -64,7 +64,7 @@ pub async fn start_node(config: &Config, public: &PublicUrl, unseen: Unseen) -> 
         refresh_hold: config.refresh.coalesce,
         public_scheme: public.scheme().as_str(),
         platform_domain: config.platform.domain.as_str().into(),
-        public_port: public.port(),
+        public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),
     };
     let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());
     let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, unseen };

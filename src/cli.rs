@@ -38,6 +38,13 @@ impl Exit {
     pub const fn code(self) -> u8 {
         self as u8
     }
+
+    /// The end with this number; [`Exit::Internal`] for a number that is none.
+    #[must_use]
+    pub fn of(code: u8) -> Self {
+        let all = [Self::Ok, Self::Usage, Self::Data, Self::Unavailable, Self::Config];
+        all.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Internal)
+    }
 }
 
 impl From<Exit> for ExitCode {

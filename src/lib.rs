@@ -1,7 +1,13 @@
-//! Freehold.
+//! The server: configuration, command line and wiring, as a library so that tests can reach its parts.
 
+pub mod boot;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
+pub mod failure;
 pub mod lock;
+pub mod logging;
 pub mod out;
+pub mod serve;
+pub mod verbs;

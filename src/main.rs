@@ -1,1 +1,49 @@
-fn main() {}
+//! The `freehold` program.
+
+use std::process::ExitCode;
+
+use freehold::cli::{Cli, Exit, Verb};
+use freehold::config::{Config, Env, Faults};
+use freehold::failure::Failure;
+use freehold::{logging, serve, verbs};
+use tokio::runtime::Runtime;
+
+fn main() -> ExitCode {
+    // The one TLS provider, before anything can want another.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return Failure::new(Exit::Internal, "a TLS provider is installed already").report().into();
+    }
+    match Cli::read(std::env::args_os()) {
+        Ok(cli) => run(cli).map_or_else(|failure| failure.report(), |()| Exit::Ok).into(),
+        Err(exit) => exit.into(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let env = Env::from_process();
+    let load = |demo: bool| -> Result<Config, Faults> {
+        if demo { Config::load_demo(cli.config.as_deref(), &env) } else { Config::load(cli.config.as_deref(), &env) }
+    };
+    match cli.verb {
+        Verb::Keys(verb) => verbs::keys(verb),
+        Verb::Serve { demo } => {
+            let config = load(demo)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(serve::serve(config, demo))
+        }
+        Verb::Tenant(verb) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::tenant(&config, verb))
+        }
+        Verb::Migrate { plan } => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::migrate(&config, plan))
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().map_err(|error| Failure::new(Exit::Internal, error))
+}

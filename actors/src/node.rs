@@ -3,6 +3,7 @@
 pub mod load;
 mod directory;
 mod tokens;
+pub mod tree;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -23,7 +23,7 @@ use tower::{Layer, Service, ServiceExt};
 use tracing::Instrument;
 
 use crate::access_log::{self, Entry, Notes};
-use crate::ambient::Ambient;
+use freehold_actors::ambient::Ambient;
 use crate::body;
 use crate::client_address::{Client, Peer, Scheme, TrustedProxies};
 use crate::headers;

@@ -14,7 +14,7 @@ use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use crate::ambient::Ambient;
+use freehold_actors::ambient::Ambient;
 use crate::client_address::Scheme;
 use crate::host::{Authority, Place};
 use crate::problem::{Kind, Problem};

@@ -7,17 +7,27 @@
 //! headers and an `x-request-id`, and no failure says more than its [`problem::Problem`].
 
 pub mod access_log;
-pub mod ambient;
+pub mod admission;
+pub mod auth;
 pub mod body;
+pub mod caller;
 pub mod client_address;
 pub mod edge;
 pub mod faces;
 pub mod fallback;
+#[cfg(feature = "test-faults")]
+pub(crate) mod fault;
 pub mod faults;
 pub mod headers;
 pub mod host;
+pub mod me;
+pub mod openapi;
 pub mod origin;
+pub mod pages;
+pub mod private;
 pub mod problem;
 pub mod query;
+pub mod public;
+pub mod readiness;
 pub mod request_id;
 pub mod serve;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use freehold_domain::id::RequestId;
 
-use crate::ambient::Ambient;
+use freehold_actors::ambient::Ambient;
 
 /// The header that carries it both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,7 +22,7 @@ impl RequestTag {
     #[must_use]
     pub(crate) fn of(headers: &HeaderMap, proxied: bool, ambient: Ambient) -> Self {
         let given = if proxied { given(headers) } else { None };
-        given.unwrap_or_else(|| Self(RequestId::new((ambient.now)(), ambient.random()).to_string().into()))
+        given.unwrap_or_else(|| Self(RequestId::new(ambient.wall(), ambient.random()).to_string().into()))
     }
 
     /// The id.
@@ -56,7 +56,7 @@ mod tests {
         for line in lines {
             headers.append(X_REQUEST_ID, HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
         }
-        let ambient = Ambient { now: || UnixMs::new(1), fill: |bytes| bytes.fill(7) };
+        let ambient = Ambient { now: || UnixMs::new(1), wall: || UnixMs::new(1), fill: |bytes| bytes.fill(7) };
         RequestTag::of(&headers, proxied, ambient).as_str().to_owned()
     }
 

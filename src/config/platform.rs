@@ -70,7 +70,8 @@ impl Scheme {
         }
     }
 
-    const fn default_port(self) -> u16 {
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,

@@ -8,6 +8,7 @@ use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 
+use crate::gate::Pass;
 use crate::metric;
 use crate::node::Node;
 use crate::ops::refusal::Refusal;
@@ -75,6 +76,8 @@ pub struct Context {
     pub arrived: UnixMs,
     /// What was counted for it.
     pub counted: Counted,
+    /// Its places on the node and in the tenant: an operation holds them to its end, whether or not its client waits.
+    pub passes: Arc<(Pass, Pass)>,
 }
 
 impl Context {

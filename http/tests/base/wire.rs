@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use freehold_domain::time::UnixMs;
-use freehold_http::ambient::Ambient;
+use freehold_actors::ambient::Ambient;
 use freehold_http::body::{Valid, Validate};
 use freehold_http::client_address::TrustedProxies;
 use freehold_http::edge::{EdgeLayer, EdgeOptions};
@@ -103,7 +103,8 @@ impl Server {
     pub(crate) async fn start_with(options: ServeOptions, body_read_max: Duration, proxies: Vec<ipnet::IpNet>) -> Self {
         static COUNT: AtomicU8 = AtomicU8::new(0);
         let fill = |bytes: &mut [u8]| bytes.fill(COUNT.fetch_add(1, Ordering::Relaxed));
-        let ambient = Ambient { now: || UnixMs::new(1_700_000_000_000), fill };
+        let now = || UnixMs::new(1_700_000_000_000);
+        let ambient = Ambient { now, wall: now, fill };
         let platform = Platform::new("localhost").expect("a domain");
         let edge = EdgeOptions { body_read_max, ..EdgeOptions::new(ambient, TrustedProxies::new(proxies), platform) };
         let routes = Router::new()

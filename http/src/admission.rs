@@ -1,0 +1,159 @@
+//! What every public request passes before its route: address bucket → tenant → its state → its gate.
+//!
+//! A tenant that is not served is answered here, without any store access once it is known.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::USER_AGENT;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use freehold_actors::gate::Pass;
+use freehold_actors::node::{Node, Unreachable};
+use freehold_actors::ops::context::{Client as Caller, Counted};
+use freehold_actors::ops::refusal::Refusal;
+use freehold_actors::slot::TenantSlot;
+use freehold_domain::gcra::{Reading, Subject};
+use freehold_domain::slug::Slug;
+use freehold_domain::tenant_state::TenantState;
+use freehold_domain::time::UnixMs;
+
+use crate::access_log::Notes;
+use crate::client_address::{AddressKey, Client};
+use crate::host::Place;
+use crate::problem::{Kind, Problem};
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const TIER: HeaderName = HeaderName::from_static("x-ratelimit-tier");
+
+const USER_AGENT_CHARS_MAX: usize = 256;
+/// What a client is told to wait when a tenant is being moved or held: nobody knows how long.
+const STANDING_WAIT: Duration = Duration::from_secs(30);
+
+/// A request that was admitted to a tenant: an extension of every request on a tenant's host.
+#[derive(Clone)]
+pub struct Admitted {
+    /// The tenant.
+    pub slot: Arc<TenantSlot>,
+    /// Where the request came from.
+    pub caller: Caller,
+    /// When it arrived, on the process clock.
+    pub arrived: UnixMs,
+    /// What was counted for it.
+    pub counted: Counted,
+    /// Its places on the node and in the tenant, held until the last clone is gone.
+    pub passes: Arc<(Pass, Pass)>,
+}
+
+/// Admits a request, or answers it; every answer that a tier counted carries what is left.
+pub async fn admit(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
+    let arrived = node.ambient.now();
+    let counted = Counted::default();
+    let (mut parts, body) = request.into_parts();
+    let mut response = match enter(&node, &parts, arrived, &counted).await {
+        Ok(admitted) => {
+            parts.extensions.insert(Arc::clone(&node));
+            if let Some(admitted) = admitted {
+                parts.extensions.insert(admitted);
+            }
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(problem) => problem.into_response(),
+    };
+    if let Some(reading) = counted.tightest() {
+        tell(response.headers_mut(), reading);
+    }
+    response
+}
+
+async fn enter(
+    node: &Arc<Node>,
+    request: &Parts,
+    arrived: UnixMs,
+    counted: &Counted,
+) -> Result<Option<Admitted>, Problem> {
+    let client = request.extensions.get::<Client>().ok_or_else(|| Problem::new(Kind::Internal))?;
+    let caller = Caller {
+        address: client.address,
+        bucket: bucket(client.key()),
+        user_agent: user_agent(&request.headers),
+    };
+    node.admit_address(&caller, counted)?;
+    let Some(Place::Tenant(slug)) = request.extensions.get::<Place>() else { return Ok(None) };
+    let slot = find(node, slug).await?;
+    if let Some(notes) = request.extensions.get::<Notes>() {
+        notes.tenant(slug.as_str());
+    }
+    served(&slot, &request.method, arrived)?;
+    let passes = Arc::new(node.enter(&slot).map_err(Refusal::from)?);
+    Ok(Some(Admitted { slot, caller, arrived, counted: counted.clone(), passes }))
+}
+
+async fn find(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Problem> {
+    if slug.is_reserved() {
+        return Err(Problem::new(Kind::NotFound));
+    }
+    node.slot(slug).await.map_err(|error| match error {
+        Unreachable::Unknown => Problem::new(Kind::NotFound),
+        Unreachable::Store(error) => Refusal::from_store(&error).into(),
+    })
+}
+
+/// Whether the tenant is served at all, and with this method.
+fn served(slot: &TenantSlot, method: &Method, now: UnixMs) -> Result<(), Problem> {
+    if let Some(wait) = slot.quarantined_for(now) {
+        return Err(Problem::new(Kind::TenantQuarantined).retry_after(wait));
+    }
+    match slot.standing().state_at(now) {
+        TenantState::Active => Ok(()),
+        TenantState::ReadOnly if method.is_safe() => Ok(()),
+        TenantState::ReadOnly => Err(Problem::new(Kind::TenantReadOnly)),
+        TenantState::Suspended => Err(Problem::new(Kind::TenantSuspended)),
+        TenantState::Draining => Err(Problem::new(Kind::TenantDraining).retry_after(STANDING_WAIT)),
+        TenantState::Held => Err(Problem::new(Kind::TenantHeld).retry_after(STANDING_WAIT)),
+    }
+}
+
+fn bucket(key: AddressKey) -> Subject {
+    Subject(match key.address() {
+        IpAddr::V4(four) => u128::from(four.to_bits()),
+        IpAddr::V6(six) => six.to_bits(),
+    })
+}
+
+/// The first line of it that can be shown, cut.
+fn user_agent(headers: &HeaderMap) -> Box<str> {
+    let text = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.chars().take(USER_AGENT_CHARS_MAX).collect::<String>().into()
+}
+
+fn tell(headers: &mut HeaderMap, reading: Reading) {
+    headers.insert(LIMIT, reading.limit.into());
+    headers.insert(REMAINING, reading.remaining.into());
+    headers.insert(RESET, (reading.full_at.get().div_euclid(1_000) + 1).into());
+    headers.insert(TIER, HeaderValue::from_static(reading.tier.as_str()));
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        const SOON: Duration = Duration::from_secs(1);
+        match refusal {
+            Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
+            Refusal::Locked(locked) => Self::new(Kind::AccountLocked).retry_after(locked.retry_after),
+            Refusal::InvalidCredentials => Self::new(Kind::InvalidCredentials),
+            Refusal::Unauthenticated => Self::invalid_token(),
+            Refusal::Conflict => Self::new(Kind::Conflict).retry_after(SOON),
+            Refusal::NotFound => Self::new(Kind::NotFound),
+            Refusal::Overloaded => Self::new(Kind::Overloaded).retry_after(SOON),
+            Refusal::Unavailable => Self::new(Kind::Unavailable).retry_after(SOON),
+            Refusal::Internal => Self::new(Kind::Internal),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Signing in and out: `/v1/auth/*`.
+
+use axum::Json;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use freehold_actors::ops::context::Context;
+use freehold_actors::ops::logout::{self, Session};
+use freehold_actors::ops::refusal::Refusal;
+use freehold_actors::ops::token_pair::TokenPair;
+use freehold_actors::ops::{password, refresh, sign_in};
+use freehold_domain::email::Email;
+use freehold_domain::password::Password;
+use freehold_domain::refresh_token::RefreshToken;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::body::{Valid, Validate};
+use crate::caller::{Member, Tenant, run, set_refresh_cookie};
+use crate::faults::Faults;
+use crate::headers::no_store;
+use crate::origin::Carries;
+use crate::problem::Problem;
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Router {
+    Router::new()
+        .route("/v1/auth/login", post(login))
+        .route("/v1/auth/refresh", post(refresh_pair))
+        .route("/v1/auth/logout", post(log_out))
+        .route("/v1/auth/logout-all", post(log_out_all))
+        .route("/v1/auth/password", post(change_password))
+}
+
+/// How the refresh token travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// In the body, both ways.
+    #[default]
+    Body,
+    /// In a cookie that scripts cannot read.
+    Cookie,
+}
+
+/// `{email, password, transport?}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    email: Option<String>,
+    password: Option<String>,
+    transport: Option<Transport>,
+}
+
+impl Validate for Login {
+    type Checked = (Email, Password, Transport);
+
+    fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
+        let email = faults.required("email", self.email).and_then(|text| parsed(faults, "email", text.parse()));
+        let password = new_password(faults, "password", self.password);
+        Some((email?, password?, self.transport.unwrap_or_default()))
+    }
+}
+
+/// `POST /v1/auth/login`: e-mail and password for a new session.
+async fn login(
+    tenant: Tenant,
+    Valid((email, password, transport)): Valid<Login>,
+) -> Result<Response, Problem> {
+    if transport == Transport::Cookie {
+        tenant.own_origin(Carries::Cookie)?;
+    }
+    let cx = tenant.cx;
+    let pair = run(async move { sign_in::sign_in(&cx, &email, password).await }).await?;
+    Ok(token_pair(&pair, transport))
+}
+
+/// `{refresh_token}`, or nothing when the cookie carries it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    refresh_token: Option<String>,
+}
+
+impl Validate for Refresh {
+    type Checked = Option<String>;
+    const MAY_BE_EMPTY: bool = true;
+
+    fn check(self, _: &mut Faults) -> Option<Self::Checked> {
+        Some(self.refresh_token)
+    }
+}
+
+/// The refresh token of a request, and how it came.
+fn presented(cookie: Option<String>, body: Option<String>) -> Result<Option<(RefreshToken, Transport)>, Problem> {
+    let (text, transport) = match (body, cookie) {
+        (Some(_), Some(_)) => return Err(Problem::invalid("refresh_token", "is given twice: in the body and in the cookie")),
+        (Some(text), None) => (text, Transport::Body),
+        (None, Some(text)) => (text, Transport::Cookie),
+        (None, None) => return Ok(None),
+    };
+    // What is not a token at all is answered like one that is not ours: a prober learns nothing.
+    let token = text.parse().map_err(|_| Problem::invalid_token())?;
+    Ok(Some((token, transport)))
+}
+
+/// `POST /v1/auth/refresh`: a refresh token for a new pair; one seen twice revokes its family (RFC 9700 §4.14.2).
+async fn refresh_pair(tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+    let Some((token, transport)) = presented(tenant.cookie, body)? else {
+        return Err(Problem::invalid("refresh_token", "is required"));
+    };
+    let cx = tenant.cx;
+    let pair = run(async move { refresh::refresh(&cx, &token).await }).await?;
+    Ok(token_pair(&pair, transport))
+}
+
+/// `POST /v1/auth/logout`: ends the session of the bearer or of the refresh token.
+async fn log_out(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+    let (cx, presented) = (tenant.cx.clone(), presented(tenant.cookie, body)?);
+    run(async move {
+        let session = session(&cx, member, presented).await?;
+        logout::logout(&cx, session).await
+    })
+    .await?;
+    Ok(signed_out())
+}
+
+/// `POST /v1/auth/logout-all`: ends every session of the member.
+async fn log_out_all(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+    let (cx, presented) = (tenant.cx.clone(), presented(tenant.cookie, body)?);
+    run(async move {
+        let session = session(&cx, member, presented).await?;
+        logout::logout_all(&cx, session).await
+    })
+    .await?;
+    Ok(signed_out())
+}
+
+/// The session that the bearer token, or else the refresh token, belongs to.
+async fn session(
+    cx: &Context,
+    member: Option<Member>,
+    presented: Option<(RefreshToken, Transport)>,
+) -> Result<Session, Refusal> {
+    match (member, presented) {
+        (Some(member), _) => {
+            cx.admit_member(&member.claims).await?;
+            Ok(Session::from(&*member.claims))
+        }
+        (None, Some((token, _))) => {
+            cx.admit(&[cx.tenant_layer()]).await?;
+            logout::session_of(cx, &token).await
+        }
+        (None, None) => Err(Refusal::Unauthenticated),
+    }
+}
+
+/// `{current_password, new_password}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    current_password: Option<String>,
+    new_password: Option<String>,
+}
+
+impl Validate for ChangePassword {
+    type Checked = (Password, Password);
+
+    fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
+        let current = new_password(faults, "current_password", self.current_password);
+        let new = new_password(faults, "new_password", self.new_password);
+        let long = new.as_ref().is_none_or(|new| match new.long_enough_alone() {
+            Ok(()) => true,
+            Err(short) => {
+                faults.add("new_password", short.to_string());
+                false
+            }
+        });
+        current.zip(new).filter(|_| long)
+    }
+}
+
+/// `POST /v1/auth/password`: a new password and a new session; every earlier one is dead on its next request.
+async fn change_password(member: Member, Valid((current, new)): Valid<ChangePassword>) -> Result<Response, Problem> {
+    let (cx, claims) = (member.tenant.cx, member.claims);
+    let transport = if member.tenant.cookie.is_some() { Transport::Cookie } else { Transport::Body };
+    let pair = run(async move { password::change_password(&cx, &claims, current, new).await }).await?;
+    Ok(token_pair(&pair, transport))
+}
+
+fn new_password(faults: &mut Faults, field: &'static str, text: Option<String>) -> Option<Password> {
+    let text = faults.required(field, text)?;
+    parsed(faults, field, Password::new(&text))
+}
+
+/// The value, or a fault in the words of its error.
+fn parsed<T, E: std::fmt::Display>(faults: &mut Faults, field: &'static str, read: Result<T, E>) -> Option<T> {
+    read.map_err(|error| faults.add(field, error.to_string())).ok()
+}
+
+fn token_pair(pair: &TokenPair, transport: Transport) -> Response {
+    let mut body = json!({
+        "access_token": pair.access_token.expose(),
+        "token_type": "Bearer",
+        "expires_in": freehold_domain::access_token::ACCESS_TOKEN_S,
+        "refresh_expires_in": pair.refresh_expires_in_s,
+        "session_id": pair.session,
+    });
+    let refresh = pair.refresh_token.expose();
+    if transport == Transport::Body {
+        body["refresh_token"] = refresh.as_str().into();
+        return no_store(Json(body));
+    }
+    let mut response = no_store(Json(body));
+    response.headers_mut().insert(SET_COOKIE, set_refresh_cookie(Some((refresh, pair.refresh_expires_in_s))));
+    response
+}
+
+fn signed_out() -> Response {
+    let mut response = no_store(StatusCode::NO_CONTENT.into_response());
+    response.headers_mut().insert(SET_COOKIE, set_refresh_cookie(None));
+    response
+}

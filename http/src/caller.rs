@@ -1,0 +1,157 @@
+//! Extractors that say on whose behalf a handler acts: a tenant, a signed-in member, a holder of a refresh token.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use freehold_actors::node::Node;
+use freehold_actors::ops::context::Context;
+use freehold_actors::ops::refusal::Refusal;
+use freehold_domain::access_token::AccessClaims;
+
+use crate::access_log::Notes;
+use crate::admission::Admitted;
+use crate::client_address::Client;
+use crate::host::Authority;
+use crate::origin::{self, Carries, Origin};
+use crate::problem::{Kind, Problem};
+
+/// The cookie that carries a refresh token.
+pub const REFRESH_COOKIE: &str = "__Host-freehold-refresh";
+
+/// The tenant of the request's host, active, and what the origin rule needs to know of the request.
+pub struct Tenant {
+    /// What operations act on.
+    pub cx: Context,
+    /// The refresh token in our cookie, if there is one.
+    pub cookie: Option<String>,
+    method: axum::http::Method,
+    headers: HeaderMap,
+    own: Vec<Origin>,
+}
+
+impl Tenant {
+    /// Applies the origin rule to a request that carries, or asks for, this.
+    ///
+    /// # Errors
+    /// A [`Kind::Csrf`] problem.
+    pub fn own_origin(&self, carries: Carries) -> Result<(), Problem> {
+        origin::check(&self.method, carries, &self.headers, &self.own, &[])
+    }
+
+    /// The bearer token, if one is given.
+    fn bearer(&self) -> Result<Option<&str>, Problem> {
+        let mut lines = self.headers.get_all(AUTHORIZATION).iter();
+        let (line, second) = (lines.next(), lines.next());
+        let Some(line) = line else { return Ok(None) };
+        let token = line.to_str().ok().and_then(|text| text.split_once(' '));
+        match token {
+            Some((scheme, token)) if second.is_none() && scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token)),
+            _ => Err(Problem::invalid_token()),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Tenant {
+    type Rejection = Problem;
+
+    /// What the browser adds by itself decides the rule: with our cookie the origin must be ours, without it an origin
+    /// that is given must be.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let internal = || Problem::new(Kind::Internal);
+        let node = parts.extensions.get::<Arc<Node>>().ok_or_else(internal)?;
+        let admitted = parts.extensions.get::<Admitted>().ok_or_else(internal)?;
+        let client = parts.extensions.get::<Client>().ok_or_else(internal)?;
+        let host = parts.extensions.get::<Authority>().ok_or_else(internal)?;
+        let public = Origin::parse(&node.settings.issuer(&admitted.slot.slug));
+        let own = public.into_iter().chain([Origin::of_host(client.scheme, host)]).collect();
+        let cookie = refresh_cookie(&parts.headers)?;
+        let (method, headers) = (parts.method.clone(), parts.headers.clone());
+        let live = node.live(&admitted.slot).await?;
+        let Admitted { slot, caller, arrived, counted, passes } = admitted.clone();
+        let cx = Context { node: Arc::clone(node), slot, live, client: caller, arrived, counted, passes };
+        let tenant = Self { cx, cookie, method, headers, own };
+        let carries = if tenant.cookie.is_some() { Carries::Cookie } else { Carries::Nothing };
+        tenant.own_origin(carries)?;
+        Ok(tenant)
+    }
+}
+
+/// Our cookie's value. A second one of the same name cannot be ours: the `__Host-` prefix allows one (RFC 6265bis).
+fn refresh_cookie(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == REFRESH_COOKIE);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some((_, value)), None) => Ok(Some(value.to_owned())),
+        (Some(_), Some(_)) => Err(Problem::invalid("(cookie)", "is given twice")),
+    }
+}
+
+/// A signed-in member: the access token is good on this host, now.
+pub struct Member {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// What the token says.
+    pub claims: Arc<AccessClaims>,
+}
+
+impl Member {
+    /// What operations act on.
+    #[must_use]
+    pub fn cx(&self) -> &Context {
+        &self.tenant.cx
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Member {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let tenant = Tenant::from_request_parts(parts, state).await?;
+        let token = tenant.bearer()?.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
+        let cx = &tenant.cx;
+        let claims = cx.node.authenticate(&cx.slot, &cx.live, token)?;
+        cx.node.confirm(&cx.slot, &claims).await?;
+        if let Some(notes) = parts.extensions.get::<Notes>() {
+            notes.authenticated();
+        }
+        Ok(Self { tenant, claims })
+    }
+}
+
+/// A member if an `Authorization` header is there; one that is refused is still a refusal.
+impl<S: Sync> OptionalFromRequestParts<S> for Member {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
+    }
+}
+
+/// Runs an operation in a task of its own, so that a client that hangs up changes nothing.
+///
+/// # Errors
+/// What the operation refuses; [`Kind::Internal`] when it panicked.
+pub async fn run<T: Send + 'static>(
+    operation: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Problem> {
+    use tracing::Instrument as _;
+    match tokio::spawn(operation.in_current_span()).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Problem::new(Kind::Internal)),
+    }
+}
+
+/// The `Set-Cookie` that hands a refresh token to a browser, or with no token takes it back.
+#[must_use]
+pub fn set_refresh_cookie(token: Option<(&str, u64)>) -> HeaderValue {
+    let (value, max_age) = token.unwrap_or(("", 0));
+    let text = format!("{REFRESH_COOKIE}={value}; Path=/; Max-Age={max_age}; Secure; HttpOnly; SameSite=Strict");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,78 @@
+//! The small pages at `GET /`: what this host is, and how to begin.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::response::{IntoResponse, Response};
+use freehold_actors::node::Node;
+
+use crate::caller::Tenant;
+use crate::headers::{Nonce, Page};
+use crate::problem::Problem;
+
+const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:4rem auto;padding:0 1rem;\
+    color-scheme:light dark}pre{overflow:auto;padding:1rem;border:1px solid #8884;border-radius:.5rem}";
+
+/// `GET /` of the platform's own domain.
+pub async fn apex(nonce: Nonce, Extension(node): Extension<Arc<Node>>) -> Response {
+    let domain = escape(&node.settings.platform_domain);
+    let body = format!(
+        "<h1>Freehold</h1><p>A server on which a multi-tenant service stands: every tenant owns its state.</p>\
+         <p>Tenants live at <code>{{tenant}}.{domain}</code>.</p>"
+    );
+    page(nonce, "Freehold", &body)
+}
+
+/// `GET /` of a tenant.
+///
+/// # Errors
+/// What the tenant's activation refuses.
+pub async fn tenant(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
+    let slot = &tenant.cx.slot;
+    let (name, origin) = (escape(&slot.name), escape(&tenant.cx.node.settings.issuer(&slot.slug)));
+    let body = format!(
+        "<h1>{name}</h1><p>Served by Freehold. Sign in:</p>\
+         <pre>curl -s {origin}/v1/auth/login \\\n  -H 'content-type: application/json' \\\n  \
+         -d '{{\"email\": \"…\", \"password\": \"…\"}}'</pre>\
+         <p>and ask who you are, with the access token of the answer:</p>\
+         <pre>curl -s {origin}/v1/me -H \"authorization: Bearer $TOKEN\"</pre>\
+         <p>The whole interface is described at <a href=\"/openapi.json\">/openapi.json</a>; \
+         the keys that verify tokens are at <a href=\"/.well-known/jwks.json\">/.well-known/jwks.json</a>.</p>"
+    );
+    Ok(page(nonce, &name, &body))
+}
+
+fn page(nonce: Nonce, title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style nonce=\"{nonce}\">{STYLE}</style></head>\
+         <body><main>{body}</main></body></html>\n"
+    );
+    Page::new(nonce, html).into_response()
+}
+
+/// Text as it may stand in HTML, between tags and in quoted attributes.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_become_markup() {
+        assert_eq!(escape("<img src=x onerror='a'>&\""), "&lt;img src=x onerror=&#39;a&#39;&gt;&amp;&quot;");
+    }
+}

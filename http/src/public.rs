@@ -1,0 +1,68 @@
+//! The public listener: which host serves which routes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Response, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use freehold_actors::node::Node;
+use tower::{Layer, Service, ServiceExt};
+
+use crate::admission;
+use crate::caller::Tenant;
+use crate::edge::{EdgeLayer, EdgeOptions};
+use crate::faces::Faces;
+use crate::problem::{self, Problem};
+use crate::readiness::Readiness;
+use crate::{auth, me, openapi, pages};
+
+/// Everything the public listener serves.
+pub fn service(
+    node: Arc<Node>,
+    edge: EdgeOptions,
+    readiness: Readiness,
+) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    let faces = Faces::default()
+        .apex(shared(&readiness).route("/", get(pages::apex)))
+        .tenant(tenant(&readiness))
+        .api(shared(&readiness))
+        .admin(shared(&readiness));
+    let admitted = from_fn_with_state(node, admission::admit).layer(faces);
+    EdgeLayer::new(edge).layer(admitted.map_response(IntoResponse::into_response))
+}
+
+/// What every host serves.
+fn shared(readiness: &Readiness) -> Router {
+    Router::new()
+        .route("/problems/{slug}", get(problem::page))
+        .route("/readyz", get(ready))
+        .layer(Extension(readiness.clone()))
+}
+
+fn tenant(readiness: &Readiness) -> Router {
+    shared(readiness)
+        .route("/", get(pages::tenant))
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/openapi.json", get(openapi::tenant))
+        .merge(auth::routes())
+        .merge(me::routes())
+}
+
+/// `GET /readyz`: whether the node is ready, and not a word why.
+async fn ready(Extension(readiness): Extension<Readiness>) -> StatusCode {
+    if readiness.reasons().await.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// `GET /.well-known/jwks.json`: the keys that verify the tenant's access tokens (RFC 7517 §5).
+async fn jwks(tenant: Tenant) -> Result<Response<Body>, Problem> {
+    tenant.cx.admit(&[tenant.cx.tenant_layer()]).await?;
+    Ok(([(CONTENT_TYPE, "application/jwk-set+json")], Json(tenant.cx.live.keys.jwks())).into_response())
+}

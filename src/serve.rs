@@ -1,0 +1,177 @@
+//! `freehold serve`: listeners, control socket and jobs over one node, until it is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use freehold_actors::node::Node;
+use freehold_actors::{feed, jobs};
+use freehold_domain::slug::Slug;
+use freehold_http::client_address::TrustedProxies;
+use freehold_http::edge::{EdgeLayer, EdgeOptions};
+use freehold_http::host::Platform;
+use freehold_http::private::{self, Private};
+use freehold_http::public;
+use freehold_http::readiness::Readiness;
+use freehold_http::serve::{ServeOptions, serve as serve_http};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Layer as _;
+
+use crate::boot::{self, LastRun};
+use crate::cli::Exit;
+use crate::clock::AMBIENT;
+use crate::config::Config;
+use crate::control;
+use crate::failure::{Failure, chain};
+use crate::verbs;
+use crate::{out, verbs::demo_file};
+
+/// How often histograms are folded; without it they grow.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Serves until SIGTERM or SIGINT, then drains and saves what must survive.
+///
+/// # Errors
+/// A [`Failure`] when it cannot start. A server that has started ends well.
+pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
+    let lock = boot::take_data_dir(&config)?;
+    let io = |error: io::Error| Failure::new(Exit::Config, format!("FREEHOLD_DATA_DIR: {error}; check the directory"));
+    let http = listen("FREEHOLD_HTTP_LISTEN", config.http.listen).await?;
+    let private = listen("FREEHOLD_PRIVATE_LISTEN", config.private.listen).await?;
+    let metrics = PrometheusBuilder::new().install_recorder();
+    let metrics = metrics.map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+
+    let last_run = LastRun::take(&config.data_dir).map_err(io)?;
+    let public = config.platform.public_url_at(http.1.port());
+    let node = boot::start_node(&config, &public, last_run.unseen).await?;
+    last_run.restore(&node);
+    if demo {
+        demo_tenants(&node, &config.data_dir).await?;
+    }
+
+    let control = control::bind(&lock).map_err(io)?;
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let readiness = Readiness::new(Arc::clone(&node));
+    let profile = config.profile;
+    let for_control = Arc::clone(&node);
+    let handler = move |request| {
+        let node = Arc::clone(&for_control);
+        async move { verbs::answer(&node, profile, request).await }
+    };
+    tasks.spawn(control::serve_control(control, handler, stop.clone()));
+    tasks.spawn(feed::follow(Arc::clone(&node), stop.clone()));
+    tasks.spawn(jobs::run(Arc::clone(&node), stop.clone()));
+    tasks.spawn(keep_up(metrics.clone(), stop.clone()));
+    faces(&config, &node, &readiness, &metrics, (http.0, private.0), &tasks, &stop)?;
+    readiness.accepting(true);
+    let listening = json!({
+        "event": "listening", "http": http.1.to_string(), "private": private.1.to_string(),
+    });
+    out::result(&listening).map_err(|error| Failure::new(Exit::Unavailable, error))?;
+
+    until_told_to_stop(&config, &node).await.map_err(|error| Failure::new(Exit::Internal, error))?;
+    tracing::info!("stopping: requests in flight are finished first");
+    readiness.accepting(false);
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    LastRun::save(&node, &config.data_dir).map_err(io)?;
+    node.stop().await;
+    node.store.close().await;
+    Ok(())
+}
+
+async fn listen(name: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let taken = |error: io::Error| {
+        Failure::new(Exit::Unavailable, format!("{name}: cannot listen on {address}: {error}; choose a free address"))
+    };
+    let listener = TcpListener::bind(address).await.map_err(taken)?;
+    let bound = listener.local_addr().map_err(taken)?;
+    Ok((listener, bound))
+}
+
+/// Starts the public and the private listener.
+fn faces(
+    config: &Config,
+    node: &Arc<Node>,
+    readiness: &Readiness,
+    metrics: &PrometheusHandle,
+    (http, private): (TcpListener, TcpListener),
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let platform = Platform::new(config.platform.domain.as_str());
+    let platform = platform.map_err(|error| Failure::new(Exit::Config, error))?;
+    let proxies = TrustedProxies::new(config.http.trusted_proxies.clone());
+    let public = EdgeOptions::new(AMBIENT, proxies, platform.clone());
+    let service = public::service(Arc::clone(node), public, readiness.clone());
+    tasks.spawn(serve_http(http, service, ServeOptions::default(), stop.clone()));
+
+    let metrics = metrics.clone();
+    let shown = Private {
+        node: Arc::clone(node),
+        readiness: readiness.clone(),
+        metrics: Arc::new(move || metrics.render()),
+    };
+    let edge = EdgeOptions::new(AMBIENT, TrustedProxies::default(), platform);
+    let service = EdgeLayer::new(edge).layer(private::router(shown));
+    tasks.spawn(serve_http(private, service, ServeOptions::default(), stop.clone()));
+    Ok(())
+}
+
+async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        metrics.run_upkeep();
+    }
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP reads the master ring again.
+async fn until_told_to_stop(config: &Config, node: &Node) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => match config.keys.reread(&config.data_dir) {
+                Ok(Some(ring)) => {
+                    node.ring.store(Arc::new(ring));
+                    tracing::info!("the master ring was read again");
+                }
+                Ok(None) => tracing::info!("no master ring is configured: nothing to read again"),
+                Err(faults) => tracing::error!(%faults, "the master ring could not be read: the old one stays"),
+            },
+        }
+    }
+}
+
+/// The tenants of `--demo`, made once. Their passwords are random and stand in the demo file; they are printed to
+/// stderr at every start.
+async fn demo_tenants(node: &Arc<Node>, data_dir: &Path) -> Result<(), Failure> {
+    let path = demo_file(data_dir);
+    let mut lines = std::fs::read_to_string(&path).unwrap_or_default();
+    for (slug, name) in [("acme", "Acme"), ("globex", "Globex")] {
+        let known: Slug = slug.parse().map_err(|error| Failure::new(Exit::Internal, error))?;
+        if node.slot(&known).await.is_ok() {
+            continue;
+        }
+        let email = format!("admin@{slug}.example");
+        let made = verbs::create(node, slug, Some(name), &email, None).await?;
+        let password = made.generated.as_ref().map_or("", |secret| secret.expose().as_str());
+        lines.push_str(&format!("{slug} {email} {password}\n"));
+        let io = |error: io::Error| Failure::new(Exit::Config, format!("FREEHOLD_DATA_DIR: {error}; check it"));
+        boot::write_new(&path, lines.as_bytes()).map_err(io)?;
+    }
+    out::notice(&format!("demo tenants (slug, e-mail, password):\n{}", lines.trim_end()));
+    Ok(())
+}
