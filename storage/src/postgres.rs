@@ -69,11 +69,29 @@ impl Cluster {
         if let Some(tenant) = tenant {
             text.push_str(&format!("; SET LOCAL app.tenant = '{tenant}'"));
         }
-        Ok(self.pool.begin_with(AssertSqlSafe(text)).await?)
+        // When the server has gone and come back, every idle connection is dead, and each is found out by using it.
+        let mut dead_max = self.pool.size();
+        loop {
+            match self.pool.begin_with(AssertSqlSafe(text.clone())).await {
+                Err(error) if dead_max > 0 && is_lost(&error) => dead_max -= 1,
+                begun => return Ok(begun?),
+            }
+        }
     }
 
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Whether the connection is gone, and with it whatever it had begun.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(database) => {
+            database.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        _ => false,
     }
 }
 

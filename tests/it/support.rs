@@ -1,0 +1,36 @@
+//! What every test stands on: a server process, a database for it, and clients.
+
+mod client;
+mod database;
+mod folder;
+mod server;
+
+pub(crate) use client::{Answer, Conn, Session};
+pub(crate) use database::Database;
+pub(crate) use folder::Folder;
+pub(crate) use server::{Options, Server, Tenant, freehold};
+
+/// The engines a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Runs a test body once on each engine, as two tests.
+macro_rules! on_both_engines {
+    ($($name:ident)*) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                super::$name($crate::support::Engine::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                super::$name($crate::support::Engine::Postgres).await;
+            }
+        }
+    )*};
+}
+pub(crate) use on_both_engines;

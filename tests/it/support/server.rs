@@ -1,0 +1,234 @@
+//! A server process: the real binary on free loopback ports, in a folder of its own.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Conn, Database, Engine, Folder};
+
+/// A master ring for tests.
+const MASTER: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// How long a server may take to start or to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary, with an environment of its own.
+pub(crate) fn freehold() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_freehold"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("FREEHOLD_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// What a server is started with besides the defaults of the tests.
+#[derive(Clone)]
+pub(crate) struct Options {
+    engine: Engine,
+    env: Vec<(String, String)>,
+}
+
+impl Options {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, env: vec![] }
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Switches these tiers off; without names, every tier that exists today.
+    pub(crate) fn limits_off(self) -> Self {
+        ["ADDRESS", "LOGIN_ADDRESS", "LOGIN_ACCOUNT", "REFRESH", "API_MEMBER", "API_TENANT"]
+            .into_iter()
+            .fold(self, |options, tier| options.env(&format!("FREEHOLD_LIMITS_{tier}"), "off"))
+    }
+}
+
+/// A running server. Dropped, it is killed.
+pub(crate) struct Server {
+    child: Child,
+    /// Its public listener.
+    pub(crate) http: SocketAddr,
+    /// Its private listener.
+    pub(crate) private: SocketAddr,
+    options: Options,
+    folder: Arc<Folder>,
+    database: Option<Arc<Database>>,
+    log: Arc<Mutex<String>>,
+}
+
+/// A tenant of a server, and its first admin.
+#[derive(Clone, Debug)]
+pub(crate) struct Tenant {
+    pub(crate) id: String,
+    pub(crate) slug: String,
+    pub(crate) email: String,
+    pub(crate) password: String,
+}
+
+impl Tenant {
+    pub(crate) fn host(&self) -> String {
+        format!("{}.localhost", self.slug)
+    }
+}
+
+impl Server {
+    /// A server on an empty store.
+    pub(crate) async fn start(options: Options) -> Self {
+        let database = match options.engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(Arc::new(Database::new().await)),
+        };
+        Self::run(options, Arc::new(Folder::new()), database)
+    }
+
+    /// A second server on the same database, in a folder of its own.
+    pub(crate) fn another(&self) -> Self {
+        assert!(self.database.is_some(), "two servers cannot share a folder");
+        Self::run(self.options.clone(), Arc::new(Folder::new()), self.database.clone())
+    }
+
+    /// Starts a server on what this one left behind.
+    pub(crate) fn restarted(mut self) -> Self {
+        self.kill();
+        Self::run(self.options.clone(), Arc::clone(&self.folder), self.database.clone())
+    }
+
+    fn run(options: Options, folder: Arc<Folder>, database: Option<Arc<Database>>) -> Self {
+        let mut command = Self::command(&options, &folder, database.as_deref());
+        let mut child = command.arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (mut stderr, written) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        thread::spawn(move || {
+            let mut chunk = [0; 4_096];
+            while let Ok(n @ 1..) = stderr.read(&mut chunk) {
+                written.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..n]));
+            }
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Ok(event) = serde_json::from_str::<Value>(&line) else {
+            drop(child.wait());
+            panic!("the server did not start: {}", log.lock().unwrap());
+        };
+        let address = |key: &str| event[key].as_str().unwrap().parse().unwrap();
+        let (http, private) = (address("http"), address("private"));
+        Self { child, http, private, options, folder, database, log }
+    }
+
+    fn command(options: &Options, folder: &Folder, database: Option<&Database>) -> Command {
+        let mut command = freehold();
+        command
+            .env("FREEHOLD_PROFILE", "development")
+            .env("FREEHOLD_HTTP_LISTEN", "127.0.0.1:0")
+            .env("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1:0")
+            .env("FREEHOLD_PLATFORM_PUBLIC_URL", "http://localhost:8080")
+            .env("FREEHOLD_KEYS_MASTER", MASTER)
+            .env("FREEHOLD_DATA_DIR", folder.path().join("data"));
+        if let Some(database) = database {
+            command.env("FREEHOLD_DATABASE_URL", database.url());
+        }
+        command.envs(options.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        command
+    }
+
+    /// Runs a verb of the command line against this server's data directory.
+    pub(crate) fn cli(&self, args: &[&str], stdin: &str) -> Output {
+        let mut command = Self::command(&self.options, &self.folder, self.database.as_deref());
+        let mut child =
+            command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdin.take().unwrap().write_all(stdin.as_bytes()));
+        child.wait_with_output().unwrap()
+    }
+
+    /// Makes a tenant through the command line.
+    pub(crate) fn tenant(&self, slug: &str) -> Tenant {
+        let (email, password) = ("ada@example.com", format!("correct horse of {slug}"));
+        let args = ["tenant", "create", slug, "--admin-email", email, "--admin-password-stdin"];
+        let made = self.cli(&args, &format!("{password}\n"));
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        let id = made["id"].as_str().unwrap().to_owned();
+        Tenant { id, slug: slug.to_owned(), email: email.to_owned(), password }
+    }
+
+    /// Injects a failure (see `POST /debug/fault`).
+    pub(crate) async fn fault(&self, fault: Value) {
+        let mut conn = Conn::open(self.private, "127.0.0.1").await;
+        conn.post("/debug/fault", None, &fault).await.is(204);
+    }
+
+    /// Ends the process when it reaches this point next.
+    pub(crate) async fn abort_at(&self, point: &str) {
+        self.fault(json!({ "fault": "abort_at", "point": point })).await;
+    }
+
+    /// A number the server counts for tests: `transactions` or `hashes`.
+    pub(crate) async fn count(&self, what: &str) -> u64 {
+        let mut conn = Conn::open(self.private, "127.0.0.1").await;
+        conn.get("/debug/counts", None).await.is(200).json()[what].as_u64().unwrap()
+    }
+
+    /// The private listener's answer.
+    pub(crate) async fn private_get(&self, path: &str) -> super::Answer {
+        Conn::open(self.private, "127.0.0.1").await.get(path, None).await
+    }
+
+    /// Everything it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        self.database.as_deref().expect("a server on PostgreSQL")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+
+    /// Waits for the process to end by itself; its exit code, `None` after a signal.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(since.elapsed() < PATIENCE, "the server did not end");
+            thread::yield_now();
+        }
+    }
+
+    /// Asks it to stop, as a service manager does, and waits; its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.ended()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
