@@ -112,7 +112,7 @@ fn faces(
     let platform = platform.map_err(|error| Failure::new(Exit::Config, error))?;
     let proxies = TrustedProxies::new(config.http.trusted_proxies.clone());
     let public = EdgeOptions::new(AMBIENT, proxies, platform.clone());
-    let service = public::service(Arc::clone(node), public, readiness.clone());
+    let service = public::service(Arc::clone(node), public, readiness);
     tasks.spawn(serve_http(http, service, ServeOptions::default(), stop.clone()));
 
     let metrics = metrics.clone();

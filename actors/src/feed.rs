@@ -46,32 +46,35 @@ pub async fn follow(node: Arc<Node>, stop: CancellationToken) {
     }
 }
 
-/// Which rows of the look-back were applied.
+/// Which rows were applied.
 #[derive(Default)]
 struct Seen {
-    settled: i64,
+    last: i64,
     recent: BTreeSet<i64>,
 }
 
-/// Applies every row that was not seen yet.
+/// How many applied rows are remembered: more than the look-back can return.
+const RECENT_MAX: usize = 100_000;
+
+/// Applies every row that was not applied yet; one that cannot be is tried again with the next read.
 async fn read(node: &Arc<Node>, seen: &mut Seen) -> Result<(), StoreError> {
-    let since = node.ambient.wall().minus(LOOK_BACK);
-    let mut last = seen.settled;
+    let (mut after, mut since) = (seen.last, node.ambient.now().minus(LOOK_BACK));
     loop {
-        let rows = feed::changes_after(&mut node.store.system_read().await?, last, since, PAGE).await?;
-        let full = rows.len() == PAGE as usize;
-        for row in rows {
-            last = last.max(row.seq);
-            if seen.recent.insert(row.seq) {
-                apply(node, &row).await?;
+        let rows = feed::changes_after(&mut node.store.system_read().await?, after, since, PAGE).await?;
+        for row in &rows {
+            if !seen.recent.contains(&row.seq) {
+                apply(node, row).await?;
+                seen.recent.insert(row.seq);
             }
+            seen.last = seen.last.max(row.seq);
+            after = row.seq;
         }
-        if !full {
+        if rows.len() < PAGE as usize {
             break;
         }
+        since = UnixMs::MAX;
     }
-    // Whatever the look-back can still return stays remembered; a day's worth of older numbers need not.
-    while seen.recent.len() > 100_000 {
+    while seen.recent.len() > RECENT_MAX {
         seen.recent.pop_first();
     }
     Ok(())

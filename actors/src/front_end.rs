@@ -95,7 +95,7 @@ impl Actor for FrontEnd {
         match message {
             Msg::Activate(slot, reply) => {
                 if reply.start() {
-                    state.activate(slot, reply, &me).await?;
+                    state.activate(slot, reply, &me);
                 }
             }
             Msg::Loaded(id, loaded) => state.loaded(id, *loaded, &me).await?,
@@ -114,7 +114,9 @@ impl Actor for FrontEnd {
             Msg::Snapshot(reply) => reply.answer(state.tenants.len()),
             Msg::Stop(reply) => {
                 let all: Vec<_> = state.tenants.keys().copied().collect();
-                all.into_iter().for_each(|id| state.park(id));
+                for id in all {
+                    state.park(id);
+                }
                 reply.answer(());
             }
             #[cfg(feature = "test-faults")]
@@ -156,16 +158,10 @@ impl Actor for FrontEnd {
 
 impl State {
     /// Answers at once when the tenant is active; otherwise the answer waits for what makes it so.
-    async fn activate(
-        &mut self,
-        slot: Arc<TenantSlot>,
-        reply: Reply<Result<(), LoadError>>,
-        me: &ActorRef<Msg>,
-    ) -> Result<(), ActorProcessingErr> {
+    fn activate(&mut self, slot: Arc<TenantSlot>, reply: Reply<Result<(), LoadError>>, me: &ActorRef<Msg>) {
         let now = self.node.ambient.now();
         if slot.quarantined_for(now).is_some() {
-            reply.answer(Err(LoadError::Quarantined));
-            return Ok(());
+            return reply.answer(Err(LoadError::Quarantined));
         }
         match self.tenants.get_mut(&slot.id) {
             Some(Entry { phase: Phase::Active(_), .. }) => reply.answer(Ok(())),
@@ -180,7 +176,6 @@ impl State {
                 });
             }
         }
-        Ok(())
     }
 
     /// Publishes what was loaded, or lets those who waited know that it could not be.
@@ -211,7 +206,9 @@ impl State {
                 Err(error)
             }
         };
-        waiting.into_iter().for_each(|reply| reply.answer(outcome));
+        for reply in waiting {
+            reply.answer(outcome);
+        }
         Ok(())
     }
 
@@ -232,7 +229,9 @@ impl State {
         live.tenant.store(Some(Arc::new(actor.clone())));
         let entry = Entry { slot: Arc::clone(slot), phase: Phase::Active(actor) };
         if let Some(Entry { phase: Phase::Failed(waiting), .. }) = self.tenants.insert(slot.id, entry) {
-            waiting.into_iter().for_each(|reply| reply.answer(Ok(())));
+            for reply in waiting {
+                reply.answer(Ok(()));
+            }
         }
         Ok(())
     }
@@ -262,7 +261,9 @@ impl State {
                 actor.stop(None);
             }
             Some(Entry { phase: Phase::Loading(_, waiting) | Phase::Failed(waiting), .. }) => {
-                waiting.into_iter().for_each(|reply| reply.answer(Err(LoadError::Unavailable)));
+                for reply in waiting {
+                    reply.answer(Err(LoadError::Unavailable));
+                }
             }
             None => {}
         }
@@ -286,6 +287,8 @@ impl State {
                 }
             }
         }
-        idle.into_iter().for_each(|id| self.park(id));
+        for id in idle {
+            self.park(id);
+        }
     }
 }

@@ -12,10 +12,10 @@ use crate::metric;
 use crate::node::Node;
 use crate::slot::TenantSlot;
 
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const SWEEP_EVERY: Duration = Duration::from_mins(10);
 const GAUGE_EVERY: Duration = Duration::from_secs(5);
 /// How long failures are remembered of an account that nobody tries.
-const LOCKOUT_KEPT: Duration = Duration::from_secs(24 * 3_600);
+const LOCKOUT_KEPT: Duration = Duration::from_hours(24);
 const ROWS_MAX: u32 = 1_000;
 
 /// Runs the jobs until `stop`.
@@ -33,9 +33,9 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
 
 /// Sets the gauges to what is now.
 pub fn set_gauges(node: &Node) {
-    let mut active = 0_u32;
-    node.slots.all(|slot| active += u32::from(slot.live().is_some()));
-    metrics::gauge!(metric::ACTIVE_TENANTS).set(active);
+    let (active, quarantined) = node.slots.census(node.ambient.now());
+    metrics::gauge!(metric::ACTIVE_TENANTS).set(u32::try_from(active).unwrap_or(u32::MAX));
+    metrics::gauge!(metric::QUARANTINED_TENANTS).set(u32::try_from(quarantined).unwrap_or(u32::MAX));
     metrics::gauge!(metric::IN_FLIGHT).set(node.in_flight());
     metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use freehold_domain::keys::LookupKey;
 use freehold_domain::lockout::{Locked, Lockout};
 use freehold_domain::time::UnixMs;
-use freehold_storage::{StoreError, lockout as rows};
+use freehold_storage::{StoreError, TenantTx, lockout as rows};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::ask::Reply;
@@ -21,6 +21,10 @@ use crate::slot::TenantSlot;
 
 /// How often a charge that loses to another node is decided again.
 const RACES_MAX: u32 = 3;
+
+/// How many accounts, known or not, a tenant keeps failures of.
+const ACCOUNTS_MAX: u64 = 100_000;
+const FORGOTTEN_AT_ONCE: u32 = 1_000;
 
 /// The answer to an attempt: charged, or why its password must not be looked at.
 pub type Charged = Result<(), Refusal>;
@@ -157,7 +161,10 @@ async fn try_charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Resul
     let failures = rows::Failures { count: charged.failures.into(), locked_until_ms: charged.locked_until };
     let written = match row {
         Some(row) => rows::update(&mut tx, account.bytes(), row.version, failures, now).await?,
-        None => rows::insert(&mut tx, account.bytes(), failures, now).await?,
+        None => {
+            make_room(&mut tx, account, now).await?;
+            rows::insert(&mut tx, account.bytes(), failures, now).await?
+        }
     };
     if !written {
         return Ok(false);
@@ -170,6 +177,16 @@ async fn try_charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Resul
         tracing::warn!(tenant.id = %slot.id, failures = charged.failures, "an account was locked");
     }
     Ok(true)
+}
+
+/// Keeps the table near [`ACCOUNTS_MAX`]: one new account in 256 looks, and makes room by forgetting the accounts that
+/// nobody has tried for longest. A lock in force is never forgotten.
+async fn make_room(tx: &mut TenantTx, account: LookupKey, now: UnixMs) -> Result<(), StoreError> {
+    let looks = account.bytes().first() == Some(&0);
+    if looks && rows::count(tx).await? >= ACCOUNTS_MAX {
+        rows::sweep(tx, now, now, FORGOTTEN_AT_ONCE).await?;
+    }
+    Ok(())
 }
 
 fn read(row: &rows::LockoutRow) -> Lockout {

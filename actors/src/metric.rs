@@ -12,6 +12,8 @@ pub const ACTIVATION_SECONDS: &str = "freehold_tenant_activation_seconds";
 pub const PASSIVATIONS: &str = "freehold_tenant_passivations_total";
 /// Tenants that are active.
 pub const ACTIVE_TENANTS: &str = "freehold_tenants_active";
+/// Tenants that are quarantined.
+pub const QUARANTINED_TENANTS: &str = "freehold_tenants_quarantined";
 /// Requests in flight on the node.
 pub const IN_FLIGHT: &str = "freehold_requests_in_flight";
 /// Requests shed, by `reason`.

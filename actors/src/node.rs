@@ -1,7 +1,7 @@
 //! The node: everything one server process shares between its tenants, and the way to each tenant's actors.
 
-pub mod load;
 mod directory;
+pub mod load;
 mod tokens;
 pub mod tree;
 
@@ -236,14 +236,12 @@ impl Node {
         within: Duration,
         make: impl Fn(Reply<T>) -> M,
     ) -> Result<T, NoAnswer> {
-        let deadline = Instant::now() + within;
+        let asked_at = Instant::now();
+        let deadline = asked_at + within;
         loop {
-            let live = match slot.live() {
-                Some(live) => live,
-                None => {
-                    self.activate(slot, deadline).await.map_err(|_| NoAnswer::Unstarted)?;
-                    slot.live().ok_or(NoAnswer::Unstarted)?
-                }
+            let Some(live) = slot.live() else {
+                self.activate(slot, deadline).await.map_err(|_| NoAnswer::Unstarted)?;
+                continue;
             };
             let published = M::published(&live);
             let Some(child) = published.actor.load_full() else {
@@ -255,7 +253,11 @@ impl Node {
             if child.send_message(make(reply)).is_ok() {
                 match asked.answer(deadline.saturating_duration_since(Instant::now())).await {
                     Err(NoAnswer::Unstarted) => {}
-                    answer => return answer,
+                    answer => {
+                        let waited = asked_at.elapsed().as_secs_f64();
+                        metrics::histogram!(metric::ASK_SECONDS, "actor" => M::KIND.as_str()).record(waited);
+                        return answer;
+                    }
                 }
             }
             // It died. Its supervisor takes its address back when it learns of that; until then we do.

@@ -4,8 +4,8 @@
 //! full, the request is shed and nobody's counter moves. Threads run at niceness 10, so that cheap requests go first.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 

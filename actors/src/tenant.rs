@@ -108,7 +108,9 @@ impl Actor for Tenant {
             Msg::Restart(kind) => {
                 if let Child::Failed(waiting) = std::mem::replace(state.child(kind), Child::Stopped) {
                     state.start(kind, &me).await?;
-                    waiting.into_iter().for_each(|reply| reply.answer(()));
+                    for reply in waiting {
+                        reply.answer(());
+                    }
                 }
             }
             Msg::StopIdle(kind) => {

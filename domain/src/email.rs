@@ -123,40 +123,13 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for text in [
-            "abc",
-            "@b.c",
-            "aa@",
-            "a@@b",
-            "a@b@c",
-            "a..b@c",
-            ".a@c",
-            "a.@c",
-            "a@.c",
-            "a@c.",
-            "a@b..c",
-            "a@-b",
-            "a@b-",
-            "\"a\"@b",
-            "a,b@c",
-            "<a@b>",
-            "a@[1.2.3.4]",
-            "a:b@c",
-            "a;b@c",
-            "a(b)@c",
-            "a\\b@c",
-            "a@b_c",
+            "abc", "@b.c", "aa@", "a@@b", "a@b@c", "a..b@c", ".a@c", "a.@c", "a@.c", "a@c.", "a@b..c", "a@-b", "a@b-",
+            "\"a\"@b", "a,b@c", "<a@b>", "a@[1.2.3.4]", "a:b@c", "a;b@c", "a(b)@c", "a\\b@c", "a@b_c",
         ] {
             assert_eq!(text.parse::<Email>(), Err(NotAnEmail::Shape), "{text}");
         }
         for text in [
-            " a@b",
-            "a@b ",
-            "a b@c",
-            "a@b\r\nBcc: x@y",
-            "a\0@b",
-            "a\u{200b}@b",
-            "a\u{202e}@b",
-            "a\u{a0}@b",
+            " a@b", "a@b ", "a b@c", "a@b\r\nBcc: x@y", "a\0@b", "a\u{200b}@b", "a\u{202e}@b", "a\u{a0}@b",
             "\u{feff}a@b",
         ] {
             assert_eq!(text.parse::<Email>(), Err(NotAnEmail::Invisible), "{text:?}");

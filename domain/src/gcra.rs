@@ -129,7 +129,12 @@ fn decide(tat: u64, rate: &Rate, now_ns: u64) -> Result<u64, Duration> {
 fn reading(tier: Tier, rate: &Rate, tat: u64, now_ns: u64) -> Reading {
     let used = tat.saturating_sub(now_ns);
     let left = rate.capacity_ns.saturating_sub(used) / rate.interval_ns.max(1);
-    Reading { tier, limit: rate.burst, remaining: u32::try_from(left).unwrap_or(u32::MAX), full_at: millis(tat.max(now_ns)) }
+    Reading {
+        tier,
+        limit: rate.burst,
+        remaining: u32::try_from(left).unwrap_or(u32::MAX),
+        full_at: millis(tat.max(now_ns)),
+    }
 }
 
 /// The buckets of one owner: a tenant, or a share of a node's addresses.

@@ -24,7 +24,7 @@ pub struct LockoutRule {
 
 impl Default for LockoutRule {
     fn default() -> Self {
-        Self { failures_max: 5, lock: Duration::from_secs(900) }
+        Self { failures_max: 5, lock: Duration::from_mins(15) }
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    const RULE: LockoutRule = LockoutRule { failures_max: 5, lock: Duration::from_secs(900) };
+    const RULE: LockoutRule = LockoutRule { failures_max: 5, lock: Duration::from_mins(15) };
     const T0: UnixMs = UnixMs::new(1_700_000_000_000);
 
     fn after(attempts: u32, rule: LockoutRule) -> Lockout {

@@ -12,9 +12,9 @@ use std::time::Duration;
 use crate::time::UnixMs;
 
 /// Failures further apart than this do not count together.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_mins(1);
 /// The longest quarantine.
-pub const QUARANTINE_MAX: Duration = Duration::from_secs(900);
+pub const QUARANTINE_MAX: Duration = Duration::from_mins(15);
 
 const DELAYS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
 

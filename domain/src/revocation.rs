@@ -10,9 +10,9 @@ use crate::id::{FamilyId, MemberId};
 use crate::time::UnixMs;
 
 /// How long an access token lives.
-pub const ACCESS_TTL: Duration = Duration::from_secs(900);
+pub const ACCESS_TTL: Duration = Duration::from_mins(15);
 /// How long a revocation is remembered: a minute longer than any token it concerns.
-pub const DEPTH: Duration = Duration::from_secs(960);
+pub const DEPTH: Duration = Duration::from_mins(16);
 
 /// The revocations of one tenant, [`DEPTH`] deep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

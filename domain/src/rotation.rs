@@ -142,7 +142,9 @@ impl<P, R, W> Rotations<P, R, W> {
                 entry.phase = Phase::Revoking(refusal);
                 vec![Act::Revoke(effect)]
             }
-            Outcome::Refused(refusal) => self.close(effect.family, |_, waiters| Some(Act::Refuse(refusal, waiters)), now),
+            Outcome::Refused(refusal) => {
+                self.close(effect.family, |_, waiters| Some(Act::Refuse(refusal, waiters)), now)
+            }
         }
     }
 

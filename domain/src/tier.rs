@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub const BURST_MAX: u32 = 1_000_000;
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 macro_rules! tiers {
     ($($(#[$doc:meta])* $name:ident = $text:literal, $burst:literal per $period:ident;)*) => {
@@ -173,7 +173,9 @@ impl fmt::Display for Limit {
             Self::Off => f.write_str("off"),
             Self::Per { burst, period } if *period == SECOND => write!(f, "{burst}/s"),
             Self::Per { burst, period } if *period == MINUTE => write!(f, "{burst}/min"),
-            Self::Per { burst, period } => write!(f, "{}/h", u128::from(*burst) * HOUR.as_millis() / period.as_millis()),
+            Self::Per { burst, period } => {
+                write!(f, "{}/h", u128::from(*burst) * HOUR.as_millis() / period.as_millis())
+            }
         }
     }
 }

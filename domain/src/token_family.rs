@@ -31,13 +31,7 @@ pub enum Judgement {
 /// Judges a token that arrived at `arrived`. `stored` is the family's live hash, `ended` whether the family was revoked,
 /// has expired or belongs to a deactivated member.
 #[must_use]
-pub fn judge(
-    stored: TokenHash,
-    presented: TokenHash,
-    ended: bool,
-    spent: Option<Spent>,
-    arrived: UnixMs,
-) -> Judgement {
+pub fn judge(stored: TokenHash, presented: TokenHash, ended: bool, spent: Option<Spent>, arrived: UnixMs) -> Judgement {
     match spent {
         _ if ended => Judgement::Dead,
         _ if stored == presented => Judgement::Live,

@@ -11,11 +11,13 @@ use freehold_actors::ops::logout::{self, Session};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::ops::token_pair::TokenPair;
 use freehold_actors::ops::{password, refresh, sign_in};
+use freehold_domain::access_token::ACCESS_TOKEN_S;
 use freehold_domain::email::Email;
+use freehold_domain::id::FamilyId;
 use freehold_domain::password::Password;
 use freehold_domain::refresh_token::RefreshToken;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::body::{Valid, Validate};
 use crate::caller::{Member, Tenant, run, set_refresh_cookie};
@@ -25,7 +27,6 @@ use crate::origin::Carries;
 use crate::problem::Problem;
 
 /// The routes.
-#[must_use]
 pub fn routes() -> Router {
     Router::new()
         .route("/v1/auth/login", post(login))
@@ -36,7 +37,7 @@ pub fn routes() -> Router {
 }
 
 /// How the refresh token travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// In the body, both ways.
@@ -47,10 +48,12 @@ pub enum Transport {
 }
 
 /// `{email, password, transport?}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
+    #[schema(required, nullable = false, format = Email, min_length = 3, max_length = 254)]
     email: Option<String>,
+    #[schema(required, nullable = false, format = Password, min_length = 1, max_length = 1024)]
     password: Option<String>,
     transport: Option<Transport>,
 }
@@ -66,7 +69,15 @@ impl Validate for Login {
 }
 
 /// `POST /v1/auth/login`: e-mail and password for a new session.
-async fn login(
+///
+/// From the sixth wrong password in a row the account is locked and the answer is 429 `account-locked`.
+#[utoipa::path(post, path = "/v1/auth/login", tag = "auth", request_body = Login, responses(
+    (status = 200, description = "A new session.", body = TokenPairBody, headers(
+        ("Set-Cookie" = String, description = "The refresh token, with `transport: \"cookie\"`."),
+    )),
+    (status = 401, description = "problem"),
+))]
+pub(crate) async fn login(
     tenant: Tenant,
     Valid((email, password, transport)): Valid<Login>,
 ) -> Result<Response, Problem> {
@@ -79,7 +90,7 @@ async fn login(
 }
 
 /// `{refresh_token}`, or nothing when the cookie carries it.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
     refresh_token: Option<String>,
@@ -108,7 +119,17 @@ fn presented(cookie: Option<String>, body: Option<String>) -> Result<Option<(Ref
 }
 
 /// `POST /v1/auth/refresh`: a refresh token for a new pair; one seen twice revokes its family (RFC 9700 §4.14.2).
-async fn refresh_pair(tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+#[utoipa::path(post, path = "/v1/auth/refresh", tag = "auth", operation_id = "refresh", request_body = Option<Refresh>,
+    security((), ("refresh_cookie" = [])),
+    responses(
+        (status = 200, description = "The next token pair of the session.", body = TokenPairBody, headers(
+            ("Set-Cookie" = String, description = "The new refresh token, when the cookie carried the old one."),
+        )),
+        (status = 401, description = "problem"),
+        (status = 409, description = "problem"),
+    ),
+)]
+pub(crate) async fn refresh_pair(tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
     let Some((token, transport)) = presented(tenant.cookie, body)? else {
         return Err(Problem::invalid("refresh_token", "is required"));
     };
@@ -118,7 +139,13 @@ async fn refresh_pair(tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Res
 }
 
 /// `POST /v1/auth/logout`: ends the session of the bearer or of the refresh token.
-async fn log_out(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+#[utoipa::path(post, path = "/v1/auth/logout", tag = "auth", request_body = Option<Refresh>,
+    security(("bearer" = []), ("refresh_cookie" = []), ()),
+    responses((status = 204, description = "Signed out.", headers(
+        ("Set-Cookie" = String, description = "Takes the refresh cookie back."),
+    ))),
+)]
+pub(crate) async fn log_out(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
     let (cx, presented) = (tenant.cx.clone(), presented(tenant.cookie, body)?);
     run(async move {
         let session = session(&cx, member, presented).await?;
@@ -129,7 +156,13 @@ async fn log_out(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refr
 }
 
 /// `POST /v1/auth/logout-all`: ends every session of the member.
-async fn log_out_all(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+#[utoipa::path(post, path = "/v1/auth/logout-all", tag = "auth", request_body = Option<Refresh>,
+    security(("bearer" = []), ("refresh_cookie" = []), ()),
+    responses((status = 204, description = "Signed out.", headers(
+        ("Set-Cookie" = String, description = "Takes the refresh cookie back."),
+    ))),
+)]
+pub(crate) async fn log_out_all(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
     let (cx, presented) = (tenant.cx.clone(), presented(tenant.cookie, body)?);
     run(async move {
         let session = session(&cx, member, presented).await?;
@@ -159,10 +192,12 @@ async fn session(
 }
 
 /// `{current_password, new_password}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
+    #[schema(required, nullable = false, format = Password, min_length = 1, max_length = 1024)]
     current_password: Option<String>,
+    #[schema(required, nullable = false, format = Password, min_length = 15, max_length = 1024)]
     new_password: Option<String>,
 }
 
@@ -184,7 +219,13 @@ impl Validate for ChangePassword {
 }
 
 /// `POST /v1/auth/password`: a new password and a new session; every earlier one is dead on its next request.
-async fn change_password(member: Member, Valid((current, new)): Valid<ChangePassword>) -> Result<Response, Problem> {
+#[utoipa::path(post, path = "/v1/auth/password", tag = "auth", request_body = ChangePassword,
+    security(("bearer" = [])),
+    responses((status = 200, description = "A new session.", body = TokenPairBody, headers(
+        ("Set-Cookie" = String, description = "The new refresh token, when a refresh cookie came with the request."),
+    ))),
+)]
+pub(crate) async fn change_password(member: Member, Valid((current, new)): Valid<ChangePassword>) -> Result<Response, Problem> {
     let (cx, claims) = (member.tenant.cx, member.claims);
     let transport = if member.tenant.cookie.is_some() { Transport::Cookie } else { Transport::Body };
     let pair = run(async move { password::change_password(&cx, &claims, current, new).await }).await?;
@@ -201,21 +242,45 @@ fn parsed<T, E: std::fmt::Display>(faults: &mut Faults, field: &'static str, rea
     read.map_err(|error| faults.add(field, error.to_string())).ok()
 }
 
+/// An access token and the refresh token that follows it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenPair)]
+pub(crate) struct TokenPairBody<'a> {
+    /// A JWT (RFC 9068), signed with the tenant's key.
+    access_token: &'a str,
+    token_type: TokenType,
+    /// Seconds the access token is good for.
+    expires_in: i64,
+    /// For one refresh. Left out when it travels in the cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refresh_token: Option<&'a str>,
+    /// Seconds until the session ends, however often it is refreshed.
+    refresh_expires_in: u64,
+    #[schema(value_type = Uuid)]
+    session_id: FamilyId,
+}
+
+/// How the access token is sent.
+#[derive(Serialize, ToSchema)]
+enum TokenType {
+    Bearer,
+}
+
 fn token_pair(pair: &TokenPair, transport: Transport) -> Response {
-    let mut body = json!({
-        "access_token": pair.access_token.expose(),
-        "token_type": "Bearer",
-        "expires_in": freehold_domain::access_token::ACCESS_TOKEN_S,
-        "refresh_expires_in": pair.refresh_expires_in_s,
-        "session_id": pair.session,
-    });
-    let refresh = pair.refresh_token.expose();
-    if transport == Transport::Body {
-        body["refresh_token"] = refresh.as_str().into();
-        return no_store(Json(body));
+    let refresh = pair.refresh_token.expose().as_str();
+    let mut response = no_store(Json(TokenPairBody {
+        access_token: pair.access_token.expose(),
+        token_type: TokenType::Bearer,
+        expires_in: ACCESS_TOKEN_S,
+        refresh_token: (transport == Transport::Body).then_some(refresh),
+        refresh_expires_in: pair.refresh_expires_in_s,
+        session_id: pair.session,
+    }));
+    if transport == Transport::Cookie {
+        let cookie = set_refresh_cookie(Some((refresh, pair.refresh_expires_in_s)));
+        response.headers_mut().insert(SET_COOKIE, cookie);
     }
-    let mut response = no_store(Json(body));
-    response.headers_mut().insert(SET_COOKIE, set_refresh_cookie(Some((refresh, pair.refresh_expires_in_s))));
     response
 }
 

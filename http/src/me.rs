@@ -8,18 +8,20 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use freehold_actors::ops::logout::end_session;
 use freehold_actors::ops::session_list::{SessionItem, list_sessions};
-use freehold_domain::id::FamilyId;
+use freehold_domain::id::{FamilyId, MemberId, TenantId};
+use freehold_domain::role::Role;
 use freehold_domain::time::UnixMs;
-use serde_json::{Value, json};
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 use crate::caller::{Member, run};
+use crate::openapi::{self, ListParams};
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
 
 /// The routes.
-#[must_use]
 pub fn routes() -> Router {
     Router::new()
         .route("/v1/me", get(me))
@@ -27,42 +29,109 @@ pub fn routes() -> Router {
         .route("/v1/sessions/{id}", delete(end))
 }
 
-/// `GET /v1/me`: answered from the token and the slot, never from the store.
-async fn me(member: Member, Query(()): Query<()>) -> Result<Response, Problem> {
+/// Who is signed in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Me<'a> {
+    member: MeMember,
+    tenant: MeTenant<'a>,
+    #[schema(value_type = Uuid)]
+    session_id: FamilyId,
+    /// When the access token expires.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct MeMember {
+    #[schema(value_type = Uuid)]
+    id: MemberId,
+    #[schema(schema_with = openapi::role)]
+    role: Role,
+}
+
+#[derive(Serialize, ToSchema)]
+struct MeTenant<'a> {
+    #[schema(value_type = Uuid)]
+    id: TenantId,
+    slug: &'a str,
+    name: &'a str,
+}
+
+/// `GET /v1/me`: who is signed in, answered from the token and the slot, never from the store.
+#[utoipa::path(get, path = "/v1/me", tag = "me", security(("bearer" = [])), responses(
+    (status = 200, description = "The member, the tenant and the session.", body = Me),
+))]
+pub(crate) async fn me(member: Member, Query(()): Query<()>) -> Result<Response, Problem> {
     let (cx, claims) = (member.cx(), &member.claims);
     cx.admit_member(claims).await?;
     let slot = &cx.slot;
-    let body = json!({
-        "member": { "id": claims.sub, "role": claims.role },
-        "tenant": { "id": slot.id, "slug": slot.slug.as_str(), "name": slot.name },
-        "session_id": claims.sid,
-        "expires_at": rfc3339(UnixMs::new(claims.exp * 1_000)),
-    });
+    let body = Me {
+        member: MeMember { id: claims.sub, role: claims.role },
+        tenant: MeTenant { id: slot.id, slug: slot.slug.as_str(), name: &slot.name },
+        session_id: claims.sid,
+        expires_at: rfc3339(UnixMs::new(claims.exp * 1_000)),
+    };
     Ok(Json(body).into_response())
 }
 
+/// A part of the member's sessions.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionPage {
+    items: Vec<Session>,
+    /// `cursor` for the next part; `null` on the last.
+    #[schema(required, value_type = Option<String>)]
+    next_cursor: Option<FamilyId>,
+}
+
+/// One session of the member.
+#[derive(Serialize, ToSchema)]
+struct Session {
+    #[schema(value_type = Uuid)]
+    id: FamilyId,
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When it was last refreshed.
+    #[schema(format = DateTime)]
+    last_used_at: String,
+    /// The address it was started from.
+    address: String,
+    /// The user agent it was started with.
+    user_agent: String,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+impl From<SessionItem> for Session {
+    fn from(session: SessionItem) -> Self {
+        Self {
+            id: session.id,
+            created_at: rfc3339(session.created_at),
+            last_used_at: rfc3339(session.last_used_at),
+            address: session.address,
+            user_agent: session.user_agent,
+            current: session.current,
+        }
+    }
+}
+
 /// `GET /v1/sessions`: the caller's own, oldest first.
-async fn sessions(member: Member, Query(part): Query<ListPart>) -> Result<Response, Problem> {
+#[utoipa::path(get, path = "/v1/sessions", tag = "me", security(("bearer" = [])), params(ListParams), responses(
+    (status = 200, description = "A part of the caller's sessions.", body = SessionPage),
+))]
+pub(crate) async fn sessions(member: Member, Query(part): Query<ListPart>) -> Result<Response, Problem> {
     let cursor = part.cursor.map(|text| text.parse::<FamilyId>());
     let after = cursor.transpose().map_err(|_| Problem::invalid("cursor", "is not one that was given out"))?;
     let page = list_sessions(member.cx(), &member.claims, after, part.limit.into()).await?;
-    let items: Vec<Value> = page.items.iter().map(item).collect();
-    Ok(Json(json!({ "items": items, "next_cursor": page.next })).into_response())
+    let items = page.items.into_iter().map(Session::from).collect();
+    Ok(Json(SessionPage { items, next_cursor: page.next }).into_response())
 }
 
-fn item(session: &SessionItem) -> Value {
-    json!({
-        "id": session.id,
-        "created_at": rfc3339(session.created_at),
-        "last_used_at": rfc3339(session.last_used_at),
-        "address": session.address,
-        "user_agent": session.user_agent,
-        "current": session.current,
-    })
-}
-
-/// `DELETE /v1/sessions/{id}`: gone, or somebody else's: 404.
-async fn end(member: Member, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+/// `DELETE /v1/sessions/{id}`: ends one of the caller's sessions; gone, or somebody else's: 404.
+#[utoipa::path(delete, path = "/v1/sessions/{id}", tag = "me", operation_id = "end_session", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The session.")),
+    responses((status = 204, description = "Ended: its tokens are dead on their next use.")),
+)]
+pub(crate) async fn end(member: Member, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let id: FamilyId = id.parse().map_err(|_| Problem::new(Kind::NotFound))?;
     let (cx, claims) = (member.tenant.cx, member.claims);
     run(async move { end_session(&cx, &claims, id).await }).await?;

@@ -1,9 +1,90 @@
-//! `GET /openapi.json`: the reference, generated from the code.
+//! `GET /openapi.json`: the reference, generated from the code. The committed `openapi.json` is this document.
+//!
+//! Handlers describe what is their own; what holds for every operation (problems, rate headers, the request id) is
+//! added here once.
 
-use axum::Json;
-use serde_json::{Value, json};
+mod common;
+mod schemas;
 
-/// `GET /openapi.json` of a tenant's host.
-pub async fn tenant() -> Json<Value> {
-    Json(json!({}))
+use std::sync::LazyLock;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+pub(crate) use self::schemas::{Jwks, ListParams, role};
+use crate::caller::REFRESH_COOKIE;
+use crate::{auth, me, pages, problem, public};
+
+/// The document of a tenant's host, as it is served.
+static TENANT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default() + "\n"); // texts alone: cannot fail
+
+/// `GET /openapi.json`: this document.
+#[utoipa::path(get, path = "/openapi.json", tag = "public", operation_id = "openapi", responses(
+    (status = 200, description = "This document.", content_type = "application/json", body = Object),
+))]
+pub async fn tenant() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], TENANT.as_str())
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Freehold: a tenant's host", description = "Every answer below is given at `{tenant}.{platform}`."),
+    servers((url = "/")),
+    tags(
+        (name = "auth", description = "Signing in and out."),
+        (name = "me", description = "Who is signed in, and where."),
+        (name = "public", description = "For everybody."),
+    ),
+    paths(
+        auth::login,
+        auth::refresh_pair,
+        auth::log_out,
+        auth::log_out_all,
+        auth::change_password,
+        me::me,
+        me::sessions,
+        me::end,
+        public::jwks,
+        public::ready,
+        problem::page::page,
+        pages::tenant,
+        tenant,
+    ),
+    components(schemas(schemas::Problem)),
+)]
+struct Tenant;
+
+fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Tenant::openapi();
+    let components = document.components.get_or_insert_default();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(REFRESH_COOKIE)));
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    components.add_security_scheme("refresh_cookie", cookie);
+    common::add(&mut document);
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let sources = [
+            include_str!("auth.rs"),
+            include_str!("me.rs"),
+            include_str!("public.rs").split_once("fn tenant(").map_or("", |(_, rest)| rest),
+        ];
+        let document = document();
+        let routes = sources.iter().flat_map(|source| source.split(".route(\"").skip(1));
+        let mut seen = 0;
+        for route in routes.filter_map(|rest| rest.split('"').next()) {
+            assert!(document.paths.paths.contains_key(route), "{route}");
+            seen += 1;
+        }
+        assert!(seen > 10, "{seen} routes were found");
+    }
 }

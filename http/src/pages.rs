@@ -27,6 +27,9 @@ pub async fn apex(nonce: Nonce, Extension(node): Extension<Arc<Node>>) -> Respon
 ///
 /// # Errors
 /// What the tenant's activation refuses.
+#[utoipa::path(get, path = "/", tag = "public", operation_id = "home",
+    responses((status = 200, description = "A page for people: how to begin.", content_type = "text/html", body = String)),
+)]
 pub async fn tenant(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
     let slot = &tenant.cx.slot;
     let (name, origin) = (escape(&slot.name), escape(&tenant.cx.node.settings.issuer(&slot.slug)));

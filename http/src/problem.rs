@@ -4,7 +4,7 @@
 //! body when it knows the request's id, so that no handler carries it. What is 500 or above says nothing but that id.
 
 mod kind;
-mod page;
+pub(crate) mod page;
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -28,13 +28,13 @@ use crate::{auth, me, openapi, pages};
 pub fn service(
     node: Arc<Node>,
     edge: EdgeOptions,
-    readiness: Readiness,
+    readiness: &Readiness,
 ) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
     let faces = Faces::default()
-        .apex(shared(&readiness).route("/", get(pages::apex)))
-        .tenant(tenant(&readiness))
-        .api(shared(&readiness))
-        .admin(shared(&readiness));
+        .apex(shared(readiness).route("/", get(pages::apex)))
+        .tenant(tenant(readiness))
+        .api(shared(readiness))
+        .admin(shared(readiness));
     let admitted = from_fn_with_state(node, admission::admit).layer(faces);
     EdgeLayer::new(edge).layer(admitted.map_response(IntoResponse::into_response))
 }
@@ -57,12 +57,19 @@ fn tenant(readiness: &Readiness) -> Router {
 }
 
 /// `GET /readyz`: whether the node is ready, and not a word why.
-async fn ready(Extension(readiness): Extension<Readiness>) -> StatusCode {
+#[utoipa::path(get, path = "/readyz", tag = "public", responses(
+    (status = 200, description = "The node is ready."),
+    (status = 503, description = "It is not, or not for this tenant."),
+))]
+pub(crate) async fn ready(Extension(readiness): Extension<Readiness>) -> StatusCode {
     if readiness.reasons().await.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// `GET /.well-known/jwks.json`: the keys that verify the tenant's access tokens (RFC 7517 §5).
-async fn jwks(tenant: Tenant) -> Result<Response<Body>, Problem> {
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "public", responses(
+    (status = 200, description = "The keys.", content_type = "application/jwk-set+json", body = openapi::Jwks),
+))]
+pub(crate) async fn jwks(tenant: Tenant) -> Result<Response<Body>, Problem> {
     tenant.cx.admit(&[tenant.cx.tenant_layer()]).await?;
     Ok(([(CONTENT_TYPE, "application/jwk-set+json")], Json(tenant.cx.live.keys.jwks())).into_response())
 }

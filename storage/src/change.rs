@@ -78,12 +78,7 @@ pub async fn append<Of: HasChanges>(tx: &mut Tx<Of>, change: Change<'_>) -> Resu
 ///
 /// # Errors
 /// [`StoreError`]; the transaction is lost.
-pub async fn since(
-    tx: &mut TenantTx,
-    since: UnixMs,
-    after_seq: i64,
-    limit: u32,
-) -> Result<Vec<ChangeRow>, StoreError> {
+pub async fn since(tx: &mut TenantTx, since: UnixMs, after_seq: i64, limit: u32) -> Result<Vec<ChangeRow>, StoreError> {
     tx.fetch_all(CHANGE_SINCE, args![since, after_seq, i64::from(limit)]).await
 }
 

@@ -99,23 +99,7 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        use sqlx::Error as E;
-        let kind = match &error {
-            E::Database(database) => {
-                if let Some(postgres) = database.try_downcast_ref::<PgDatabaseError>() {
-                    of_sqlstate(postgres.code())
-                } else if database.try_downcast_ref::<SqliteError>().is_some() {
-                    of_result_code(database.code().and_then(|code| code.parse().ok()))
-                } else {
-                    Kind::Defect
-                }
-            }
-            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
-                Kind::Unavailable
-            }
-            E::BeginFailed | E::InvalidSavePointStatement => Kind::Unavailable, // a broken connection
-            _ => Kind::Defect,
-        };
+        let kind = Kind::of(&error);
         let source = Cause::from(error);
         match kind {
             Kind::Unavailable => Self::Unavailable { source },
@@ -129,19 +113,19 @@ impl From<sqlx::Error> for StoreError {
 
 impl From<MigrateError> for StoreError {
     fn from(error: MigrateError) -> Self {
-        match error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
-            other => Self::Defect { source: other.into() },
+        if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+            return error.into();
         }
+        Self::Defect { source: error.into() }
     }
 }
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { source: error.into() },
-            _ => Self::unavailable(error),
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Self::Full { source: error.into() };
         }
+        Self::unavailable(error)
     }
 }
 
@@ -151,6 +135,23 @@ enum Kind {
     Full,
     Damaged,
     Defect,
+}
+
+impl Kind {
+    fn of(error: &sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        if let Some(database) = error.as_database_error() {
+            if let Some(postgres) = database.try_downcast_ref::<PgDatabaseError>() {
+                return of_sqlstate(postgres.code());
+            }
+            if database.try_downcast_ref::<SqliteError>().is_some() {
+                return of_result_code(database.code().and_then(|code| code.parse().ok()));
+            }
+        }
+        let unreachable = matches!(error, E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed);
+        let broken = matches!(error, E::Protocol(_) | E::BeginFailed | E::InvalidSavePointStatement);
+        if unreachable || broken { Self::Unavailable } else { Self::Defect }
+    }
 }
 
 /// PostgreSQL, appendix A: the first two characters are the class.
@@ -269,7 +270,9 @@ impl OpenError {
                 "give the server a role of its own, made with CREATE ROLE .. LOGIN NOSUPERUSER NOBYPASSRLS IN ROLE freehold_app"
             }
             Self::RoleCanBypass { .. } => "ALTER ROLE .. NOBYPASSRLS, and REVOKE the membership it has it through",
-            Self::RoleOwnsTable { .. } => "migrate with another role than the server runs with, and let that one own the tables",
+            Self::RoleOwnsTable { .. } => {
+                "migrate with another role than the server runs with, and let that one own the tables"
+            }
             Self::TableUnprotected { .. } => "as the owner: SELECT freehold_protect('<table>'), or drop the table",
             Self::NotGranted { .. } => "as the owner: GRANT freehold_app TO <role>",
             Self::GroupRoleMissing { .. } => {

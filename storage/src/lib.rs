@@ -27,9 +27,7 @@ mod tenant_tx;
 
 pub use error::{Cause, OpenError, StoreError};
 pub use store::{Pooler, PostgresOptions, SqliteOptions, Store};
-pub use tenant_tx::{
-    Cell, HasChanges, Keys, KeysTx, Row, STORE_TIMEOUT, System, SystemTx, Tenant, TenantTx, Tx,
-};
+pub use tenant_tx::{Cell, HasChanges, Keys, KeysTx, Row, STORE_TIMEOUT, System, SystemTx, Tenant, TenantTx, Tx};
 
 /// Every statement that both engines run, a list for each module: the tests prepare, plan and execute them all.
 pub const STATEMENTS: &[&[sql::Statement]] = &[

@@ -75,13 +75,13 @@ pub(crate) fn last(migrations: &Migrator) -> i64 {
 async fn connect(url: &Secret<String>) -> Result<PgPool, OpenError> {
     let options = postgres::options(url)?.options([("lock_timeout", LOCK_TIMEOUT), ("search_path", "public")]);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_TIMEOUT);
-    Ok(pool.connect_with(options).await?)
+    Ok(Box::pin(pool.connect_with(options)).await?)
 }
 
 async fn run(pool: &PgPool) -> Result<Vec<Step>, OpenError> {
     let pending = pending(pool).await?;
     ensure_group_role(pool).await?;
-    POSTGRES.run(pool).await.map_err(StoreError::from)?;
+    Box::pin(POSTGRES.run(pool)).await.map_err(StoreError::from)?;
     Ok(pending)
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use freehold_domain::secret::Secret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction};
+use sqlx::{ConnectOptions, PgPool, Postgres, Transaction};
 
 use crate::error::{OpenError, StoreError};
 use crate::store::{Pooler, PostgresOptions};
@@ -47,7 +47,6 @@ impl Cluster {
     /// Begins and says in the same message where, and how long a statement may take. Must run to its end: see
     /// [`crate::tenant_tx::Tx::begin`].
     #[expect(
-        clippy::disallowed_types,
         clippy::disallowed_methods,
         reason = "SET takes no parameters; the one variable part is a UUID, which prints as hexadecimal digits and dashes"
     )]
@@ -62,17 +61,15 @@ impl Cluster {
             Mode::Write => "READ WRITE",
         };
         let timeout_ms = STORE_TIMEOUT.as_millis();
-        let mut text = format!(
+        let context = tenant.map_or(String::new(), |tenant| format!("; SET LOCAL app.tenant = '{tenant}'"));
+        let text = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED {access}; SET LOCAL search_path = {schema}, pg_temp; \
-             SET LOCAL statement_timeout = {timeout_ms}"
+             SET LOCAL statement_timeout = {timeout_ms}{context}"
         );
-        if let Some(tenant) = tenant {
-            text.push_str(&format!("; SET LOCAL app.tenant = '{tenant}'"));
-        }
         // When the server has gone and come back, every idle connection is dead, and each is found out by using it.
         let mut dead_max = self.pool.size();
         loop {
-            match self.pool.begin_with(AssertSqlSafe(text.clone())).await {
+            match self.pool.begin_with(sqlx::AssertSqlSafe(text.clone())).await {
                 Err(error) if dead_max > 0 && is_lost(&error) => dead_max -= 1,
                 begun => return Ok(begun?),
             }
@@ -86,13 +83,8 @@ impl Cluster {
 
 /// Whether the connection is gone, and with it whatever it had begun.
 fn is_lost(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(database) => {
-            database.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
-        }
-        _ => false,
-    }
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(error, sqlx::Error::Io(_)) || code.is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
 }
 
 /// How to connect to `url`, directly or through a pooler.

@@ -10,8 +10,9 @@ use std::time::Duration;
 use dashmap::DashMap;
 use freehold_domain::id::TenantId;
 use freehold_domain::slug::Slug;
-use freehold_storage::directory::{self, TenantRow};
+use freehold_domain::time::UnixMs;
 use freehold_storage::StoreError;
+use freehold_storage::directory::{self, TenantRow};
 use moka::sync::Cache;
 
 use crate::front_end::SHARDS;
@@ -72,9 +73,20 @@ impl Slots {
         self.by_id.iter().for_each(|slot| see(&slot));
     }
 
+    /// How many tenants are active, and how many are quarantined.
+    #[must_use]
+    pub fn census(&self, now: UnixMs) -> (usize, usize) {
+        self.by_id.iter().fold((0, 0), |(active, quarantined), slot| {
+            let out = slot.quarantined_for(now).is_some();
+            (active + usize::from(slot.live().is_some()), quarantined + usize::from(out))
+        })
+    }
+
     /// Keeps the levels of the last run for the slots they belong to.
     pub(crate) fn saved(&self, levels: BTreeMap<TenantId, SavedLevels>) {
-        levels.into_iter().for_each(|(id, levels)| drop(self.saved.insert(id, levels)));
+        for (id, levels) in levels {
+            drop(self.saved.insert(id, levels));
+        }
     }
 
     /// The slot for a row of the directory, known from now on.
@@ -91,7 +103,9 @@ impl Slots {
             let slot = TenantSlot::new(id, slug.clone(), &row.name, standing.clone());
             if let Some((_, levels)) = self.saved.remove(&id) {
                 let mut cell = slot.cells.buckets();
-                levels.into_iter().for_each(|(layer, tat)| cell.0.restore(layer, tat));
+                for (layer, tat) in levels {
+                    cell.0.restore(layer, tat);
+                }
             }
             Arc::new(slot)
         });

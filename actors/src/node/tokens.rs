@@ -44,14 +44,13 @@ impl Node {
         }
         let key = (slot.id, token_digest(token));
         let now = self.ambient.wall();
-        let claims = match self.tokens.0.get(&key) {
-            Some(claims) => claims,
-            None => {
-                let claims = access_token::verify(token, &live.keys, slot.id, &live.issuer, now);
-                let claims = Arc::new(claims.map_err(|_| Refusal::Unauthenticated)?);
-                self.tokens.0.insert(key, Arc::clone(&claims));
-                claims
-            }
+        let claims = if let Some(claims) = self.tokens.0.get(&key) {
+            claims
+        } else {
+            let claims = access_token::verify(token, &live.keys, slot.id, &live.issuer, now);
+            let claims = Arc::new(claims.map_err(|_| Refusal::Unauthenticated)?);
+            self.tokens.0.insert(key, Arc::clone(&claims));
+            claims
         };
         let standing = now.as_secs() < claims.exp
             && now.as_secs() >= claims.iat

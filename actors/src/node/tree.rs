@@ -128,13 +128,17 @@ impl Node {
         match actor {
             "front_end" => {
                 let shard = super::Slots::shard_of(slot.id);
-                self.front_ends.get(shard).and_then(arc_swap::ArcSwapOption::load_full)
+                self.front_ends
+                    .get(shard)
+                    .and_then(arc_swap::ArcSwapOption::load_full)
                     .is_some_and(|a| a.send_message(front_end::Msg::Fault(fault)).is_ok())
             }
             "tenant" => live.tenant.load_full().is_some_and(|a| a.send_message(tenant::Msg::Fault(fault)).is_ok()),
-            "rate_limits" => {
-                live.rate_limits.actor.load_full().is_some_and(|a| a.send_message(rate_limits::Msg::Fault(fault)).is_ok())
-            }
+            "rate_limits" => live
+                .rate_limits
+                .actor
+                .load_full()
+                .is_some_and(|a| a.send_message(rate_limits::Msg::Fault(fault)).is_ok()),
             "sessions" => {
                 live.sessions.actor.load_full().is_some_and(|a| a.send_message(sessions::Msg::Fault(fault)).is_ok())
             }

@@ -43,7 +43,9 @@ impl Counted {
     pub(crate) fn decided(&self, decision: Result<Option<Reading>, RateLimited>) -> Result<(), Refusal> {
         match decision {
             Ok(reading) => {
-                reading.into_iter().for_each(|reading| self.note(reading));
+                if let Some(reading) = reading {
+                    self.note(reading);
+                }
                 Ok(())
             }
             Err(limited) => {

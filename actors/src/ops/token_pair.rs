@@ -14,7 +14,7 @@ use crate::ops::refusal::Refusal;
 use crate::slot::Live;
 
 /// How long a session lives, however often it is refreshed.
-pub const SESSION_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
+pub const SESSION_TTL: Duration = Duration::from_hours(30 * 24);
 
 /// An access token and the refresh token that follows it.
 #[derive(Debug, PartialEq, Eq)]

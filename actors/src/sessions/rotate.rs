@@ -61,7 +61,8 @@ async fn try_rotate(
         return Err(Refusal::Conflict);
     }
     let held_until_ms = effect.arrived.plus(node.settings.refresh_hold);
-    family::spend(&mut tx, effect.family, old.bytes(), family::Spent { at_ms: now, by: node.id, held_until_ms }).await?;
+    family::spend(&mut tx, effect.family, old.bytes(), family::Spent { at_ms: now, by: node.id, held_until_ms })
+        .await?;
     fault::reach("rotation.written");
     tx.commit().await?;
     fault::reach("rotation.committed");
@@ -77,11 +78,12 @@ async fn judge(
 ) -> Result<Judgement, Refusal> {
     let stored = row.family.token_hash.as_slice().try_into().map_err(|_| Refusal::Internal)?;
     let stored = TokenHash::from_bytes(stored);
-    let ended = row.family.revoked_at_ms.is_some() || row.deactivated_at_ms.is_some() || now >= row.family.expires_at_ms;
-    let spent = match stored == effect.presented {
-        true => None,
-        false => family::spent(tx, effect.family, effect.presented.bytes()).await?,
-    };
+    let ended =
+        row.family.revoked_at_ms.is_some() || row.deactivated_at_ms.is_some() || now >= row.family.expires_at_ms;
+    let mut spent = None;
+    if stored != effect.presented {
+        spent = family::spent(tx, effect.family, effect.presented.bytes()).await?;
+    }
     let spent = spent.map(|s| token_family::Spent { here: s.by == node.id, held_until: s.held_until_ms });
     Ok(token_family::judge(stored, effect.presented, ended, spent, effect.arrived))
 }

@@ -10,6 +10,10 @@ use crate::headers::{Nonce, Page};
 ///
 /// # Errors
 /// [`Kind::NotFound`] when no problem has this slug.
+#[utoipa::path(get, path = "/problems/{slug}", tag = "public", operation_id = "problem",
+    params(("slug" = String, Path, description = "The last part of a problem's `type`.")),
+    responses((status = 200, description = "A page for people.", content_type = "text/html", body = String)),
+)]
 pub async fn page(nonce: Nonce, Path(slug): Path<String>) -> Result<Response, Problem> {
     let kind = Kind::from_slug(&slug).ok_or(Problem::new(Kind::NotFound))?;
     // Everything in the text is from the table of kinds: nothing needs escaping.

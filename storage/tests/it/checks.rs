@@ -45,7 +45,8 @@ async fn owners_are_refused() {
     let own = async |database: &Database| database.admin(format!("ALTER TABLE member OWNER TO {}", database.app)).await;
     let error = refusal(own).await;
     assert!(matches!(&error, OpenError::RoleOwnsTable { table, .. } if table == "member"), "{error:?}");
-    let member = async |database: &Database| database.admin(format!("GRANT {} TO {}", database.owner, database.app)).await;
+    let member =
+        async |database: &Database| database.admin(format!("GRANT {} TO {}", database.owner, database.app)).await;
     assert!(matches!(refusal(member).await, OpenError::RoleOwnsTable { .. }));
 }
 
@@ -175,8 +176,7 @@ async fn every_tenant_table_keeps_tenants_apart() {
     let tables: i64 = sqlx::query_scalar(count).fetch_one(&mut admin).await.unwrap();
     assert!(tables >= 7, "the queries below look at {tables} tables");
     for (fault, query) in faults() {
-        let found: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_all(&mut admin).await.unwrap();
+        let found: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_all(&mut admin).await.unwrap();
         assert!(found.is_empty(), "{fault}: {found:?}");
     }
     drop(admin);

@@ -36,13 +36,13 @@ async fn no_more_files_are_open_than_allowed() {
         tenants.push(tenant);
     }
     let mut callers = JoinSet::new();
-    for caller in 0..12 {
+    for caller in 0..12_u8 {
         let (store, tenants, path) = (store.clone(), tenants.clone(), folder.path().to_owned());
         callers.spawn(async move {
-            for turn in 0..60 {
-                let tenant = tenants[(turn * 7 + caller * 11) % tenants.len()];
+            for turn in 0..60_u8 {
+                let tenant = tenants[(usize::from(turn) * 7 + usize::from(caller) * 11) % tenants.len()];
                 let mut tx = store.write(tenant).await.unwrap();
-                assert!(member::insert(&mut tx, &new_member(&[caller as u8, turn as u8])).await.unwrap());
+                assert!(member::insert(&mut tx, &new_member(&[caller, turn])).await.unwrap());
                 assert!(store.open_files() <= OPEN_MAX && open_now(&path) <= OPEN_MAX);
                 tx.commit().await.unwrap();
             }

@@ -137,9 +137,7 @@ impl Database {
 
     pub(crate) fn options(&self, kind: Kind) -> PostgresOptions {
         let (url, pooler) = match kind {
-            Kind::PgBouncer => {
-                (address("FREEHOLD_TEST_PGBOUNCER_URL", &self.app, &self.name), Pooler::Transaction)
-            }
+            Kind::PgBouncer => (address("FREEHOLD_TEST_PGBOUNCER_URL", &self.app, &self.name), Pooler::Transaction),
             Kind::Postgres | Kind::Sqlite => (direct(&self.app, &self.name), Pooler::None),
         };
         PostgresOptions { url: Secret::new(url), pooler, connections_max: 8 }
@@ -176,7 +174,7 @@ pub(crate) async fn run(connection: &mut PgConnection, text: String) {
 
 async fn connect(url: &str) -> PgConnection {
     let options = PgConnectOptions::from_str(url).unwrap().disable_statement_logging();
-    PgConnection::connect_with(&options).await.unwrap()
+    Box::pin(PgConnection::connect_with(&options)).await.unwrap()
 }
 
 fn direct(role: &str, database: &str) -> String {

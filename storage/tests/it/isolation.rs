@@ -1,10 +1,10 @@
 //! A handler that means harm, or forgets: whatever it asks in a tenant's transaction, it meets that tenant's rows alone.
 
 use freehold_domain::id::{MemberId, TenantId};
+use freehold_domain::time::UnixMs;
 use freehold_storage::member::{self, MemberRow};
 use freehold_storage::sql::Sql;
 use freehold_storage::{Row, Store, StoreError, args, feed};
-use freehold_domain::time::UnixMs;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
@@ -130,6 +130,7 @@ async fn the_database_itself_refuses_to_name_a_tenant() {
 
 #[tokio::test]
 async fn no_context_is_an_error_and_never_rows() {
+    const APPEND: Sql<0> = Sql::new("INSERT INTO rate_limit (tier, burst, period_ms) VALUES ('auth', 1, 1)");
     let bed = Bed::new(Kind::Postgres).await;
     let (tenant, _) = bed.tenant_with_member().await;
     let mut app = bed.database().as_app().await;
@@ -142,7 +143,6 @@ async fn no_context_is_an_error_and_never_rows() {
     is_refused(&mut app, None, empty, "INSERT INTO rate_limit (tier, burst, period_ms) VALUES ('auth', 1, 1)").await;
     is_refused(&mut bed.database().as_owner().await, None, undefined, "SELECT id FROM member").await;
 
-    const APPEND: Sql<0> = Sql::new("INSERT INTO rate_limit (tier, burst, period_ms) VALUES ('auth', 1, 1)");
     let mut tx = bed.store.system_write().await.unwrap();
     assert!(tx.execute(APPEND, args![]).await.is_err(), "a system transaction without a tenant has no context either");
     drop(tx);

@@ -37,7 +37,8 @@ async fn statements_have_one_shape_and_can_be_planned() {
             "root_key" | "master_check" => &mut files[2],
             _ => &mut files[0],
         };
-        let (sqlite, postgres) = (shape_on_sqlite(file, statement).await, shape_on_postgres(&mut server, statement).await);
+        let (sqlite, postgres) =
+            (shape_on_sqlite(file, statement).await, shape_on_postgres(&mut server, statement).await);
         assert_eq!(sqlite.len(), postgres.len(), "{}", statement.name);
         for (ours, theirs) in sqlite.iter().zip(&postgres) {
             assert_eq!(ours.0, theirs.0, "{}", statement.name);

@@ -4,10 +4,12 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use freehold_domain::time::UnixMs;
+use freehold_storage::lockout::{self, Failures};
 use freehold_storage::sql::Sql;
 use freehold_storage::{Row, StoreError, args, member, rate_limit};
 
-use crate::fixture::{Bed, Kind, new_member, run};
+use crate::fixture::{Bed, Kind, NOW, new_member, run};
 
 const ADD: Sql<1> = Sql::new("INSERT INTO rate_limit (tier, burst, period_ms) VALUES ($1, 1, 1)");
 const KINDS: [Kind; 3] = [Kind::Sqlite, Kind::Postgres, Kind::PgBouncer];
@@ -130,10 +132,10 @@ async fn a_statement_that_is_cut_off_poisons_the_transaction() {
 /// A row that somebody else holds: the wait ends, and the connection is good afterwards.
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_unavailable_in_time() {
+    const TOUCH: Sql<0> = Sql::new("UPDATE member SET epoch = epoch + 1");
     for kind in KINDS {
         let bed = Bed::new(kind).await;
         let (tenant, _) = bed.tenant_with_member().await;
-        const TOUCH: Sql<0> = Sql::new("UPDATE member SET epoch = epoch + 1");
         let mut holding = bed.store.write(tenant).await.unwrap();
         holding.execute(TOUCH, args![]).await.unwrap();
         let begun = Instant::now();
@@ -151,6 +153,41 @@ async fn a_store_that_does_not_answer_is_unavailable_in_time() {
         tx.commit().await.unwrap();
         bed.end().await;
     }
+}
+
+/// A sweep that waits for a row finds that it was charged and locked meanwhile, and leaves it.
+#[tokio::test]
+async fn a_sweep_spares_a_row_that_was_locked_meanwhile() {
+    const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'";
+    let bed = Bed::new(Kind::Postgres).await;
+    let tenant = bed.tenant().await;
+    let (old, later) = (NOW, NOW.plus(Duration::from_hours(24)));
+    let mut tx = bed.store.write(tenant).await.unwrap();
+    assert!(lockout::insert(&mut tx, b"a", Failures { count: 1, locked_until_ms: None }, old).await.unwrap());
+    tx.commit().await.unwrap();
+
+    let mut charging = bed.store.write(tenant).await.unwrap();
+    let locked = Failures { count: 5, locked_until_ms: Some(UnixMs::MAX) };
+    assert!(lockout::update(&mut charging, b"a", 1, locked, later).await.unwrap());
+    let sweeping = tokio::spawn({
+        let store = bed.store.clone();
+        async move {
+            let mut tx = store.write(tenant).await.unwrap();
+            let swept = lockout::sweep(&mut tx, later, later, 9).await.unwrap();
+            tx.commit().await.unwrap();
+            swept
+        }
+    });
+    let mut admin = bed.database().as_superuser().await;
+    loop {
+        let waiting: i64 = sqlx::query_scalar(WAITING).bind(&bed.database().app).fetch_one(&mut admin).await.unwrap();
+        if waiting > 0 || sweeping.is_finished() {
+            break;
+        }
+    }
+    charging.commit().await.unwrap();
+    assert_eq!(sweeping.await.unwrap(), 0);
+    bed.end().await;
 }
 
 /// SQLite rolls back by itself when the disk is full, behind the driver's back.

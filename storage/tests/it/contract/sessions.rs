@@ -10,7 +10,7 @@ use freehold_storage::signing_key::{self, SigningKeyRow};
 
 use crate::fixture::{Bed, NOW, family_id, random};
 
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const WEEK: Duration = Duration::from_hours(7 * 24);
 
 fn new_family(id: FamilyId, member: MemberId) -> NewFamily {
     NewFamily {

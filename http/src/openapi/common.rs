@@ -1,0 +1,112 @@
+//! What every operation has in common: its problems, and the headers of its answers.
+
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Response, ResponseBuilder};
+
+use crate::problem::Kind;
+
+/// How a handler says that it answers this status with a problem.
+const PROBLEM: &str = "problem";
+
+/// The headers of every answer, and what they say. Those of the limits are missing where no tier counted.
+const HEADERS: [(&str, &str); 5] = [
+    ("x-request-id", "Names this answer in the logs."),
+    ("X-RateLimit-Limit", "How many requests the tier with least left admits in its period."),
+    ("X-RateLimit-Remaining", "How many of them are left."),
+    ("X-RateLimit-Reset", "When all of them are there again, in seconds since 1970."),
+    ("X-RateLimit-Tier", "The tier with least left."),
+];
+
+/// Adds what is common to the document.
+pub(super) fn add(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_default();
+    for (name, description) in HEADERS {
+        let schema = if name.ends_with("-id") || name.ends_with("Tier") { Type::String } else { Type::Integer };
+        let mut header = Header::new(Object::with_type(schema));
+        header.description = Some(description.to_owned());
+        components.headers.insert(name.to_owned(), header.into());
+    }
+    for status in statuses() {
+        components.responses.insert(component(status), problem(status).into());
+    }
+    for item in document.paths.paths.values_mut() {
+        let PathItem { get, post, delete, .. } = item;
+        for (operation, method) in [(get, HttpMethod::Get), (post, HttpMethod::Post), (delete, HttpMethod::Delete)] {
+            if let Some(operation) = operation {
+                complete(operation, &method);
+            }
+        }
+    }
+}
+
+/// Every status that a problem has, once.
+fn statuses() -> Vec<u16> {
+    let mut statuses: Vec<u16> = Kind::ALL.iter().map(|kind| kind.status().as_u16()).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses
+}
+
+fn component(status: u16) -> String {
+    format!("Problem{status}")
+}
+
+/// The answer with this status: whatever problem has it.
+fn problem(status: u16) -> Response {
+    let kinds = Kind::ALL.iter().filter(|kind| kind.status().as_u16() == status);
+    let slugs: Vec<String> = kinds.map(|kind| format!("`{}`", kind.slug())).collect();
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let mut response = ResponseBuilder::new()
+        .description(slugs.join(", "))
+        .content("application/problem+json", content);
+    let own: &[(&str, Type)] = match status {
+        401 => &[("WWW-Authenticate", Type::String)],
+        405 => &[("Allow", Type::String)],
+        429 | 503 => &[("Retry-After", Type::Integer)],
+        _ => &[],
+    };
+    for (name, schema) in own {
+        response = response.header(*name, Header::new(Object::with_type(schema.clone())));
+    }
+    let mut response = response.build();
+    add_headers(&mut response);
+    response
+}
+
+fn add_headers(response: &mut Response) {
+    for (name, _) in HEADERS {
+        let header = Ref::new(format!("#/components/headers/{name}"));
+        response.headers.insert(name.to_owned(), RefOr::Ref(header));
+    }
+}
+
+/// Adds the problems that follow from an operation's shape, and the headers of its answers.
+fn complete(operation: &mut Operation, method: &HttpMethod) {
+    // The document says the method and the path already: what follows them is the summary.
+    if let Some((_, rest)) = operation.summary.as_deref().and_then(|summary| summary.split_once("`: ")) {
+        let mut letters = rest.chars();
+        operation.summary = letters.next().map(|first| first.to_uppercase().chain(letters).collect());
+    }
+    let secured = operation.security.as_ref().is_some_and(|alternatives| !alternatives.is_empty());
+    let mut problems = vec![400, 403, 404, 429, 500, 503];
+    problems.extend(secured.then_some(401));
+    if operation.request_body.is_some() && matches!(method, HttpMethod::Post) {
+        problems.extend([408, 413, 415]);
+    }
+    let responses = &mut operation.responses.responses;
+    for (status, response) in responses.iter_mut() {
+        match response {
+            RefOr::T(response) if response.description == PROBLEM => problems.extend(status.parse::<u16>()),
+            RefOr::T(response) => add_headers(response),
+            RefOr::Ref(_) => {}
+        }
+    }
+    responses.retain(|_, response| !matches!(response, RefOr::T(response) if response.description == PROBLEM));
+    for status in problems {
+        let known = Ref::new(format!("#/components/responses/{}", component(status)));
+        responses.entry(status.to_string()).or_insert(RefOr::Ref(known));
+    }
+}

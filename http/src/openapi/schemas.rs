@@ -1,0 +1,79 @@
+//! Shapes of answers whose types belong to crates that know nothing of HTTP, or that are rendered by hand.
+
+use freehold_domain::role::Role;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::{IntoParams, ToSchema};
+
+/// What is wrong (RFC 9457).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape: `problem.rs` renders it")]
+pub(crate) struct Problem {
+    /// `/problems/{slug}`, where a page explains it. Decide by this.
+    r#type: String,
+    title: String,
+    status: u16,
+    #[schema(nullable = false)]
+    detail: Option<String>,
+    /// The same as in `x-request-id`.
+    request_id: String,
+    /// With 400 `validation`: every fault.
+    #[schema(nullable = false)]
+    errors: Option<Vec<FieldFault>>,
+    /// With 429 `rate-limited`: the limit that is reached.
+    #[schema(nullable = false)]
+    tier: Option<String>,
+    /// With 429: seconds until it is worth trying again.
+    #[schema(nullable = false, minimum = 1)]
+    retry_after_s: Option<u64>,
+    /// With 403 `tenant-suspended`: `TenantSuspendedError`.
+    #[schema(nullable = false)]
+    error: Option<String>,
+}
+
+/// One field and what is wrong with it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape: `faults.rs` has the type")]
+struct FieldFault {
+    /// `items[0].name`, or `(body)`, `(query)`, `(host)`, `(cookie)`.
+    field: String,
+    /// To be read after the field's name: "is required".
+    message: String,
+}
+
+/// A JWK set (RFC 7517 §5).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape: the domain has the type")]
+pub(crate) struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+/// An Ed25519 key (RFC 8037 §2).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape: the domain has the type")]
+struct Jwk {
+    kty: String,
+    crv: String,
+    r#use: String,
+    alg: String,
+    kid: String,
+    x: String,
+}
+
+/// Which part of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a shape: `query.rs` reads it")]
+pub(crate) struct ListParams {
+    /// At most this many items.
+    #[param(minimum = 1, maximum = 200, default = 50, nullable = false)]
+    limit: Option<u16>,
+    /// The `next_cursor` of the part before.
+    #[param(min_length = 1, max_length = 512, nullable = false)]
+    cursor: Option<String>,
+}
+
+/// A member's role.
+pub(crate) fn role() -> Object {
+    let names = [Role::Admin, Role::SalesRep, Role::Employee].map(Role::as_str);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
+}

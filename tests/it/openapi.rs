@@ -1,0 +1,125 @@
+//! The description of the interface is the interface.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{Conn, Engine, Options, Server};
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+#[tokio::test]
+async fn the_committed_document_is_the_one_that_is_served() {
+    let server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    let answer = Conn::to(&server, &acme).await.get("/openapi.json", None).await;
+    assert_eq!(answer.is(200).header("content-type"), Some("application/json"));
+    let served = String::from_utf8(answer.body.to_vec()).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    if std::env::var("FREEHOLD_TEST_WRITE_OPENAPI").is_ok_and(|set| set == "1") {
+        std::fs::write(&path, &served).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == served,
+        "openapi.json is not what the server serves: run this test with FREEHOLD_TEST_WRITE_OPENAPI=1 and commit it"
+    );
+}
+
+/// The operations of the document: method, path, and what is said about it.
+async fn operations(conn: &mut Conn) -> Vec<(String, String, Value)> {
+    let document = conn.get("/openapi.json", None).await.is(200).json();
+    let mut found = vec![];
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            found.push((method.to_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn every_described_operation_is_there_and_no_other_method() {
+    let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let access = conn.sign_in(&acme).await.access;
+    let all = operations(&mut conn).await;
+    assert!(all.len() >= 13, "{}", all.len());
+    for (_, path, _) in &all {
+        let described = |method: &str| all.iter().any(|(m, p, _)| m == method && p == path);
+        let target = path.replace("{slug}", "not-found").replace("{id}", "019a0000-0000-7000-8000-000000000000");
+        for method in METHODS {
+            let answer = conn.call(method, &target, Some(&access)).await;
+            let there = described(method) || (method == "HEAD" && described("GET"));
+            assert_eq!(answer.status == 405, !there, "{method} {path}: {answer:?}");
+            if !there {
+                let allowed: Vec<_> = answer.header("allow").unwrap().split(',').map(str::trim).collect();
+                assert!(allowed.iter().all(|method| described(method) || **method == *"HEAD"), "{path}: {allowed:?}");
+            } else if method == "DELETE" {
+                // The one operation that names a thing: it is routed, and the thing is not there.
+                answer.is_problem(404, "not-found");
+            } else {
+                assert_ne!(answer.status, 404, "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_answered_has_the_shape_that_is_described() {
+    let server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let document = conn.get("/openapi.json", None).await.is(200).json();
+    let signed_in = conn.login(&acme, &acme.password).await.is(200).json();
+    is_like(&signed_in, &document, "TokenPair");
+    let access = signed_in["access_token"].as_str().unwrap().to_owned();
+    is_like(&conn.get("/v1/me", Some(&access)).await.json(), &document, "Me");
+    is_like(&conn.get("/v1/sessions", Some(&access)).await.json(), &document, "SessionPage");
+    is_like(&conn.get("/.well-known/jwks.json", None).await.json(), &document, "Jwks");
+    is_like(&conn.get("/v1/me", None).await.json(), &document, "Problem");
+    is_like(&conn.post("/v1/auth/login", None, &json!({})).await.json(), &document, "Problem");
+    for body in ["Login", "Refresh", "ChangePassword"] {
+        assert_eq!(document["components"]["schemas"][body]["additionalProperties"], false, "{body}");
+    }
+}
+
+/// Asserts that an object has the members that its schema requires and no others, each of its type.
+#[track_caller]
+fn is_like(value: &Value, document: &Value, name: &str) {
+    check(value, &document["components"]["schemas"][name], document, name);
+}
+
+#[track_caller]
+fn check(value: &Value, schema: &Value, document: &Value, at: &str) {
+    if let Some(target) = schema["$ref"].as_str() {
+        let name = target.rsplit('/').next().unwrap();
+        return check(value, &document["components"]["schemas"][name], document, at);
+    }
+    let types = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
+    let is = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    assert!(types.contains(&json!(is)), "{at}: {is} is not one of {types:?}");
+    if let Some(names) = schema["enum"].as_array() {
+        assert!(names.contains(value), "{at}: {value}");
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        check(item, &schema["items"], document, &format!("{at}[{index}]"));
+    }
+    if let Some(members) = value.as_object() {
+        for required in schema["required"].as_array().into_iter().flatten() {
+            assert!(members.contains_key(required.as_str().unwrap()), "{at}: {required} is missing");
+        }
+        for (name, member) in members {
+            assert!(schema["properties"].get(name).is_some(), "{at}: {name} is not described");
+            check(member, &schema["properties"][name], document, &format!("{at}.{name}"));
+        }
+    }
+}

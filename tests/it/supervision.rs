@@ -1,0 +1,181 @@
+//! A panic of any actor is felt by its own tenant alone, for a moment, and costs it nothing it must remember.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::keepsakes::{self, Keepsakes, try_locked};
+use crate::support::{Conn, Engine, Options, Server, Session, Tenant};
+use crate::watch::{restarts, strike, until};
+
+/// Every kind of actor a tenant depends on.
+const ACTORS: [&str; 5] = ["front_end", "tenant", "rate_limits", "sessions", "lockouts"];
+const TENANTS: usize = 100;
+/// Each tenant sends this often.
+const PACE: Duration = Duration::from_millis(100);
+/// One request in so many is a refresh.
+const REFRESH_EVERY: u32 = 8;
+/// How soon a struck tenant answers again: 100 ms on a machine of its own; this one may be busy with builds.
+const BACK_WITHIN: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_any_actor_is_felt_by_no_other_tenant() {
+    let server = Server::start(keepsakes::options(Options::new(Engine::Sqlite))).await;
+    let mut tenants = make_tenants(&server);
+    let mut struck = Vec::new();
+    for tenant in take_victims(&mut tenants) {
+        struck.push(Keepsakes::of(&server, tenant).await);
+    }
+    let load = Load::start(&server, &tenants).await;
+    let begun = Instant::now();
+    for (actor, kept) in ACTORS.into_iter().zip(&mut struck) {
+        let mut conn = Conn::to(&server, &kept.tenant).await;
+        let before = restarts(&server, actor).await;
+        let since = Instant::now();
+        strike(&server, &kept.tenant.slug, actor).await;
+        until("it is started again", async || (restarts(&server, actor).await > before).then_some(())).await;
+        // The locked account asks Lockouts and no hash; a refresh asks Sessions; the rest asks RateLimits.
+        until("the struck tenant answers", async || {
+            let locked = try_locked(&mut conn).await.status == 429;
+            (locked && conn.me(&kept.live.access).await == 200).then_some(())
+        })
+        .await;
+        kept.live = Session::of(&conn.refresh(&kept.live.refresh).await);
+        let took = since.elapsed();
+        eprintln!("{actor}: answered again within {took:?}");
+        assert!(took < BACK_WITHIN, "{actor}: {took:?}");
+        kept.hold(&mut conn).await;
+        assert_eq!(restarts(&server, actor).await, before + 1);
+    }
+    for kept in &mut struck {
+        let mut conn = Conn::to(&server, &kept.tenant).await;
+        kept.hold(&mut conn).await;
+    }
+    let (sent, failed) = load.stop().await;
+    eprintln!("{sent} requests of {} other tenants in {:?}", tenants.len(), begun.elapsed());
+    assert_eq!(failed, Vec::<String>::new());
+    assert!(sent >= 2 * tenants.len(), "{sent}");
+}
+
+/// The profile of a release unwinds, and so does the binary under test: it is built with the profile `quick`, which
+/// inherits that setting. Were either `abort`, the first panic would end the process, and with it every tenant; it
+/// lives on, with the pid it had, and its actor is started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_unwinds() {
+    let manifest: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+    assert_eq!(manifest["profile"]["release"]["panic"].as_str(), Some("unwind"));
+    assert_eq!(manifest["profile"]["quick"]["inherits"].as_str(), Some("release"));
+    assert!(manifest["profile"]["quick"].get("panic").is_none());
+
+    let mut server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let session = conn.sign_in(&acme).await;
+    strike(&server, "acme", "rate_limits").await;
+    until("it is started again", async || (restarts(&server, "rate_limits").await == 1).then_some(())).await;
+    assert_eq!(conn.me(&session.access).await, 200);
+    assert!(server.log().contains("injected failure"));
+    assert_eq!(server.terminate(), Some(0));
+}
+
+/// Makes the tenants, a few at a time.
+fn make_tenants(server: &Server) -> Vec<Tenant> {
+    const AT_ONCE: usize = 4;
+    thread::scope(|scope| {
+        let make = |first: usize| {
+            move || (first..TENANTS).step_by(AT_ONCE).map(|n| server.tenant(&format!("tenant-{n}"))).collect::<Vec<_>>()
+        };
+        let makers: Vec<_> = (0..AT_ONCE).map(|first| scope.spawn(make(first))).collect();
+        makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
+    })
+}
+
+/// Takes one tenant for each actor. The first shares its front end with a tenant that stays: of more tenants than there
+/// are front ends, some always do.
+fn take_victims(tenants: &mut Vec<Tenant>) -> Vec<Tenant> {
+    const FRONT_ENDS: u8 = 64;
+    let shard = |tenant: &Tenant| u8::from_str_radix(&tenant.id[tenant.id.len() - 2..], 16).unwrap() % FRONT_ENDS;
+    let mut by_shard: BTreeMap<u8, usize> = BTreeMap::new();
+    for tenant in &*tenants {
+        *by_shard.entry(shard(tenant)).or_default() += 1;
+    }
+    let shared = tenants.iter().position(|tenant| by_shard[&shard(tenant)] > 1).unwrap();
+    let first = tenants.swap_remove(shared);
+    let rest = tenants.extract_if(.., |tenant| shard(tenant) != shard(&first)).take(ACTORS.len() - 1);
+    let rest: Vec<_> = rest.collect();
+    [vec![first], rest].concat()
+}
+
+/// Steady requests of many tenants.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: JoinSet<(usize, Vec<String>)>,
+}
+
+impl Load {
+    /// Signs in at every tenant and goes on from there.
+    async fn start(server: &Server, tenants: &[Tenant]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let signed_in = Arc::new(Barrier::new(tenants.len() + 1));
+        let mut clients = JoinSet::new();
+        for tenant in tenants.iter().cloned() {
+            let mut conn = Conn::to(server, &tenant).await;
+            let (stop, signed_in) = (Arc::clone(&stop), Arc::clone(&signed_in));
+            clients.spawn(async move {
+                let session = patient_sign_in(&mut conn, &tenant).await;
+                signed_in.wait().await;
+                ask_until(&stop, &mut conn, &tenant, session).await
+            });
+        }
+        signed_in.wait().await;
+        Self { stop, clients }
+    }
+
+    /// How many requests were sent, and what failed.
+    async fn stop(self) -> (usize, Vec<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let each = self.clients.join_all().await;
+        let sent = each.iter().map(|(sent, _)| sent).sum();
+        (sent, each.into_iter().flat_map(|(_, failed)| failed).collect())
+    }
+}
+
+/// The queue for hashes is bounded: a crowd that signs in at once is sent away for a second.
+async fn patient_sign_in(conn: &mut Conn, tenant: &Tenant) -> Session {
+    let signed_in = async || Some(conn.login(tenant, &tenant.password).await).filter(|answer| answer.status == 200);
+    Session::of(&until("a place in the queue", signed_in).await.0)
+}
+
+async fn ask_until(stop: &AtomicBool, conn: &mut Conn, tenant: &Tenant, mut session: Session) -> (usize, Vec<String>) {
+    let (mut sent, mut failed) = (0, vec![]);
+    let mut ticks = tokio::time::interval(PACE);
+    for n in 1.. {
+        ticks.tick().await;
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        sent += 1;
+        let answer = if n % REFRESH_EVERY == 0 {
+            let body = serde_json::json!({ "refresh_token": session.refresh });
+            conn.try_post("/v1/auth/refresh", None, &body).await
+        } else {
+            let bearer = format!("Bearer {}", session.access);
+            conn.try_send(conn.request("GET", "/v1/me", &[("authorization", &bearer)], b"")).await
+        };
+        match answer {
+            Some(answer) if answer.status != 200 => failed.push(format!("{}: {answer:?}", tenant.slug)),
+            Some(answer) if n % REFRESH_EVERY == 0 => session = Session::of(&answer),
+            Some(_) => {}
+            None => {
+                failed.push(format!("{}: cut", tenant.slug));
+                break;
+            }
+        }
+    }
+    (sent, failed)
+}
