@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::body::{Valid, Validate};
-use crate::caller::{Member, Tenant, run, set_refresh_cookie};
+use crate::caller::{Member, Tenant, run, set_device_cookie, set_refresh_cookie};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::origin::Carries;
@@ -84,9 +84,14 @@ pub(crate) async fn login(
     if transport == Transport::Cookie {
         tenant.own_origin(Carries::Cookie)?;
     }
-    let cx = tenant.cx;
-    let pair = run(async move { sign_in::sign_in(&cx, &email, password).await }).await?;
-    Ok(token_pair(&pair, transport))
+    let (cx, device) = (tenant.cx, tenant.device);
+    let new_device = (transport == Transport::Cookie).then(|| sign_in::new_device_cookie(&cx, &email));
+    let pair = run(async move { sign_in::sign_in(&cx, &email, password, device.as_deref()).await }).await?;
+    let mut response = token_pair(&pair, transport);
+    if let Some(cookie) = new_device {
+        response.headers_mut().append(SET_COOKIE, set_device_cookie(cookie.expose()));
+    }
+    Ok(response)
 }
 
 /// `{refresh_token}`, or nothing when the cookie carries it.
@@ -100,8 +105,12 @@ impl Validate for Refresh {
     type Checked = Option<String>;
     const MAY_BE_EMPTY: bool = true;
 
-    fn check(self, _: &mut Faults) -> Option<Self::Checked> {
-        Some(self.refresh_token)
+    fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
+        match self.refresh_token {
+            // Whether it is a token is not for the shape to say, but one line it must be.
+            Some(text) => faults.one_line("refresh_token", text, 0..=usize::MAX).map(Some),
+            None => Some(None),
+        }
     }
 }
 

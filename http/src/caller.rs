@@ -20,6 +20,11 @@ use crate::problem::{Kind, Problem};
 
 /// The cookie that carries a refresh token.
 pub const REFRESH_COOKIE: &str = "__Host-freehold-refresh";
+/// The cookie that tells a device that has signed in before.
+pub const DEVICE_COOKIE: &str = "__Host-freehold-device";
+
+/// How long a browser keeps the device cookie.
+const DEVICE_COOKIE_S: u64 = 400 * 24 * 3_600;
 
 /// The tenant of the request's host, active, and what the origin rule needs to know of the request.
 pub struct Tenant {
@@ -27,6 +32,8 @@ pub struct Tenant {
     pub cx: Context,
     /// The refresh token in our cookie, if there is one.
     pub cookie: Option<String>,
+    /// The device cookie, if there is one.
+    pub device: Option<String>,
     method: axum::http::Method,
     headers: HeaderMap,
     own: Vec<Origin>,
@@ -67,22 +74,24 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
         let host = parts.extensions.get::<Authority>().ok_or_else(internal)?;
         let public = Origin::parse(&node.settings.issuer(&admitted.slot.slug));
         let own = public.into_iter().chain([Origin::of_host(client.scheme, host)]).collect();
-        let cookie = refresh_cookie(&parts.headers)?;
+        let device = cookie(&parts.headers, DEVICE_COOKIE)?;
+        let cookie = cookie(&parts.headers, REFRESH_COOKIE)?;
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
         let live = node.live(&admitted.slot).await?;
         let Admitted { slot, caller, arrived, counted, passes } = admitted.clone();
         let cx = Context { node: Arc::clone(node), slot, live, client: caller, arrived, counted, passes };
-        let tenant = Self { cx, cookie, method, headers, own };
-        let carries = if tenant.cookie.is_some() { Carries::Cookie } else { Carries::Nothing };
+        let tenant = Self { cx, cookie, device, method, headers, own };
+        let ours = tenant.cookie.is_some() || tenant.device.is_some();
+        let carries = if ours { Carries::Cookie } else { Carries::Nothing };
         tenant.own_origin(carries)?;
         Ok(tenant)
     }
 }
 
-/// Our cookie's value. A second one of the same name cannot be ours: the `__Host-` prefix allows one (RFC 6265bis).
-fn refresh_cookie(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// A cookie's value. A second one of the same name cannot be ours: the `__Host-` prefix allows one (RFC 6265bis).
+fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == REFRESH_COOKIE);
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(known, _)| *known == name);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some((_, value)), None) => Ok(Some(value.to_owned())),
@@ -151,7 +160,17 @@ pub async fn run<T: Send + 'static>(
 /// The `Set-Cookie` that hands a refresh token to a browser, or with no token takes it back.
 #[must_use]
 pub fn set_refresh_cookie(token: Option<(&str, u64)>) -> HeaderValue {
-    let (value, max_age) = token.unwrap_or(("", 0));
-    let text = format!("{REFRESH_COOKIE}={value}; Path=/; Max-Age={max_age}; Secure; HttpOnly; SameSite=Strict");
+    let (value, max_age_s) = token.unwrap_or(("", 0));
+    set_cookie(REFRESH_COOKIE, value, max_age_s)
+}
+
+/// The `Set-Cookie` that lets a browser be told as a device that has signed in.
+#[must_use]
+pub fn set_device_cookie(value: &str) -> HeaderValue {
+    set_cookie(DEVICE_COOKIE, value, DEVICE_COOKIE_S)
+}
+
+fn set_cookie(name: &str, value: &str, max_age_s: u64) -> HeaderValue {
+    let text = format!("{name}={value}; Path=/; Max-Age={max_age_s}; Secure; HttpOnly; SameSite=Strict");
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }

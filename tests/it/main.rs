@@ -11,4 +11,5 @@
 
 mod support;
 
+mod device;
 mod smoke;

@@ -50,14 +50,14 @@ async fn every_described_operation_is_there_and_no_other_method() {
         let described = |method: &str| all.iter().any(|(m, p, _)| m == method && p == path);
         let target = path.replace("{slug}", "not-found").replace("{id}", "019a0000-0000-7000-8000-000000000000");
         for method in METHODS {
-            let answer = conn.call(method, &target, Some(&access)).await;
+            // Only what names a thing needs a session to be told from a route that is not there.
+            let answer = conn.call(method, &target, Some(&access).filter(|_| method == "DELETE").map(String::as_str)).await;
             let there = described(method) || (method == "HEAD" && described("GET"));
             assert_eq!(answer.status == 405, !there, "{method} {path}: {answer:?}");
             if !there {
                 let allowed: Vec<_> = answer.header("allow").unwrap().split(',').map(str::trim).collect();
                 assert!(allowed.iter().all(|method| described(method) || **method == *"HEAD"), "{path}: {allowed:?}");
             } else if method == "DELETE" {
-                // The one operation that names a thing: it is routed, and the thing is not there.
                 answer.is_problem(404, "not-found");
             } else {
                 assert_ne!(answer.status, 404, "{method} {path}");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::keepsakes::{self, Keepsakes, try_locked};
@@ -17,7 +17,7 @@ use crate::watch::{restarts, strike, until};
 const ACTORS: [&str; 5] = ["front_end", "tenant", "rate_limits", "sessions", "lockouts"];
 const TENANTS: usize = 100;
 /// Each tenant sends this often.
-const PACE: Duration = Duration::from_millis(100);
+const PACE: Duration = Duration::from_millis(50);
 /// One request in so many is a refresh.
 const REFRESH_EVERY: u32 = 8;
 /// How soon a struck tenant answers again: 100 ms on a machine of its own; this one may be busy with builds.
@@ -39,12 +39,14 @@ async fn a_panic_of_any_actor_is_felt_by_no_other_tenant() {
         let since = Instant::now();
         strike(&server, &kept.tenant.slug, actor).await;
         until("it is started again", async || (restarts(&server, actor).await > before).then_some(())).await;
+        eprintln!("{actor}: noticed {:?}", since.elapsed());
         // The locked account asks Lockouts and no hash; a refresh asks Sessions; the rest asks RateLimits.
         until("the struck tenant answers", async || {
             let locked = try_locked(&mut conn).await.status == 429;
             (locked && conn.me(&kept.live.access).await == 200).then_some(())
         })
         .await;
+        eprintln!("{actor}: login {:?}", since.elapsed());
         kept.live = Session::of(&conn.refresh(&kept.live.refresh).await);
         let took = since.elapsed();
         eprintln!("{actor}: answered again within {took:?}");
@@ -122,12 +124,16 @@ impl Load {
     async fn start(server: &Server, tenants: &[Tenant]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let signed_in = Arc::new(Barrier::new(tenants.len() + 1));
+        // The queue for hashes is bounded; a crowd would be sent away.
+        let places = Arc::new(Semaphore::new(16));
         let mut clients = JoinSet::new();
         for tenant in tenants.iter().cloned() {
             let mut conn = Conn::to(server, &tenant).await;
-            let (stop, signed_in) = (Arc::clone(&stop), Arc::clone(&signed_in));
+            let (stop, signed_in, places) = (Arc::clone(&stop), Arc::clone(&signed_in), Arc::clone(&places));
             clients.spawn(async move {
-                let session = patient_sign_in(&mut conn, &tenant).await;
+                let place = places.acquire().await.unwrap();
+                let session = conn.sign_in(&tenant).await;
+                drop(place);
                 signed_in.wait().await;
                 ask_until(&stop, &mut conn, &tenant, session).await
             });
@@ -143,12 +149,6 @@ impl Load {
         let sent = each.iter().map(|(sent, _)| sent).sum();
         (sent, each.into_iter().flat_map(|(_, failed)| failed).collect())
     }
-}
-
-/// The queue for hashes is bounded: a crowd that signs in at once is sent away for a second.
-async fn patient_sign_in(conn: &mut Conn, tenant: &Tenant) -> Session {
-    let signed_in = async || Some(conn.login(tenant, &tenant.password).await).filter(|answer| answer.status == 200);
-    Session::of(&until("a place in the queue", signed_in).await.0)
 }
 
 async fn ask_until(stop: &AtomicBool, conn: &mut Conn, tenant: &Tenant, mut session: Session) -> (usize, Vec<String>) {

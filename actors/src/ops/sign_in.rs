@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use freehold_domain::device_cookie;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{FamilyId, MemberId};
@@ -23,13 +24,19 @@ use crate::password_pool::HashPermit;
 /// Signs a member in with e-mail and password.
 ///
 /// Limits first, then a place in the hash queue (none: nothing is charged), then the charge is committed, then the
-/// password is hashed to its end; the right one resets the account. An unknown e-mail goes the same way.
+/// password is hashed to its end; the right one resets the account. An unknown e-mail goes the same way. A device that
+/// signed in before shows its cookie and has counters of its own.
 ///
 /// # Errors
 /// [`Refusal::InvalidCredentials`] for an unknown account and a wrong password alike, [`Refusal::Locked`] from the
 /// attempt after the last one allowed, and what the limits, the queue and the store refuse.
-pub async fn sign_in(cx: &Context, email: &Email, password: Password) -> Result<Arc<TokenPair>, Refusal> {
-    let account = cx.live.keys.lockout_key(email);
+pub async fn sign_in(
+    cx: &Context,
+    email: &Email,
+    password: Password,
+    device: Option<&str>,
+) -> Result<Arc<TokenPair>, Refusal> {
+    let account = device_cookie::counter(&cx.live.keys, email, device);
     let layers = [login_address(cx), login_account(account), cx.tenant_layer()];
     cx.admit(&layers).await?;
     let mut permit = cx.node.pool.reserve()?;
@@ -41,6 +48,12 @@ pub async fn sign_in(cx: &Context, email: &Email, password: Password) -> Result<
     }
     let member = found.ok_or(Refusal::InvalidCredentials)?;
     complete_sign_in(cx, &member, account).await.map(Arc::new)
+}
+
+/// The cookie for the device that has just signed in.
+#[must_use]
+pub fn new_device_cookie(cx: &Context, email: &Email) -> Secret<String> {
+    device_cookie::issue(&cx.live.keys, email, cx.node.ambient.random())
 }
 
 /// Starts a session: the only code that does, whatever proved who is there.

@@ -136,6 +136,13 @@ impl TenantKeys {
         LookupKey::of(&self.newest.lockout, email.as_str().as_bytes())
     }
 
+    /// The key of the lockout row of one device for one account. No e-mail address has a NUL, so it cannot be
+    /// the row of another account.
+    #[must_use]
+    pub(crate) fn device_lockout_key(&self, content: &[u8]) -> LookupKey {
+        LookupKey::of(&self.newest.lockout, &[b"device\0", content].concat())
+    }
+
     /// The tag of a device cookie with this content. The content must be unambiguous by itself.
     #[must_use]
     pub fn device_cookie_tag(&self, content: &[u8]) -> [u8; 32] {

@@ -1,10 +1,11 @@
 //! What every operation has in common: its problems, and the headers of its answers.
 
-use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::content::{Content, ContentBuilder};
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
-use utoipa::openapi::schema::{Object, Type};
-use utoipa::openapi::{OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::request_body::RequestBody;
+use utoipa::openapi::schema::{Object, Schema, Type};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 
 use crate::problem::Kind;
 
@@ -90,6 +91,9 @@ fn complete(operation: &mut Operation, method: &HttpMethod) {
         let mut letters = rest.chars();
         operation.summary = letters.next().map(|first| first.to_uppercase().chain(letters).collect());
     }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        may_be_missing(body);
+    }
     let secured = operation.security.as_ref().is_some_and(|alternatives| !alternatives.is_empty());
     let mut problems = vec![400, 403, 404, 429, 500, 503];
     problems.extend(secured.then_some(401));
@@ -108,5 +112,18 @@ fn complete(operation: &mut Operation, method: &HttpMethod) {
     for status in problems {
         let known = Ref::new(format!("#/components/responses/{}", component(status)));
         responses.entry(status.to_string()).or_insert(RefOr::Ref(known));
+    }
+}
+
+/// `Option<T>` as a body is no body or a `T`; utoipa describes it as a `T` or the text `null`, which is refused.
+fn may_be_missing(body: &mut RequestBody) {
+    for content in body.content.values_mut() {
+        if let RefOr::T(Content { schema: Some(schema), .. }) = content
+            && let RefOr::T(Schema::OneOf(either)) = schema
+            && let Some(known) = either.items.iter().find(|item| matches!(item, RefOr::Ref(_)))
+        {
+            *schema = known.clone();
+            body.required = Some(Required::False);
+        }
     }
 }

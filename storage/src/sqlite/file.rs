@@ -23,6 +23,9 @@ use crate::tenant_tx::STORE_TIMEOUT;
 /// How long a statement waits for another process that writes the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often an upgrade is tried while other processes may be at the same one. Each migration is one transaction.
+const RIVALS_MAX: u32 = 5;
+
 /// Opens the file at `path`, which must exist, and upgrades it if it is behind.
 pub(super) async fn open(
     path: &Path,
@@ -73,10 +76,15 @@ async fn upgrade(pool: &SqlitePool, path: &Path, migrations: &'static Migrator) 
         let next = migrations.iter().map(|migration| migration.version).find(|version| *version > found);
         copy_beside(pool, path, next.unwrap_or(known)).await?;
     }
-    match migrations.run(pool).await {
-        // SQLite has no lock for migrations: a rival process may have been first.
-        Err(_) if version(pool).await? == known => Ok(()),
-        other => Ok(other?),
+    let mut tries = RIVALS_MAX;
+    loop {
+        tries -= 1;
+        match migrations.run(pool).await {
+            // SQLite has no lock for migrations: a rival process may have been first with one of them, or with all.
+            Err(_) if version(pool).await? == known => return Ok(()),
+            Err(_) if tries > 0 => {}
+            last => return Ok(last?),
+        }
     }
 }
 
