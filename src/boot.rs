@@ -45,14 +45,33 @@ pub fn take_data_dir(config: &Config) -> Result<DataDirLock, Failure> {
     })
 }
 
-/// Opens the store and starts the tree over it.
+/// A store that may be served, and the master ring that opens it.
+pub struct Opened {
+    store: Store,
+    ring: MasterRing,
+}
+
+/// Opens the store, and checks that it may be served and that the ring is its own.
 ///
 /// # Errors
 /// Exit 78 for a store that must not be served as it is, 69 for one that is away.
-pub async fn start_node(config: &Config, public: &PublicUrl, unseen: Unseen) -> Result<Arc<Node>, Failure> {
+pub async fn open(config: &Config) -> Result<Opened, Failure> {
     let store = open_store(config).await?;
     let ring = master_ring(config)?;
     check_ring(&store, &ring).await?;
+    Ok(Opened { store, ring })
+}
+
+/// Starts the tree over an opened store.
+///
+/// # Errors
+/// Exit 70 when the hashing threads or the tree do not start.
+pub async fn start_node(
+    config: &Config,
+    Opened { store, ring }: Opened,
+    public: &PublicUrl,
+    unseen: Unseen,
+) -> Result<Arc<Node>, Failure> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let pool = PasswordPool::start(threads, Argon2Params::default(), AMBIENT)
         .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
@@ -93,7 +112,15 @@ async fn open_store(config: &Config) -> Result<Store, Failure> {
 pub(crate) fn refused(error: &OpenError) -> Failure {
     let exit = match error {
         OpenError::Store(StoreError::Unavailable { .. }) => Exit::Unavailable,
-        _ => Exit::Config,
+        OpenError::Folder { .. }
+        | OpenError::Address
+        | OpenError::Store(_)
+        | OpenError::RoleIsSuperuser { .. }
+        | OpenError::RoleCanBypass { .. }
+        | OpenError::RoleOwnsTable { .. }
+        | OpenError::TableUnprotected { .. }
+        | OpenError::NotGranted { .. }
+        | OpenError::GroupRoleMissing { .. } => Exit::Config,
     };
     Failure::new(exit, format!("FREEHOLD_DATABASE_URL: {}; {}", chain(error), error.remedy()))
 }
@@ -126,7 +153,10 @@ fn development_ring(data_dir: &Path) -> io::Result<MasterRing> {
 }
 
 /// Compares the ring with the store's check values; a key the store has not met gets one.
-async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure> {
+///
+/// # Errors
+/// Exit 78 for a ring that is not the store's, 69 for a store that is away.
+pub async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure> {
     let away = |error: StoreError| refused(&OpenError::Store(error));
     let wrong = |fault: &str| {
         let remedy = "give the ring this store was made with, or start with an empty data directory";
@@ -160,33 +190,30 @@ pub struct LastRun {
 }
 
 impl LastRun {
-    /// Reads it, and marks the data directory as running: without saved levels the next start knows that this run did
-    /// not stop cleanly.
+    /// Reads it; nothing is changed.
     ///
     /// # Errors
     /// An error of the file system.
-    pub fn take(data_dir: &Path) -> io::Result<Self> {
-        let (started, saved) = (data_dir.join(STARTED_FILE), data_dir.join(LEVELS_FILE));
-        let levels = match fs::read(&saved) {
-            Ok(bytes) => serde_json::from_slice(&bytes).ok(),
-            Err(_) => None,
-        };
-        let unseen = if levels.is_some() || !started.try_exists()? {
-            Unseen::Full
-        } else {
-            Unseen::EmptiedBy(AMBIENT.now())
-        };
-        write_new(&started, b"")?;
-        match fs::remove_file(&saved) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(Self { levels, unseen }),
-        }
+    pub fn read(data_dir: &Path) -> io::Result<Self> {
+        let levels = fs::read(data_dir.join(LEVELS_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let started = data_dir.join(STARTED_FILE).try_exists()?;
+        let unseen = if levels.is_some() || !started { Unseen::Full } else { Unseen::EmptiedBy(AMBIENT.now()) };
+        Ok(Self { levels, unseen })
     }
 
-    /// Gives the saved levels to the node.
-    pub fn restore(self, node: &Node) {
+    /// Gives the saved levels to the node, and marks the data directory: without levels saved anew, the next start knows
+    /// that this run did not stop cleanly.
+    ///
+    /// # Errors
+    /// An error of the file system.
+    pub fn hand_over(self, node: &Node, data_dir: &Path) -> io::Result<()> {
         if let Some(levels) = self.levels {
             levels.restore(node);
+        }
+        write_new(&data_dir.join(STARTED_FILE), b"")?;
+        match fs::remove_file(data_dir.join(LEVELS_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `freehold serve`: listeners, control socket and jobs over one node, until it is told to stop.
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,7 +20,7 @@ use freehold_http::serve::{ServeOptions, serve as serve_http};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Layer as _;
@@ -36,6 +37,10 @@ use crate::{out, verbs::demo_file};
 /// How often histograms are folded; without it they grow.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
+/// How often, and how many times, a stopping server looks whether operations are still under way.
+const IDLE_LOOK_EVERY: Duration = Duration::from_millis(20);
+const IDLE_LOOKS: u32 = 250;
+
 /// Serves until SIGTERM or SIGINT, then drains and saves what must survive.
 ///
 /// # Errors
@@ -43,15 +48,18 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     let lock = boot::take_data_dir(&config)?;
     let io = |error: io::Error| Failure::new(Exit::Config, format!("FREEHOLD_DATA_DIR: {error}; check the directory"));
+    let opened = boot::open(&config).await?;
+    // Whatever can be wrong with the configuration is known now: the ports may open.
+    let signals = Signals::listen().map_err(|error| Failure::new(Exit::Internal, error))?;
     let http = listen("FREEHOLD_HTTP_LISTEN", config.http.listen).await?;
     let private = listen("FREEHOLD_PRIVATE_LISTEN", config.private.listen).await?;
     let metrics = PrometheusBuilder::new().install_recorder();
     let metrics = metrics.map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
 
-    let last_run = LastRun::take(&config.data_dir).map_err(io)?;
+    let last_run = LastRun::read(&config.data_dir).map_err(io)?;
     let public = config.platform.public_url_at(http.1.port());
-    let node = boot::start_node(&config, &public, last_run.unseen).await?;
-    last_run.restore(&node);
+    let node = boot::start_node(&config, opened, &public, last_run.unseen).await?;
+    last_run.hand_over(&node, &config.data_dir).map_err(io)?;
     if demo {
         demo_tenants(&node, &config.data_dir).await?;
     }
@@ -77,12 +85,13 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     });
     out::result(&listening).map_err(|error| Failure::new(Exit::Unavailable, error))?;
 
-    until_told_to_stop(&config, &node).await.map_err(|error| Failure::new(Exit::Internal, error))?;
+    signals.until_told_to_stop(&config, &node).await;
     tracing::info!("stopping: requests in flight are finished first");
     readiness.accepting(false);
     stop.cancel();
     tasks.close();
     tasks.wait().await;
+    idle(&node).await;
     LastRun::save(&node, &config.data_dir).map_err(io)?;
     node.stop().await;
     node.store.close().await;
@@ -116,11 +125,8 @@ fn faces(
     tasks.spawn(serve_http(http, service, ServeOptions::default(), stop.clone()));
 
     let metrics = metrics.clone();
-    let shown = Private {
-        node: Arc::clone(node),
-        readiness: readiness.clone(),
-        metrics: Arc::new(move || metrics.render()),
-    };
+    let shown =
+        Private { node: Arc::clone(node), readiness: readiness.clone(), metrics: Arc::new(move || metrics.render()) };
     let edge = EdgeOptions::new(AMBIENT, TrustedProxies::default(), platform);
     let service = EdgeLayer::new(edge).layer(private::router(shown));
     tasks.spawn(serve_http(private, service, ServeOptions::default(), stop.clone()));
@@ -134,24 +140,58 @@ async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
     }
 }
 
-/// Waits for SIGTERM or SIGINT; SIGHUP reads the master ring again.
-async fn until_told_to_stop(config: &Config, node: &Node) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => match config.keys.reread(&config.data_dir) {
-                Ok(Some(ring)) => {
-                    node.ring.store(Arc::new(ring));
-                    tracing::info!("the master ring was read again");
-                }
-                Ok(None) => tracing::info!("no master ring is configured: nothing to read again"),
-                Err(faults) => tracing::error!(%faults, "the master ring could not be read: the old one stays"),
-            },
+/// Waits, but not for ever, until no operation is under way: one whose client hung up goes on all the same.
+async fn idle(node: &Node) {
+    for _ in 0..IDLE_LOOKS {
+        if node.in_flight() == 0 {
+            return;
         }
+        tokio::time::sleep(IDLE_LOOK_EVERY).await;
+    }
+    tracing::warn!(in_flight = node.in_flight(), "stopping with operations under way");
+}
+
+/// The signals a server listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT; SIGHUP reads the master ring again.
+    async fn until_told_to_stop(mut self, config: &Config, node: &Node) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reread_ring(config, node).await,
+            }
+        }
+    }
+}
+
+/// Takes the configured master ring, if it is one that opens this store; otherwise the old one stays.
+async fn reread_ring(config: &Config, node: &Node) {
+    let ring = match config.keys.reread(&config.data_dir) {
+        Ok(Some(ring)) => ring,
+        Ok(None) => return tracing::info!("no master ring is configured: nothing to read again"),
+        Err(faults) => return tracing::error!(%faults, "the master ring could not be read: the old one stays"),
+    };
+    match boot::check_ring(&node.store, &ring).await {
+        Ok(()) => {
+            node.ring.store(Arc::new(ring));
+            tracing::info!("the master ring was read again");
+        }
+        Err(failure) => tracing::error!(fault = failure.message, "the master ring was refused: the old one stays"),
     }
 }
 
@@ -168,7 +208,7 @@ async fn demo_tenants(node: &Arc<Node>, data_dir: &Path) -> Result<(), Failure> 
         let email = format!("admin@{slug}.example");
         let made = verbs::create(node, slug, Some(name), &email, None).await?;
         let password = made.generated.as_ref().map_or("", |secret| secret.expose().as_str());
-        lines.push_str(&format!("{slug} {email} {password}\n"));
+        writeln!(lines, "{slug} {email} {password}").map_err(|error| Failure::new(Exit::Internal, error))?;
         let io = |error: io::Error| Failure::new(Exit::Config, format!("FREEHOLD_DATA_DIR: {error}; check it"));
         boot::write_new(&path, lines.as_bytes()).map_err(io)?;
     }

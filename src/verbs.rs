@@ -16,7 +16,7 @@ use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Limit;
 use freehold_storage::directory::TenantRow;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::boot;
 use crate::cli::{Exit, KeysVerb, TenantVerb, read_password};
@@ -40,7 +40,9 @@ pub async fn tenant(config: &Config, verb: TenantVerb) -> Result<(), Failure> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             alone(config, request).await?
         }
-        Err(error) => return Err(Failure::new(Exit::Unavailable, format!("the running server did not answer: {error}"))),
+        Err(error) => {
+            return Err(Failure::new(Exit::Unavailable, format!("the running server did not answer: {error}")));
+        }
     };
     for reply in replies {
         match reply {
@@ -70,7 +72,8 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
 async fn alone(config: &Config, request: Request) -> Result<Vec<Reply>, Failure> {
     let _lock = boot::take_data_dir(config)?;
     let public = config.platform.public_url_at(config.http.listen.port());
-    let node = boot::start_node(config, &public, Unseen::Full).await?;
+    let opened = boot::open(config).await?;
+    let node = boot::start_node(config, opened, &public, Unseen::Full).await?;
     let replies = answer(&node, config.profile, request).await;
     node.stop().await;
     node.store.close().await;
@@ -85,7 +88,7 @@ pub async fn answer(node: &Arc<Node>, profile: Profile, request: Request) -> Vec
     }
 }
 
-async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result<Vec<serde_json::Value>, Failure> {
+async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result<Vec<Value>, Failure> {
     match request {
         Request::TenantCreate { slug, name, admin_email, admin_password } => {
             create(node, &slug, name.as_deref(), &admin_email, admin_password).await.map(|made| vec![made.json(node)])
@@ -116,13 +119,13 @@ pub struct Made {
 }
 
 impl Made {
-    fn json(&self, node: &Node) -> serde_json::Value {
-        let mut json = tenant_json(node, &self.row);
-        json["admin_email"] = self.admin_email.clone().into();
+    fn json(&self, node: &Node) -> Value {
+        let mut fields = tenant_json(node, &self.row);
+        fields.insert("admin_email".to_owned(), self.admin_email.clone().into());
         if let Some(password) = &self.generated {
-            json["admin_password"] = password.expose().clone().into();
+            fields.insert("admin_password".to_owned(), password.expose().clone().into());
         }
-        json
+        fields.into()
     }
 }
 
@@ -154,12 +157,12 @@ fn make_up_password() -> Secret<String> {
     Secret::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(AMBIENT.random::<20>()))
 }
 
-async fn list(node: &Arc<Node>) -> Result<Vec<serde_json::Value>, Failure> {
+async fn list(node: &Arc<Node>) -> Result<Vec<Value>, Failure> {
     let (mut items, mut after) = (vec![], String::new());
     loop {
         let page = tenants::list(node, &after, PAGE).await;
         let page = page.map_err(|error| refused(&TenantRefusal::Store(error)))?;
-        items.extend(page.iter().map(|row| tenant_json(node, row)));
+        items.extend(page.iter().map(|row| tenant_json(node, row).into()));
         match page.last() {
             Some(last) if page.len() == PAGE as usize => after.clone_from(&last.slug),
             _ => return Ok(items),
@@ -172,14 +175,21 @@ async fn set_state(
     slug: &str,
     state: TenantState,
     reason: Option<&str>,
-) -> Result<Vec<serde_json::Value>, Failure> {
+) -> Result<Vec<Value>, Failure> {
     let row = tenants::set_state(node, &parse_slug(slug)?, state, reason).await.map_err(|error| refused(&error))?;
-    Ok(vec![tenant_json(node, &row)])
+    Ok(vec![tenant_json(node, &row).into()])
 }
 
-fn tenant_json(node: &Node, row: &TenantRow) -> serde_json::Value {
+fn tenant_json(node: &Node, row: &TenantRow) -> Map<String, Value> {
     let url = row.slug.parse::<Slug>().map(|slug| node.settings.issuer(&slug)).ok();
-    json!({ "id": row.id, "slug": row.slug, "name": row.name, "url": url, "state": row.state.name })
+    let fields = [
+        ("id", row.id.to_string().into()),
+        ("slug", row.slug.clone().into()),
+        ("name", row.name.clone().into()),
+        ("url", url.into()),
+        ("state", row.state.name.clone().into()),
+    ];
+    fields.into_iter().map(|(name, value): (&str, Value)| (name.to_owned(), value)).collect()
 }
 
 fn parse_slug(slug: &str) -> Result<Slug, Failure> {

@@ -4,8 +4,11 @@ use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::revocation::Revocations;
 use freehold_domain::time::UnixMs;
 use freehold_storage::change::{self, Change};
-use freehold_storage::{StoreError, SystemTx, TenantTx, family};
+use freehold_storage::{HasChanges, StoreError, TenantTx, Tx, family};
 use uuid::Uuid;
+
+use crate::node::Node;
+use crate::slot::TenantSlot;
 
 /// A family was revoked; the subject is the family.
 pub(crate) const FAMILY: &str = "family";
@@ -25,13 +28,20 @@ pub(crate) async fn revoke(tx: &mut TenantTx, id: FamilyId, now: UnixMs) -> Resu
     Ok(revoked)
 }
 
+/// Revokes one family in a transaction of its own.
+pub(crate) async fn revoke_now(node: &Node, slot: &TenantSlot, id: FamilyId) -> Result<(), StoreError> {
+    let mut tx = node.store.write(slot.id).await?;
+    revoke(&mut tx, id, node.ambient.now()).await?;
+    tx.commit().await
+}
+
 /// Announces that a member's tokens must be of `epoch` or later.
 pub(crate) async fn raise(tx: &mut TenantTx, member: MemberId, epoch: i64, now: UnixMs) -> Result<(), StoreError> {
     change::append(tx, Change { kind: EPOCH, subject: member.uuid(), value: epoch, at_ms: now }).await
 }
 
-/// Announces that the tenant itself changed, in the system store.
-pub(crate) async fn tenant(tx: &mut SystemTx, id: TenantId, now: UnixMs) -> Result<(), StoreError> {
+/// Announces that the tenant itself changed.
+pub(crate) async fn tenant<Of: HasChanges>(tx: &mut Tx<Of>, id: TenantId, now: UnixMs) -> Result<(), StoreError> {
     change::append(tx, Change { kind: TENANT, subject: id.uuid(), value: 0, at_ms: now }).await
 }
 

@@ -16,12 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::changes;
 use crate::node::Node;
 use crate::ops::refusal::Refusal;
-use crate::sessions::{Deaths, Msg};
-use crate::slot::TenantSlot;
+use crate::slot::{Deaths, TenantSlot};
 
 /// How often it is read.
 pub const EVERY: Duration = Duration::from_millis(250);
-/// How far back each read looks again: sequence numbers commit out of order.
+/// How far before the last complete read each read looks again: sequence numbers commit out of order.
 const LOOK_BACK: Duration = Duration::from_secs(5);
 /// After this long without a read, sessions are asked of the store.
 const STALE_AFTER: Duration = Duration::from_secs(2);
@@ -40,7 +39,7 @@ pub async fn follow(node: Arc<Node>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         match read(&node, &mut seen).await {
-            Ok(()) => node.feed_read_at.store(node.ambient.now().get(), Ordering::Release),
+            Ok(()) => node.feed_read_at.store(seen.read_at.get(), Ordering::Release),
             Err(error) => tracing::warn!(%error, "the change feed could not be read"),
         }
     }
@@ -49,6 +48,8 @@ pub async fn follow(node: Arc<Node>, stop: CancellationToken) {
 /// Which rows were applied.
 #[derive(Default)]
 struct Seen {
+    /// When the last complete read began.
+    read_at: UnixMs,
     last: i64,
     recent: BTreeSet<i64>,
 }
@@ -58,7 +59,9 @@ const RECENT_MAX: usize = 100_000;
 
 /// Applies every row that was not applied yet; one that cannot be is tried again with the next read.
 async fn read(node: &Arc<Node>, seen: &mut Seen) -> Result<(), StoreError> {
-    let (mut after, mut since) = (seen.last, node.ambient.now().minus(LOOK_BACK));
+    let read_at = node.ambient.now();
+    let (mut after, mut since) = (seen.last, seen.read_at.minus(LOOK_BACK));
+    let mut last = seen.last;
     loop {
         let rows = feed::changes_after(&mut node.store.system_read().await?, after, since, PAGE).await?;
         for row in &rows {
@@ -66,7 +69,7 @@ async fn read(node: &Arc<Node>, seen: &mut Seen) -> Result<(), StoreError> {
                 apply(node, row).await?;
                 seen.recent.insert(row.seq);
             }
-            seen.last = seen.last.max(row.seq);
+            last = last.max(row.seq);
             after = row.seq;
         }
         if rows.len() < PAGE as usize {
@@ -74,6 +77,7 @@ async fn read(node: &Arc<Node>, seen: &mut Seen) -> Result<(), StoreError> {
         }
         since = UnixMs::MAX;
     }
+    (seen.last, seen.read_at) = (last, read_at);
     while seen.recent.len() > RECENT_MAX {
         seen.recent.pop_first();
     }
@@ -83,18 +87,17 @@ async fn read(node: &Arc<Node>, seen: &mut Seen) -> Result<(), StoreError> {
 async fn apply(node: &Arc<Node>, row: &FeedRow) -> Result<(), StoreError> {
     let Some(slot) = node.slots.by_id(row.tenant) else { return Ok(()) };
     let deaths = match row.kind.as_str() {
-        changes::FAMILY => Deaths { families: vec![FamilyId::from_uuid(row.subject)], epochs: vec![] },
-        changes::EPOCH => Deaths { families: vec![], epochs: vec![(MemberId::from_uuid(row.subject), row.value)] },
+        changes::FAMILY => Deaths::family(FamilyId::from_uuid(row.subject)),
+        changes::EPOCH => Deaths::epoch(MemberId::from_uuid(row.subject), row.value),
         _ => {
             node.reread(row.tenant).await?;
-            node.reload(&slot).await;
+            // Nobody waits for it: a front end that is busy delays no other tenant's news.
+            let node = Arc::clone(node);
+            tokio::spawn(async move { node.reload(&slot).await });
             return Ok(());
         }
     };
-    // A parked tenant reads its deaths from the store when it is loaded.
-    if slot.live().is_some() && node.ask(&slot, |reply| Msg::Publish(deaths.clone(), reply)).await.is_err() {
-        node.reload(&slot).await;
-    }
+    slot.bury(&deaths, node.ambient.now());
     Ok(())
 }
 

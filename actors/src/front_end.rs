@@ -33,8 +33,8 @@ const CHILD_IDLE: Duration = Duration::from_secs(30);
 pub enum Msg {
     /// See that the tenant is active; the answer comes when its slot says so.
     Activate(Arc<TenantSlot>, Reply<Result<(), LoadError>>),
-    /// What was asked of the store for this tenant.
-    Loaded(TenantId, Box<Result<Live, LoadError>>),
+    /// What the load with this number has read.
+    Loaded(TenantId, u64, Box<Result<Live, LoadError>>),
     /// The tenant's actors failed too often.
     Quarantine(TenantId),
     /// Park the tenant and forget what is loaded: its keys or limits changed.
@@ -58,7 +58,12 @@ struct Entry {
 }
 
 enum Phase {
-    Loading(UnixMs, Vec<Reply<Result<(), LoadError>>>),
+    /// The number tells this load from one that was given up; since then these wait.
+    Loading {
+        number: u64,
+        since: UnixMs,
+        waiting: Vec<Reply<Result<(), LoadError>>>,
+    },
     Active(ActorRef<tenant::Msg>),
     /// Its actor failed and waits for its delay.
     Failed(Vec<Reply<Result<(), LoadError>>>),
@@ -71,6 +76,7 @@ pub(crate) struct State {
     node: Arc<Node>,
     tenants: HashMap<TenantId, Entry>,
     actors: HashMap<ActorId, TenantId>,
+    loads: u64,
 }
 
 impl Actor for FrontEnd {
@@ -88,7 +94,7 @@ impl Actor for FrontEnd {
     ) -> Result<State, ActorProcessingErr> {
         node.slots.each(shard, |slot| slot.publish(None));
         me.send_interval(TICK, || Msg::Tick);
-        Ok(State { node, tenants: HashMap::new(), actors: HashMap::new() })
+        Ok(State { node, tenants: HashMap::new(), actors: HashMap::new(), loads: 0 })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -98,7 +104,7 @@ impl Actor for FrontEnd {
                     state.activate(slot, reply, &me);
                 }
             }
-            Msg::Loaded(id, loaded) => state.loaded(id, *loaded, &me).await?,
+            Msg::Loaded(id, number, loaded) => state.loaded(id, number, *loaded, &me).await?,
             Msg::Quarantine(id) => state.quarantine(id),
             Msg::Reload(id, reply) => {
                 state.park(id);
@@ -165,14 +171,18 @@ impl State {
         }
         match self.tenants.get_mut(&slot.id) {
             Some(Entry { phase: Phase::Active(_), .. }) => reply.answer(Ok(())),
-            Some(Entry { phase: Phase::Loading(_, waiting) | Phase::Failed(waiting), .. }) => waiting.push(reply),
+            Some(Entry { phase: Phase::Loading { waiting, .. } | Phase::Failed(waiting), .. }) => waiting.push(reply),
             None => {
                 let (node, me, id) = (Arc::clone(&self.node), me.clone(), slot.id);
                 let loading = Arc::clone(&slot);
-                self.tenants.insert(id, Entry { slot, phase: Phase::Loading(now, vec![reply]) });
+                self.loads += 1;
+                let number = self.loads;
+                let phase = Phase::Loading { number, since: now, waiting: vec![reply] };
+                self.tenants.insert(id, Entry { slot, phase });
                 tokio::spawn(async move {
-                    let loaded = Box::new(load::load(&node, &loading).await);
-                    drop(me.send_message(Msg::Loaded(id, loaded)));
+                    let load = tokio::spawn(async move { load::load(&node, &loading).await });
+                    let loaded = Box::new(load.await.unwrap_or(Err(LoadError::Corrupt)));
+                    drop(me.send_message(Msg::Loaded(id, number, loaded)));
                 });
             }
         }
@@ -182,14 +192,15 @@ impl State {
     async fn loaded(
         &mut self,
         id: TenantId,
+        number: u64,
         loaded: Result<Live, LoadError>,
         me: &ActorRef<Msg>,
     ) -> Result<(), ActorProcessingErr> {
         match self.tenants.get(&id) {
-            Some(Entry { phase: Phase::Loading(..), .. }) => {}
+            Some(Entry { phase: Phase::Loading { number: mine, .. }, .. }) if *mine == number => {}
             _ => return Ok(()),
         }
-        let Some(Entry { slot, phase: Phase::Loading(since, waiting) }) = self.tenants.remove(&id) else {
+        let Some(Entry { slot, phase: Phase::Loading { since, waiting, .. } }) = self.tenants.remove(&id) else {
             return Ok(());
         };
         let outcome = match loaded {
@@ -260,15 +271,13 @@ impl State {
                 self.actors.remove(&actor.get_id());
                 actor.stop(None);
             }
-            Some(Entry { phase: Phase::Loading(_, waiting) | Phase::Failed(waiting), .. }) => {
+            Some(Entry { phase: Phase::Loading { waiting, .. } | Phase::Failed(waiting), .. }) => {
                 for reply in waiting {
                     reply.answer(Err(LoadError::Unavailable));
                 }
             }
             None => {}
         }
-        let store = self.node.store.clone();
-        tokio::spawn(async move { store.close_tenant(id).await });
     }
 
     /// Stops idle children, and parks tenants nobody has asked anything for a while.
@@ -289,6 +298,8 @@ impl State {
         }
         for id in idle {
             self.park(id);
+            let store = self.node.store.clone();
+            tokio::spawn(async move { store.close_tenant(id).await });
         }
     }
 }

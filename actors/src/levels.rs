@@ -59,6 +59,12 @@ struct Level {
     tat: Tat,
 }
 
+impl Level {
+    fn of(layer: Layer, tat: Tat) -> Self {
+        Self { tier: layer.tier.as_str().to_owned(), subject: layer.subject.0, tat }
+    }
+}
+
 /// Every level of a node, as a clean stop saves it. Subjects are ids, addresses and keyed hashes; no name, no secret.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Levels {
@@ -74,6 +80,10 @@ impl Levels {
         for shard in &node.addresses.0 {
             levels.addresses.extend(list(&shard.lock().unwrap_or_else(PoisonError::into_inner)));
         }
+        node.slots.still_saved(|id, saved| {
+            let kept = saved.iter().map(|(layer, tat)| Level::of(*layer, *tat)).collect();
+            levels.tenants.insert(id, kept);
+        });
         node.slots.all(|slot| {
             let mine = list(&slot.cells.buckets().0);
             if !mine.is_empty() {
@@ -100,7 +110,7 @@ impl Levels {
 pub(crate) type SavedLevels = Vec<(Layer, Tat)>;
 
 fn list(buckets: &Buckets) -> Vec<Level> {
-    buckets.levels().map(|(l, tat)| Level { tier: l.tier.as_str().to_owned(), subject: l.subject.0, tat }).collect()
+    buckets.levels().map(|(layer, tat)| Level::of(layer, tat)).collect()
 }
 
 fn read(levels: Vec<Level>) -> SavedLevels {

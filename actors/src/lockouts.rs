@@ -159,12 +159,11 @@ async fn try_charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Resul
     let row = rows::by_account(&mut tx, account.bytes()).await?;
     let charged = row.as_ref().map_or_else(Lockout::default, read).begin_attempt(node.settings.lockout, now)?;
     let failures = rows::Failures { count: charged.failures.into(), locked_until_ms: charged.locked_until };
-    let written = match row {
-        Some(row) => rows::update(&mut tx, account.bytes(), row.version, failures, now).await?,
-        None => {
-            make_room(&mut tx, account, now).await?;
-            rows::insert(&mut tx, account.bytes(), failures, now).await?
-        }
+    let written = if let Some(row) = row {
+        rows::update(&mut tx, account.bytes(), row.version, failures, now).await?
+    } else {
+        make_room(&mut tx, account, now).await?;
+        rows::insert(&mut tx, account.bytes(), failures, now).await?
     };
     if !written {
         return Ok(false);

@@ -6,7 +6,7 @@ mod tokens;
 pub mod tree;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -39,6 +39,9 @@ use crate::{lockouts, rate_limits, sessions};
 
 /// How long a report of an effect is tried to be delivered.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long to wait before a front end that is down is looked for again.
+const FRONT_END_RETRY: Duration = Duration::from_millis(2);
 
 /// What the operator has set.
 #[derive(Clone, Debug)]
@@ -97,6 +100,7 @@ pub struct Node {
     pub addresses: AddressBuckets,
     gate: Arc<Gate>,
     front_ends: Box<[ArcSwapOption<ActorRef<front_end::Msg>>]>,
+    rootless: AtomicBool,
     /// When the change feed was last read.
     pub(crate) feed_read_at: AtomicI64,
 }
@@ -165,10 +169,23 @@ impl Node {
             addresses: AddressBuckets::default(),
             gate: Arc::new(Gate::default()),
             front_ends: (0..SHARDS).map(|_| ArcSwapOption::empty()).collect(),
+            rootless: AtomicBool::new(false),
             feed_read_at: AtomicI64::new(ambient.now().get()),
         });
-        Actor::spawn(None, Root, Arc::clone(&node)).await?;
+        let (_, root) = Actor::spawn(None, Root, Arc::clone(&node)).await?;
+        let watched = Arc::clone(&node);
+        tokio::spawn(async move {
+            drop(root.await);
+            watched.rootless.store(true, Ordering::Release);
+            tracing::error!("the root of the tree is gone: this node serves nobody until it is started again");
+        });
         Ok(node)
+    }
+
+    /// Whether the tree has lost its root: the process should be started again.
+    #[must_use]
+    pub fn is_rootless(&self) -> bool {
+        self.rootless.load(Ordering::Acquire)
     }
 
     /// A fresh nonce for sealing.
@@ -305,13 +322,13 @@ impl Node {
             let front_end = self.front_ends.get(shard).and_then(ArcSwapOption::load_full);
             if front_end.is_some_and(|front_end| front_end.send_message(ask).is_ok()) {
                 match asked.answer_until(left).await {
-                    Ok(outcome) => return outcome.map_err(|_| Refusal::Unavailable),
+                    Ok(outcome) => return Ok(outcome?),
                     Err(NoAnswer::Late) => return Err(Refusal::Overloaded),
                     Err(NoAnswer::Unstarted | NoAnswer::Unknown) => {}
                 }
             }
-            // The front end is being started again, which takes Root some twenty microseconds.
-            tokio::task::yield_now().await;
+            // Root is starting the front end again.
+            tokio::time::sleep(FRONT_END_RETRY).await;
         }
     }
 

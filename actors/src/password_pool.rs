@@ -119,7 +119,7 @@ impl PasswordPool {
         self.capacity.saturating_sub(self.places.available_permits())
     }
 
-    /// How many hashes were computed since the start.
+    /// How many hashes were begun since the start.
     #[must_use]
     pub fn hashed(&self) -> u64 {
         self.hashed.load(Ordering::Relaxed)
@@ -136,6 +136,16 @@ impl PasswordPool {
         permit.jobs.try_send(job).map_err(|_| HashFailed)?;
         result.await.map_err(|_| HashFailed)
     }
+}
+
+/// The next job. A thread that has to wait for it wipes its memory first.
+fn next(queue: &Mutex<mpsc::Receiver<Job>>, memory: &mut HashMemory) -> Option<Job> {
+    let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Ok(job) = lock().try_recv() {
+        return Some(job);
+    }
+    memory.wipe();
+    lock().blocking_recv()
 }
 
 /// Why the pool did not start.
@@ -155,13 +165,13 @@ fn run(queue: &Mutex<mpsc::Receiver<Job>>, ambient: Ambient, hashed: &AtomicU64,
         tracing::warn!(%error, "the hashing threads run at ordinary priority");
     }
     loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        let Some(Job { work, queued_ms }) = job else { return };
+        let Some(Job { work, queued_ms }) = next(queue, memory) else { return };
         let waited_ms = ambient.now().get().saturating_sub(queued_ms).unsigned_abs();
         metrics::histogram!(metric::HASH_WAIT_SECONDS).record(Duration::from_millis(waited_ms).as_secs_f64());
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(memory)));
+        // Counted first: whoever has the answer finds it counted.
         hashed.fetch_add(1, Ordering::Relaxed);
         metrics::counter!(metric::HASHES).increment(1);
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(memory)));
         if outcome.is_err() {
             memory.wipe();
             tracing::error!("a password could not be hashed: its job panicked");

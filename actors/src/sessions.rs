@@ -1,17 +1,16 @@
-//! The Sessions actor: rotates refresh tokens, and publishes which access tokens are dead.
+//! The Sessions actor: rotates refresh tokens, one at a time a family.
 
 mod rotate;
 
 use std::sync::Arc;
 
-use freehold_domain::id::{FamilyId, MemberId};
+use freehold_domain::id::FamilyId;
 use freehold_domain::refresh_token::TokenHash;
-use freehold_domain::rotation::{Act, Effect, Outcome};
+use freehold_domain::rotation::{Act, Effect};
 use freehold_domain::time::UnixMs;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::ask::Reply;
-use crate::metric;
 use crate::node::Node;
 use crate::ops::context::Counted;
 use crate::ops::refusal::Refusal;
@@ -21,29 +20,16 @@ use crate::slot::{Live, SlotRotations, TenantSlot};
 /// What a refresh comes to.
 pub type Refreshed = Result<Arc<TokenPair>, Refusal>;
 
-/// What died, by one committed transaction or by the change feed.
-#[derive(Clone, Debug, Default)]
-pub struct Deaths {
-    /// Revoked families.
-    pub families: Vec<FamilyId>,
-    /// Members whose tokens must be of this epoch or later.
-    pub epochs: Vec<(MemberId, i64)>,
-}
-
 /// What Sessions can be asked.
 pub enum Msg {
     /// A request that arrived then presents a refresh token.
     Refresh(Presented, Reply<Refreshed>),
     /// The store has answered a rotation.
-    Settled(Effect, Outcome<Arc<TokenPair>, Refusal>, Reply<()>),
+    Settled(Effect, Refreshed, Reply<()>),
     /// A held pair is due.
     Due(Effect, Reply<()>),
-    /// The family of a replayed token is revoked in the store, or that failed.
-    Revoked(Effect, Option<Refusal>, Reply<()>),
-    /// Publish what died; the answer comes when every later request sees it.
-    Publish(Deaths, Reply<()>),
-    /// How many rotations are under way and how many revocations are published.
-    Snapshot(Reply<(usize, usize)>),
+    /// How many rotations are under way.
+    Snapshot(Reply<usize>),
     /// An injected failure.
     #[cfg(feature = "test-faults")]
     Fault(crate::fault::Fault),
@@ -62,7 +48,7 @@ pub struct Presented {
     pub counted: Counted,
 }
 
-/// The shell around [`freehold_domain::rotation`] and [`freehold_domain::revocation`].
+/// The shell around [`freehold_domain::rotation`].
 pub(crate) struct Sessions;
 
 /// What the shell knows: whose sessions it keeps.
@@ -98,16 +84,7 @@ impl Actor for Sessions {
                 state.report(reply, |r| r.settled(effect, outcome, hold, now));
             }
             Msg::Due(effect, reply) => state.report(reply, |r| r.due(effect, now)),
-            Msg::Revoked(effect, failure, reply) => state.report(reply, |r| r.revoked(effect, failure, now)),
-            Msg::Publish(deaths, reply) => {
-                if reply.start() {
-                    state.publish(&deaths, now);
-                    reply.answer(());
-                }
-            }
-            Msg::Snapshot(reply) => {
-                reply.answer((state.rotations(|r| r.len()), state.live.revocations.load().len()));
-            }
+            Msg::Snapshot(reply) => reply.answer(state.rotations(|r| r.len())),
             #[cfg(feature = "test-faults")]
             Msg::Fault(fault) => fault.strike().await,
         }
@@ -136,9 +113,11 @@ impl State {
             match act {
                 Act::Rotate(effect) => self.rotate(effect, counted.cloned()),
                 Act::WakeAt(effect, at) => self.wake(effect, at),
-                Act::Revoke(effect) => self.revoke(effect),
-                Act::Deliver(pair, waiters) => waiters.into_iter().for_each(|w| w.answer(Ok(Arc::clone(&pair)))),
-                Act::Refuse(refusal, waiters) => waiters.into_iter().for_each(|w| w.answer(Err(refusal.clone()))),
+                Act::Answer(outcome, waiters) => {
+                    for waiter in waiters {
+                        waiter.answer(outcome.clone());
+                    }
+                }
             }
         }
     }
@@ -158,28 +137,6 @@ impl State {
             tokio::time::sleep(wait).await;
             node.report(&slot, |reply| Msg::Due(effect, reply)).await;
         });
-    }
-
-    /// A spent token was presented: its family is dead in the snapshot from here on, then in the store.
-    fn revoke(&self, effect: Effect) {
-        let now = self.node.ambient.now();
-        self.publish(&Deaths { families: vec![effect.family], epochs: vec![] }, now);
-        metrics::counter!(metric::REPLAYS).increment(1);
-        tracing::warn!(tenant.id = %self.slot.id, session.id = %effect.family, "a spent refresh token was presented");
-        let (node, slot, _) = self.parts();
-        tokio::spawn(async move {
-            let failure = rotate::revoke(&node, &slot, effect.family).await.err();
-            node.report(&slot, |reply| Msg::Revoked(effect, failure.clone(), reply)).await;
-        });
-    }
-
-    /// Publishes a snapshot that knows of these deaths.
-    fn publish(&self, deaths: &Deaths, now: UnixMs) {
-        let mut next = (**self.live.revocations.load()).clone();
-        deaths.families.iter().for_each(|family| next.revoke(*family, now));
-        deaths.epochs.iter().for_each(|(member, epoch)| next.raise_epoch(*member, *epoch, now));
-        next.prune(now);
-        self.live.revocations.store(Arc::new(next));
     }
 
     fn parts(&self) -> (Arc<Node>, Arc<TenantSlot>, Arc<Live>) {

@@ -4,12 +4,12 @@
 //! the cells keep what must survive the death of an actor.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use freehold_domain::gcra::{Buckets, Unseen};
-use freehold_domain::id::TenantId;
+use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::keys::TenantKeys;
 use freehold_domain::restart::{Quarantine, Restarts, Verdict};
 use freehold_domain::revocation::Revocations;
@@ -39,10 +39,36 @@ pub struct TenantSlot {
     standing: ArcSwap<Standing>,
     quarantine: ArcSwapOption<Quarantine>,
     live: ArcSwapOption<Live>,
+    revocations: ArcSwap<Revocations>,
     gate: Arc<Gate>,
     used_at: AtomicI64,
     pub(crate) cells: Cells,
 }
+
+/// What died, by one committed transaction or by the change feed.
+#[derive(Clone, Debug, Default)]
+pub struct Deaths {
+    /// Revoked families.
+    pub families: Vec<FamilyId>,
+    /// Members whose tokens must be of this epoch or later.
+    pub epochs: Vec<(MemberId, i64)>,
+}
+
+impl Deaths {
+    /// One family.
+    #[must_use]
+    pub fn family(family: FamilyId) -> Self {
+        Self { families: vec![family], epochs: vec![] }
+    }
+
+    /// Every token of a member before this epoch.
+    #[must_use]
+    pub fn epoch(member: MemberId, epoch: i64) -> Self {
+        Self { families: vec![], epochs: vec![(member, epoch)] }
+    }
+}
+
+static NOTHING_REVOKED: LazyLock<Arc<Revocations>> = LazyLock::new(Arc::default);
 
 /// What the operator has made of the tenant, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +79,8 @@ pub struct Standing {
     pub reason: Option<Box<str>>,
     /// When the state ends by itself.
     pub until: Option<UnixMs>,
+    /// When the operator decided so; an older decision never replaces a newer one.
+    pub decided_at: UnixMs,
 }
 
 impl Standing {
@@ -71,8 +99,6 @@ pub struct Live {
     pub issuer: Box<str>,
     /// Its rate limits.
     pub limits: Arc<Limits>,
-    /// Which access tokens are dead, published by Sessions.
-    pub revocations: ArcSwap<Revocations>,
     pub(crate) tenant: ArcSwapOption<ActorRef<tenant::Msg>>,
     pub(crate) rate_limits: Published<rate_limits::Msg>,
     pub(crate) sessions: Published<sessions::Msg>,
@@ -136,8 +162,8 @@ pub(crate) struct Cells {
     restarts: Mutex<Restarts>,
 }
 
-/// The rotations of a slot: pairs, refusals, and the requests that wait for them.
-pub type SlotRotations = Rotations<Arc<TokenPair>, Refusal, Reply<Result<Arc<TokenPair>, Refusal>>>;
+/// The rotations of a slot: pairs, and the requests that wait for them.
+pub type SlotRotations = Rotations<Arc<TokenPair>, Reply<Result<Arc<TokenPair>, Refusal>>>;
 
 /// A poisoned cell is whole all the same: see [`Cells`].
 fn take<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -169,6 +195,7 @@ impl TenantSlot {
             standing: ArcSwap::from_pointee(standing),
             quarantine: ArcSwapOption::empty(),
             live: ArcSwapOption::empty(),
+            revocations: ArcSwap::new(Arc::clone(&NOTHING_REVOKED)),
             gate: Arc::new(Gate::default()),
             used_at: AtomicI64::new(0),
             cells: Cells::default(),
@@ -181,9 +208,12 @@ impl TenantSlot {
         self.standing.load_full()
     }
 
-    /// Publishes a new standing; the next request sees it.
+    /// Publishes a standing, unless a newer one is known; the next request sees it.
     pub(crate) fn set_standing(&self, standing: Standing) {
-        self.standing.store(Arc::new(standing));
+        let standing = Arc::new(standing);
+        self.standing.rcu(|known| {
+            if known.decided_at > standing.decided_at { Arc::clone(known) } else { Arc::clone(&standing) }
+        });
     }
 
     /// How long the tenant is still quarantined.
@@ -196,6 +226,37 @@ impl TenantSlot {
     #[must_use]
     pub fn live(&self) -> Option<Arc<Live>> {
         self.live.load_full()
+    }
+
+    /// Which access tokens are dead. Complete whenever the tenant is active: what was committed before it was loaded came
+    /// with the load, and what is committed since is buried here by whoever committed it, or by the change feed.
+    #[must_use]
+    pub fn revocations(&self) -> Guard<Arc<Revocations>> {
+        self.revocations.load()
+    }
+
+    /// Remembers what died; every later request sees it.
+    pub(crate) fn bury(&self, deaths: &Deaths, now: UnixMs) {
+        self.revocations.rcu(|known| {
+            let mut next = Revocations::clone(known);
+            for family in &deaths.families {
+                next.revoke(*family, now);
+            }
+            for (member, epoch) in &deaths.epochs {
+                next.raise_epoch(*member, *epoch, now);
+            }
+            next.prune(now);
+            next
+        });
+    }
+
+    /// Remembers what a load has read.
+    pub(crate) fn bury_all(&self, read: &Revocations) {
+        self.revocations.rcu(|known| {
+            let mut next = Revocations::clone(known);
+            next.merge(read);
+            next
+        });
     }
 
     /// Takes one of the tenant's places and notes that it is used.

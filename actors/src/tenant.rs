@@ -106,7 +106,8 @@ impl Actor for Tenant {
                 }
             }
             Msg::Restart(kind) => {
-                if let Child::Failed(waiting) = std::mem::replace(state.child(kind), Child::Stopped) {
+                if let Child::Failed(waiting) = state.child(kind) {
+                    let waiting = std::mem::take(waiting);
                     state.start(kind, &me).await?;
                     for reply in waiting {
                         reply.answer(());
@@ -114,10 +115,11 @@ impl Actor for Tenant {
                 }
             }
             Msg::StopIdle(kind) => {
-                if let Child::Running(cell) = std::mem::replace(state.child(kind), Child::Stopped) {
-                    state.given.live.unpublish(kind);
+                if let Child::Running(cell) = state.child(kind) {
                     cell.unlink(me.get_cell());
                     cell.stop(None);
+                    *state.child(kind) = Child::Stopped;
+                    state.given.live.unpublish(kind);
                 }
             }
             Msg::Snapshot(reply) => reply.answer(Kind::ALL.map(|kind| (kind, state.child(kind).as_str())).into()),

@@ -152,7 +152,7 @@ impl Buckets {
     /// The answer is the reading of the tightest layer; `None` when no layer is counted.
     ///
     /// # Errors
-    /// [`RateLimited`] by the layer that must wait longest; the state does not change.
+    /// [`RateLimited`] by the layer that must wait longest; nothing is counted.
     pub fn admit(
         &mut self,
         layers: &[Layer],
@@ -166,7 +166,15 @@ impl Buckets {
         let mut refused: Option<RateLimited> = None;
         for (slot, layer) in moved.iter_mut().zip(layers) {
             let Some(rate) = rate(limit(layer.tier)) else { continue };
-            let tat = self.tats.get(layer).copied().unwrap_or_else(|| unseen.start_ns(&rate, now_ns));
+            let tat = match self.tats.get_mut(layer) {
+                // A level is never further ahead than a whole bucket: the limit may have been another, or the clock. It
+                // is kept like that, or the wait that a refusal tells would begin anew with each.
+                Some(tat) => {
+                    *tat = (*tat).min(now_ns.saturating_add(rate.capacity_ns));
+                    *tat
+                }
+                None => unseen.start_ns(&rate, now_ns),
+            };
             match decide(tat, &rate, now_ns) {
                 Ok(next) => {
                     *slot = Some((*layer, next));

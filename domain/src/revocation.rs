@@ -41,6 +41,16 @@ impl Revocations {
         }
     }
 
+    /// Remembers everything that `other` remembers.
+    pub fn merge(&mut self, other: &Self) {
+        for (family, at) in &other.families {
+            self.revoke(*family, *at);
+        }
+        for (member, (epoch, at)) in &other.epochs {
+            self.raise_epoch(*member, *epoch, *at);
+        }
+    }
+
     /// Forgets what no living token can concern any more.
     pub fn prune(&mut self, now: UnixMs) {
         self.families.retain(|_, at| now.since(*at) < DEPTH);

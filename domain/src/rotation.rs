@@ -3,8 +3,7 @@
 //! ```text
 //! (none) --present--> Rotating --rotated--> Held until first arrival + hold --due--> all answered, (none)
 //!                        |                    ^ the same token joins both states and gets the same pair
-//!                        |--refused--> all answered, (none)
-//!                        '--replayed--> Revoking --revoked--> all refused, (none)
+//!                        '--refused--> all answered, (none)
 //! ```
 //!
 //! Tabs of one browser that refresh together share one entry and one pair, so none is signed out: until the pair is
@@ -19,20 +18,9 @@ use crate::id::FamilyId;
 use crate::refresh_token::TokenHash;
 use crate::time::UnixMs;
 
-/// An effect that has not reported after this long is taken for lost: its outcome is unknown, its waiters are let go,
-/// and the next use asks the store again.
-pub const LOST_AFTER: Duration = Duration::from_secs(5);
-
-/// What the store said of a presented token, or why it could not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome<P, R> {
-    /// The successor is committed.
-    Rotated(P),
-    /// Nothing was changed, or nobody knows; the reason goes to everybody who waits.
-    Refused(R),
-    /// The token was spent before: somebody has it twice. The reason is what those who wait are told.
-    Replayed(R),
-}
+/// An effect that is this late with its report is taken for lost: its outcome is unknown, its waiters are let go, and the
+/// next use asks the store again. Longer than any effect and its report may take.
+pub const LOST_AFTER: Duration = Duration::from_secs(10);
 
 /// What the shell has to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,12 +29,8 @@ pub enum Act<P, R, W> {
     Rotate(Effect),
     /// Call [`Rotations::due`] at this moment.
     WakeAt(Effect, UnixMs),
-    /// Forget the family in the snapshot, then in the store; report with [`Rotations::revoked`].
-    Revoke(Effect),
-    /// Hand the pair to everybody who waited.
-    Deliver(P, Vec<W>),
-    /// Refuse everybody who waited.
-    Refuse(R, Vec<W>),
+    /// Answer everybody who waited: with the pair, or with why there is none.
+    Answer(Result<P, R>, Vec<W>),
 }
 
 /// One effect in flight; its number tells it from an older one on the same family.
@@ -62,37 +46,33 @@ pub struct Effect {
 }
 
 #[derive(Debug)]
-enum Phase<P, R> {
-    Rotating,
-    Held(P, UnixMs),
-    Revoking(R),
-}
-
-#[derive(Debug)]
-struct Entry<P, R, W> {
+struct Entry<P, W> {
     effect: Effect,
-    phase: Phase<P, R>,
+    /// The pair, once it is committed, and until when it is held.
+    held: Option<(P, UnixMs)>,
+    /// When its next report is overdue.
+    lost_at: UnixMs,
     waiters: Vec<W>,
     /// Requests with another token of the family; each is decided when this entry is done.
     later: Vec<(TokenHash, UnixMs, W)>,
 }
 
-/// The rotations of one tenant that are under way: `P` is the pair, `R` a refusal, `W` a waiting request.
+/// The rotations of one tenant that are under way: `P` is the pair, `W` a waiting request.
 #[derive(Debug)]
-pub struct Rotations<P, R, W> {
-    entries: BTreeMap<FamilyId, Entry<P, R, W>>,
+pub struct Rotations<P, W> {
+    entries: BTreeMap<FamilyId, Entry<P, W>>,
     effects: u64,
 }
 
-impl<P, R, W> Default for Rotations<P, R, W> {
+impl<P, W> Default for Rotations<P, W> {
     fn default() -> Self {
         Self { entries: BTreeMap::new(), effects: 0 }
     }
 }
 
-impl<P, R, W> Rotations<P, R, W> {
+impl<P, W> Rotations<P, W> {
     /// A request that arrived at `arrived` presents a token: it starts a rotation, joins one, or waits its turn.
-    pub fn present(
+    pub fn present<R>(
         &mut self,
         family: FamilyId,
         presented: TokenHash,
@@ -101,10 +81,11 @@ impl<P, R, W> Rotations<P, R, W> {
         now: UnixMs,
     ) -> Option<Act<P, R, W>> {
         let effect = Effect { family, presented, arrived, number: self.effects + 1 };
-        let fresh = Entry { effect, phase: Phase::Rotating, waiters: vec![], later: vec![] };
+        let lost_at = now.plus(LOST_AFTER);
+        let fresh = Entry { effect, held: None, lost_at, waiters: vec![], later: vec![] };
         let entry = match self.entries.entry(family) {
             MapEntry::Vacant(free) => free.insert(fresh),
-            MapEntry::Occupied(mut taken) if taken.get().is_lost(now) => {
+            MapEntry::Occupied(mut taken) if now >= taken.get().lost_at => {
                 taken.insert(fresh);
                 taken.into_mut()
             }
@@ -123,58 +104,38 @@ impl<P, R, W> Rotations<P, R, W> {
         Some(Act::Rotate(effect))
     }
 
-    /// The store has answered an effect. A pair is held until `hold` after the first arrival.
-    pub fn settled(
+    /// The store has answered an effect. A pair is held until `hold` after the first arrival; a refusal says that there
+    /// is no successor, or that nobody knows.
+    pub fn settled<R>(
         &mut self,
         effect: Effect,
-        outcome: Outcome<P, R>,
+        outcome: Result<P, R>,
         hold: Duration,
         now: UnixMs,
     ) -> Vec<Act<P, R, W>> {
         let Some(entry) = self.entries.get_mut(&effect.family).filter(|e| e.effect == effect) else { return vec![] };
         match outcome {
-            Outcome::Rotated(pair) => {
+            Ok(pair) => {
                 let until = effect.arrived.plus(hold);
-                entry.phase = Phase::Held(pair, until);
-                if now >= until { self.due(effect, now) } else { vec![Act::WakeAt(effect, until)] }
+                entry.held = Some((pair, until));
+                entry.lost_at = until.plus(LOST_AFTER);
+                self.due(effect, now)
             }
-            Outcome::Replayed(refusal) => {
-                entry.phase = Phase::Revoking(refusal);
-                vec![Act::Revoke(effect)]
-            }
-            Outcome::Refused(refusal) => {
-                self.close(effect.family, |_, waiters| Some(Act::Refuse(refusal, waiters)), now)
-            }
+            Err(refusal) => self.close(effect.family, Err(refusal), now),
         }
     }
 
     /// The moment named by [`Act::WakeAt`] has come: everybody gets the pair.
-    pub fn due(&mut self, effect: Effect, now: UnixMs) -> Vec<Act<P, R, W>> {
-        match self.entries.get(&effect.family) {
-            Some(Entry { effect: mine, phase: Phase::Held(_, until), .. }) if *mine == effect && now >= *until => {}
-            Some(Entry { effect: mine, phase: Phase::Held(_, until), .. }) if *mine == effect => {
-                return vec![Act::WakeAt(effect, *until)];
+    pub fn due<R>(&mut self, effect: Effect, now: UnixMs) -> Vec<Act<P, R, W>> {
+        let Some(entry) = self.entries.get_mut(&effect.family).filter(|e| e.effect == effect) else { return vec![] };
+        match entry.held.take() {
+            Some((pair, until)) if now >= until => self.close(effect.family, Ok(pair), now),
+            Some((pair, until)) => {
+                entry.held = Some((pair, until));
+                vec![Act::WakeAt(effect, until)]
             }
-            _ => return vec![],
+            None => vec![],
         }
-        let deliver = |phase, waiters| match phase {
-            Phase::Held(pair, _) => Some(Act::Deliver(pair, waiters)),
-            Phase::Rotating | Phase::Revoking(_) => None,
-        };
-        self.close(effect.family, deliver, now)
-    }
-
-    /// The family of a replayed token is revoked, or that failed and `failure` says so.
-    pub fn revoked(&mut self, effect: Effect, failure: Option<R>, now: UnixMs) -> Vec<Act<P, R, W>> {
-        match self.entries.get(&effect.family) {
-            Some(Entry { effect: mine, phase: Phase::Revoking(_), .. }) if *mine == effect => {}
-            _ => return vec![],
-        }
-        let refuse = |phase, waiters| match phase {
-            Phase::Revoking(refusal) => Some(Act::Refuse(failure.unwrap_or(refusal), waiters)),
-            Phase::Rotating | Phase::Held(..) => None,
-        };
-        self.close(effect.family, refuse, now)
     }
 
     /// How many families are being rotated.
@@ -189,25 +150,14 @@ impl<P, R, W> Rotations<P, R, W> {
         self.entries.is_empty()
     }
 
-    /// Ends an entry with `last`, then lets the first of those who waited behind it begin.
-    fn close(
-        &mut self,
-        family: FamilyId,
-        last: impl FnOnce(Phase<P, R>, Vec<W>) -> Option<Act<P, R, W>>,
-        now: UnixMs,
-    ) -> Vec<Act<P, R, W>> {
+    /// Ends an entry with this answer, then lets those who waited behind it begin.
+    fn close<R>(&mut self, family: FamilyId, answer: Result<P, R>, now: UnixMs) -> Vec<Act<P, R, W>> {
         let Some(entry) = self.entries.remove(&family) else { return vec![] };
-        let mut acts: Vec<_> = last(entry.phase, entry.waiters).into_iter().collect();
+        let mut acts = vec![Act::Answer(answer, entry.waiters)];
         for (presented, arrived, waiter) in entry.later {
             acts.extend(self.present(family, presented, arrived, waiter, now));
         }
         acts
-    }
-}
-
-impl<P, R, W> Entry<P, R, W> {
-    fn is_lost(&self, now: UnixMs) -> bool {
-        now.since(self.effect.arrived) >= LOST_AFTER
     }
 }
 

@@ -44,8 +44,6 @@ pub struct Admitted {
     pub slot: Arc<TenantSlot>,
     /// Where the request came from.
     pub caller: Caller,
-    /// When it arrived, on the process clock.
-    pub arrived: UnixMs,
     /// What was counted for it.
     pub counted: Counted,
     /// Its places on the node and in the tenant, held until the last clone is gone.
@@ -54,10 +52,9 @@ pub struct Admitted {
 
 /// Admits a request, or answers it; every answer that a tier counted carries what is left.
 pub async fn admit(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
-    let arrived = node.ambient.now();
     let counted = Counted::default();
     let (mut parts, body) = request.into_parts();
-    let mut response = match enter(&node, &parts, arrived, &counted).await {
+    let mut response = match enter(&node, &parts, &counted).await {
         Ok(admitted) => {
             parts.extensions.insert(Arc::clone(&node));
             if let Some(admitted) = admitted {
@@ -76,7 +73,6 @@ pub async fn admit(State(node): State<Arc<Node>>, request: Request, next: Next) 
 async fn enter(
     node: &Arc<Node>,
     request: &Parts,
-    arrived: UnixMs,
     counted: &Counted,
 ) -> Result<Option<Admitted>, Problem> {
     let client = request.extensions.get::<Client>().ok_or_else(|| Problem::new(Kind::Internal))?;
@@ -91,9 +87,9 @@ async fn enter(
     if let Some(notes) = request.extensions.get::<Notes>() {
         notes.tenant(slug.as_str());
     }
-    served(&slot, &request.method, arrived)?;
+    served(&slot, &request.method, node.ambient.now())?;
     let passes = Arc::new(node.enter(&slot).map_err(Refusal::from)?);
-    Ok(Some(Admitted { slot, caller, arrived, counted: counted.clone(), passes }))
+    Ok(Some(Admitted { slot, caller, counted: counted.clone(), passes }))
 }
 
 async fn find(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Problem> {

@@ -1,5 +1,7 @@
 //! Signing in and out: `/v1/auth/*`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::Router;
 use axum::http::StatusCode;
@@ -11,7 +13,7 @@ use freehold_actors::ops::logout::{self, Session};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::ops::token_pair::TokenPair;
 use freehold_actors::ops::{password, refresh, sign_in};
-use freehold_domain::access_token::ACCESS_TOKEN_S;
+use freehold_domain::access_token::{ACCESS_TOKEN_S, AccessClaims};
 use freehold_domain::email::Email;
 use freehold_domain::id::FamilyId;
 use freehold_domain::password::Password;
@@ -24,7 +26,7 @@ use crate::caller::{Member, Tenant, run, set_device_cookie, set_refresh_cookie};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::origin::Carries;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// The routes.
 pub fn routes() -> Router {
@@ -85,11 +87,10 @@ pub(crate) async fn login(
         tenant.own_origin(Carries::Cookie)?;
     }
     let (cx, device) = (tenant.cx, tenant.device);
-    let new_device = (transport == Transport::Cookie).then(|| sign_in::new_device_cookie(&cx, &email));
-    let pair = run(async move { sign_in::sign_in(&cx, &email, password, device.as_deref()).await }).await?;
-    let mut response = token_pair(&pair, transport);
-    if let Some(cookie) = new_device {
-        response.headers_mut().append(SET_COOKIE, set_device_cookie(cookie.expose()));
+    let signed_in = run(async move { sign_in::sign_in(&cx, &email, password, device.as_deref()).await }).await?;
+    let mut response = token_pair(&signed_in.pair, transport);
+    if transport == Transport::Cookie {
+        response.headers_mut().append(SET_COOKIE, set_device_cookie(signed_in.device_cookie.expose()));
     }
     Ok(response)
 }
@@ -117,7 +118,9 @@ impl Validate for Refresh {
 /// The refresh token of a request, and how it came.
 fn presented(cookie: Option<String>, body: Option<String>) -> Result<Option<(RefreshToken, Transport)>, Problem> {
     let (text, transport) = match (body, cookie) {
-        (Some(_), Some(_)) => return Err(Problem::invalid("refresh_token", "is given twice: in the body and in the cookie")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid("refresh_token", "is given twice: in the body and in the cookie"));
+        }
         (Some(text), None) => (text, Transport::Body),
         (None, Some(text)) => (text, Transport::Cookie),
         (None, None) => return Ok(None),
@@ -154,10 +157,15 @@ pub(crate) async fn refresh_pair(tenant: Tenant, Valid(body): Valid<Refresh>) ->
         ("Set-Cookie" = String, description = "Takes the refresh cookie back."),
     ))),
 )]
-pub(crate) async fn log_out(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
-    let (cx, presented) = (tenant.cx.clone(), presented(tenant.cookie, body)?);
+pub(crate) async fn log_out(
+    member: Option<Member>,
+    tenant: Tenant,
+    Valid(body): Valid<Refresh>,
+) -> Result<Response, Problem> {
+    let leaving = leaving(member, presented(tenant.cookie, body)?)?;
+    let cx = tenant.cx;
     run(async move {
-        let session = session(&cx, member, presented).await?;
+        let session = session(&cx, leaving).await?;
         logout::logout(&cx, session).await
     })
     .await?;
@@ -171,32 +179,46 @@ pub(crate) async fn log_out(member: Option<Member>, tenant: Tenant, Valid(body):
         ("Set-Cookie" = String, description = "Takes the refresh cookie back."),
     ))),
 )]
-pub(crate) async fn log_out_all(member: Option<Member>, tenant: Tenant, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
-    let (cx, presented) = (tenant.cx.clone(), presented(tenant.cookie, body)?);
+pub(crate) async fn log_out_all(
+    member: Option<Member>,
+    tenant: Tenant,
+    Valid(body): Valid<Refresh>,
+) -> Result<Response, Problem> {
+    let leaving = leaving(member, presented(tenant.cookie, body)?)?;
+    let cx = tenant.cx;
     run(async move {
-        let session = session(&cx, member, presented).await?;
+        let session = session(&cx, leaving).await?;
         logout::logout_all(&cx, session).await
     })
     .await?;
     Ok(signed_out())
 }
 
-/// The session that the bearer token, or else the refresh token, belongs to.
-async fn session(
-    cx: &Context,
-    member: Option<Member>,
-    presented: Option<(RefreshToken, Transport)>,
-) -> Result<Session, Refusal> {
+/// What proves whose session is to end.
+enum Leaving {
+    Bearer(Arc<AccessClaims>),
+    Token(RefreshToken),
+}
+
+/// The bearer token, or else the refresh token.
+fn leaving(member: Option<Member>, presented: Option<(RefreshToken, Transport)>) -> Result<Leaving, Problem> {
     match (member, presented) {
-        (Some(member), _) => {
-            cx.admit_member(&member.claims).await?;
-            Ok(Session::from(&*member.claims))
+        (Some(member), _) => Ok(Leaving::Bearer(member.claims)),
+        (None, Some((token, _))) => Ok(Leaving::Token(token)),
+        (None, None) => Err(Problem::new(Kind::Unauthenticated)),
+    }
+}
+
+async fn session(cx: &Context, leaving: Leaving) -> Result<Session, Refusal> {
+    match leaving {
+        Leaving::Bearer(claims) => {
+            cx.admit_member(&claims).await?;
+            Ok(Session::from(&*claims))
         }
-        (None, Some((token, _))) => {
+        Leaving::Token(token) => {
             cx.admit(&[cx.tenant_layer()]).await?;
             logout::session_of(cx, &token).await
         }
-        (None, None) => Err(Refusal::Unauthenticated),
     }
 }
 
@@ -234,7 +256,10 @@ impl Validate for ChangePassword {
         ("Set-Cookie" = String, description = "The new refresh token, when a refresh cookie came with the request."),
     ))),
 )]
-pub(crate) async fn change_password(member: Member, Valid((current, new)): Valid<ChangePassword>) -> Result<Response, Problem> {
+pub(crate) async fn change_password(
+    member: Member,
+    Valid((current, new)): Valid<ChangePassword>,
+) -> Result<Response, Problem> {
     let (cx, claims) = (member.tenant.cx, member.claims);
     let transport = if member.tenant.cookie.is_some() { Transport::Cookie } else { Transport::Body };
     let pair = run(async move { password::change_password(&cx, &claims, current, new).await }).await?;

@@ -78,8 +78,8 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
         let cookie = cookie(&parts.headers, REFRESH_COOKIE)?;
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
         let live = node.live(&admitted.slot).await?;
-        let Admitted { slot, caller, arrived, counted, passes } = admitted.clone();
-        let cx = Context { node: Arc::clone(node), slot, live, client: caller, arrived, counted, passes };
+        let Admitted { slot, caller, counted, passes } = admitted.clone();
+        let cx = Context { node: Arc::clone(node), slot, live, client: caller, counted, passes };
         let tenant = Self { cx, cookie, device, method, headers, own };
         let ours = tenant.cookie.is_some() || tenant.device.is_some();
         let carries = if ours { Carries::Cookie } else { Carries::Nothing };

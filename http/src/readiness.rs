@@ -41,6 +41,9 @@ impl Readiness {
         if !matches!(tokio::time::timeout(STORE_MAX, self.node.store.ping()).await, Ok(Ok(()))) {
             reasons.push("the store does not answer");
         }
+        if self.node.is_rootless() {
+            reasons.push("the tree has lost its root");
+        }
         let (active, quarantined) = self.node.slots.census(self.node.ambient.now());
         if quarantined >= QUARANTINED_MIN && quarantined * 10 >= active + quarantined {
             reasons.push("many tenants are quarantined");

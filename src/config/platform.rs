@@ -70,6 +70,7 @@ impl Scheme {
         }
     }
 
+    /// 80 or 443.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {

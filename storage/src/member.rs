@@ -25,6 +25,10 @@ queries! {
         UPDATE member SET password_hash = $3, credential_version = credential_version + 1, epoch = epoch + 1
         WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
         RETURNING credential_version, epoch";
+    MEMBER_HOLD (2) = "
+        UPDATE member SET credential_version = credential_version
+        WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
+        RETURNING role, epoch";
     MEMBER_RAISE_EPOCH (1) = "
         UPDATE member SET epoch = epoch + 1 WHERE id = $1 RETURNING credential_version, epoch";
     MEMBER_PAGE (2) = "
@@ -140,6 +144,32 @@ pub async fn set_password(
     hash: &Secret<String>,
 ) -> Result<Option<Credentials>, StoreError> {
     tx.fetch_optional(MEMBER_SET_PASSWORD, args![id, expected, hash]).await
+}
+
+/// What a new session of a member says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The role.
+    pub role: String,
+    /// The epoch.
+    pub epoch: i64,
+}
+
+impl TryFrom<Row> for Standing {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self { role: row.get("role")?, epoch: row.get("epoch")? })
+    }
+}
+
+/// Holds a member whose credential is still this version until the transaction ends: a change of the credential waits
+/// for it, and then sees what it wrote. `None` when the credential has changed or the member is deactivated.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn hold(tx: &mut TenantTx, id: MemberId, credential_version: i64) -> Result<Option<Standing>, StoreError> {
+    tx.fetch_optional(MEMBER_HOLD, args![id, credential_version]).await
 }
 
 /// Raises the epoch of a member: every access token issued before is dead. The answer is the new epoch; `None` when

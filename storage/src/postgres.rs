@@ -44,8 +44,8 @@ impl Cluster {
         matches!(self.pooler, Pooler::None)
     }
 
-    /// Begins and says in the same message where, and how long a statement may take. Must run to its end: see
-    /// [`crate::tenant_tx::Tx::begin`].
+    /// Begins and says in the same message where, and how long a statement, or the wait for the next one, may take: a
+    /// process that stands still keeps no row locked. Must run to its end: see [`crate::tenant_tx::Tx::begin`].
     #[expect(
         clippy::disallowed_methods,
         reason = "SET takes no parameters; the one variable part is a UUID, which prints as hexadecimal digits and dashes"
@@ -64,7 +64,8 @@ impl Cluster {
         let context = tenant.map_or(String::new(), |tenant| format!("; SET LOCAL app.tenant = '{tenant}'"));
         let text = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED {access}; SET LOCAL search_path = {schema}, pg_temp; \
-             SET LOCAL statement_timeout = {timeout_ms}{context}"
+             SET LOCAL statement_timeout = {timeout_ms}; \
+             SET LOCAL idle_in_transaction_session_timeout = {timeout_ms}{context}"
         );
         // When the server has gone and come back, every idle connection is dead, and each is found out by using it.
         let mut dead_max = self.pool.size();

@@ -4,6 +4,7 @@
 //! {data_dir}/system.db         the directory of tenants
 //! {data_dir}/keys.db           their sealed root keys
 //! {data_dir}/tenants/{id}.db   one tenant
+//! {data_dir}/upgrade.lock      held by the process that upgrades a file
 //! ```
 //! Folders are made with mode 0700 and files with 0600. A file is upgraded when it is opened, after a copy of it was
 //! put beside it; see [`file`].
@@ -24,6 +25,7 @@ use tokio::sync::OnceCell;
 use crate::error::{OpenError, StoreError};
 use crate::migrate;
 use crate::tenant_tx::{Mode, Place};
+use file::UpgradeLock;
 use files::Files;
 pub(crate) use files::Lease;
 
@@ -44,15 +46,16 @@ impl DataDir {
     /// Opens the folder, and makes it when there is none.
     pub(crate) async fn open(path: PathBuf, open_files_max: usize) -> Result<Self, OpenError> {
         let tenants = path.join("tenants");
-        make_private(&tenants).map_err(|source| OpenError::Folder { path: tenants.clone(), source })?;
-        let (system_path, keys_path) = (path.join("system.db"), path.join("keys.db"));
-        // keys.db is made first: a directory without keys has lost them.
-        if system_path.exists() && !keys_path.exists() {
-            return Err(StoreError::Missing { name: "keys.db".to_owned() }.into());
+        make_private(&tenants).map_err(|source| OpenError::Folder { path: tenants, source })?;
+        let lock = UpgradeLock::take(&path).await;
+        let lock = lock.map_err(|source| OpenError::Folder { path: path.clone(), source })?;
+        if let Some(name) = lost(&path).map_err(|source| OpenError::Folder { path: path.clone(), source })? {
+            return Err(StoreError::Missing { name: name.to_owned() }.into());
         }
-        let keys = open_or_create(&keys_path, 1, &migrate::KEYS).await?;
-        let system = open_or_create(&system_path, SYSTEM_CONNECTIONS, &migrate::SYSTEM).await?;
-        let files = Arc::new(Files::new(tenants, open_files_max));
+        let (keys_path, system_path) = (path.join("keys.db"), path.join("system.db"));
+        let keys = open_or_create(&keys_path, 1, &migrate::KEYS, &lock).await?;
+        let system = open_or_create(&system_path, SYSTEM_CONNECTIONS, &migrate::SYSTEM, &lock).await?;
+        let files = Arc::new(Files::new(path.clone(), open_files_max));
         Ok(Self { path, system, keys, files, template: OnceCell::new() })
     }
 
@@ -102,6 +105,16 @@ impl DataDir {
     }
 }
 
+/// The file that is missing from a folder already in use. It is not made anew: the directory is made after the keys, and
+/// before the first tenant.
+fn lost(folder: &Path) -> io::Result<Option<&'static str>> {
+    if folder.join("system.db").try_exists()? {
+        return Ok((!folder.join("keys.db").try_exists()?).then_some("keys.db"));
+    }
+    let has_tenants = fs::read_dir(folder.join("tenants"))?.next().is_some();
+    Ok(has_tenants.then_some("system.db"))
+}
+
 /// A writer takes the write lock at once: one that reads first and then finds a rival's commit could not go on.
 async fn begin(pool: &SqlitePool, mode: Mode) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
     match mode {
@@ -114,12 +127,13 @@ async fn open_or_create(
     path: &Path,
     connections: u32,
     migrations: &'static sqlx::migrate::Migrator,
+    lock: &UpgradeLock,
 ) -> Result<SqlitePool, OpenError> {
     match file::create_private(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(OpenError::Folder { path: path.to_owned(), source: error })
         }
-        _ => Ok(file::open(path, connections, migrations).await?),
+        _ => Ok(file::open_locked(path, connections, migrations, lock).await?),
     }
 }
 

@@ -51,7 +51,8 @@ async fn every_described_operation_is_there_and_no_other_method() {
         let target = path.replace("{slug}", "not-found").replace("{id}", "019a0000-0000-7000-8000-000000000000");
         for method in METHODS {
             // Only what names a thing needs a session to be told from a route that is not there.
-            let answer = conn.call(method, &target, Some(&access).filter(|_| method == "DELETE").map(String::as_str)).await;
+            let answer =
+                conn.call(method, &target, Some(&access).filter(|_| method == "DELETE").map(String::as_str)).await;
             let there = described(method) || (method == "HEAD" && described("GET"));
             assert_eq!(answer.status == 405, !there, "{method} {path}: {answer:?}");
             if !there {

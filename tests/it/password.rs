@@ -134,10 +134,15 @@ async fn of_two_changes_at_once_one_wins(engine: Engine) {
     let server = Server::start(Options::new(engine).limits_off()).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
-    let mut tasks = vec![];
-    for n in 0..3 {
-        let (mut conn, acme) = (Conn::to(&server, &acme).await, acme.clone());
+    let mut sessions = vec![];
+    for _ in 0..3 {
+        let mut conn = Conn::to(&server, &acme).await;
         let session = conn.sign_in(&acme).await;
+        sessions.push((conn, session));
+    }
+    let mut tasks = vec![];
+    for (n, (mut conn, session)) in sessions.into_iter().enumerate() {
+        let acme = acme.clone();
         tasks.push(tokio::spawn(async move {
             let new = format!("passphrase number {n}");
             let answer = conn.post("/v1/auth/password", Some(&session.access), &change(&acme.password, &new)).await;

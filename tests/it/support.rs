@@ -3,11 +3,13 @@
 mod client;
 mod database;
 mod folder;
+mod proxy;
 mod server;
 
 pub(crate) use client::{Answer, Conn, Session};
 pub(crate) use database::Database;
 pub(crate) use folder::Folder;
+pub(crate) use proxy::{Line, Proxy};
 pub(crate) use server::{Options, Server, Tenant, freehold};
 
 /// The engines a test runs on.

@@ -89,6 +89,11 @@ impl Slots {
         }
     }
 
+    /// Shows the levels of the last run whose slots were not met.
+    pub(crate) fn still_saved(&self, mut see: impl FnMut(TenantId, &SavedLevels)) {
+        self.saved.iter().for_each(|entry| see(*entry.key(), &entry));
+    }
+
     /// The slot for a row of the directory, known from now on.
     pub(crate) fn meet(&self, row: &TenantRow) -> Result<Arc<TenantSlot>, StoreError> {
         let corrupt = || StoreError::Corrupt { table: "tenant", id: row.id.to_string() };
@@ -97,6 +102,7 @@ impl Slots {
             state: row.state.name.parse().map_err(|_| corrupt())?,
             reason: row.state.reason.as_deref().map(Into::into),
             until: row.state.until_ms,
+            decided_at: row.updated_at_ms,
         };
         let id = row.id;
         let slot = self.by_id.entry(id).or_insert_with(|| {
@@ -131,7 +137,11 @@ impl Node {
         }
         let mut tx = self.store.system_read().await?;
         if let Some(row) = directory::by_slug(&mut tx, slug.as_str()).await? {
-            return Ok(self.slots.meet(&row)?);
+            drop(tx);
+            let slot = self.slots.meet(&row)?;
+            // The feed skips tenants that are not known yet: what it skipped while this one was being met is read again.
+            self.reread(slot.id).await?;
+            return Ok(slot);
         }
         self.slots.nobody.insert(slug.clone(), ());
         Err(Unreachable::Unknown)

@@ -1,8 +1,9 @@
 //! Loading a parked tenant: its keys, its limits, and what it revoked of late.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use freehold_domain::keys::{KeyVersion, MasterKeyId, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::tier::{Limit, Limits, Tier};
@@ -11,6 +12,9 @@ use freehold_storage::{StoreError, rate_limit, root_key, signing_key};
 use crate::changes;
 use crate::node::Node;
 use crate::slot::{Live, Published, TenantSlot};
+
+/// How far the clocks of nodes that share a store may be apart.
+const CLOCKS_APART_MAX: Duration = Duration::from_mins(5);
 
 /// Why a tenant could not be activated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,19 +57,20 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     }
     let mut tx = node.store.read(slot.id).await?;
     let mut signing = vec![];
-    for row in signing_key::all(&mut tx).await? {
+    // The newest signs; those that were retired before it still verify.
+    for row in signing_key::all(&mut tx).await?.into_iter().rev() {
         let seed = Sealed::from_stored(row.private_sealed).map_err(|_| LoadError::Corrupt)?;
         signing.push(StoredSigningKey { id: row.id, seed });
     }
     let overrides = rate_limit::all(&mut tx).await?;
-    let revocations = changes::since(&mut tx, now.minus(DEPTH)).await?;
+    let dead = changes::since(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
     drop(tx);
     let keys = TenantKeys::open(slot.id, &opened, &signing).map_err(|error| corrupt(slot, &error))?;
+    slot.bury_all(&dead);
     Ok(Live {
         keys,
         issuer: node.settings.issuer(&slot.slug).into(),
         limits: limits(&node.settings.limits, overrides)?,
-        revocations: ArcSwap::from_pointee(revocations),
         tenant: ArcSwapOption::empty(),
         rate_limits: Published::default(),
         sessions: Published::default(),

@@ -26,13 +26,6 @@ impl Default for Tokens {
     }
 }
 
-impl Tokens {
-    /// Forgets every token: a signing key was withdrawn.
-    pub fn clear(&self) {
-        self.0.invalidate_all();
-    }
-}
-
 impl Node {
     /// The claims of an access token that is good on this tenant's host, now.
     ///
@@ -54,7 +47,7 @@ impl Node {
         };
         let standing = now.as_secs() < claims.exp
             && now.as_secs() >= claims.iat
-            && live.revocations.load().admits(claims.sid, claims.sub, claims.epoch);
+            && slot.revocations().admits(claims.sid, claims.sub, claims.epoch);
         if standing { Ok(claims) } else { Err(Refusal::Unauthenticated) }
     }
 }

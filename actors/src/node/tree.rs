@@ -40,7 +40,7 @@ pub struct TenantNode {
     children: Vec<(&'static str, &'static str)>,
     buckets: Option<usize>,
     rotations: Option<usize>,
-    revocations: Option<usize>,
+    revocations: usize,
     charges: Option<usize>,
 }
 
@@ -80,7 +80,6 @@ async fn tenant_node(node: &Node, slot: &Arc<TenantSlot>) -> Option<TenantNode> 
     let live = slot.live()?;
     let tenant = live.tenant.load_full();
     let children = shown(tenant.as_deref(), tenant::Msg::Snapshot).await.unwrap_or_default();
-    let sessions = shown(live.sessions.actor.load_full().as_deref(), sessions::Msg::Snapshot).await;
     Some(TenantNode {
         id: slot.id.to_string(),
         slug: slot.slug.to_string(),
@@ -88,8 +87,8 @@ async fn tenant_node(node: &Node, slot: &Arc<TenantSlot>) -> Option<TenantNode> 
         in_flight: slot.in_flight(),
         children: children.into_iter().map(|(kind, state)| (kind.as_str(), state)).collect(),
         buckets: shown(live.rate_limits.actor.load_full().as_deref(), rate_limits::Msg::Snapshot).await,
-        rotations: sessions.map(|(rotations, _)| rotations),
-        revocations: sessions.map(|(_, revocations)| revocations),
+        rotations: shown(live.sessions.actor.load_full().as_deref(), sessions::Msg::Snapshot).await,
+        revocations: slot.revocations().len(),
         charges: shown(live.lockouts.actor.load_full().as_deref(), lockouts::Msg::Snapshot).await,
     })
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
 use freehold_domain::tier::Tier;
-use freehold_domain::time::UnixMs;
 
 use crate::gate::Pass;
 use crate::metric;
@@ -74,8 +73,6 @@ pub struct Context {
     pub live: Arc<Live>,
     /// Where the request came from.
     pub client: Client,
-    /// When it arrived, on the process clock.
-    pub arrived: UnixMs,
     /// What was counted for it.
     pub counted: Counted,
     /// Its places on the node and in the tenant: an operation holds them to its end, whether or not its client waits.

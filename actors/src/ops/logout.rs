@@ -1,14 +1,14 @@
-//! Ending sessions: dead in the store, then in the snapshot, then answered; the next request knows.
+//! Ending sessions: dead in the store and in the snapshot, then answered; the next request knows.
 
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::refresh_token::{RefreshToken, TokenHash};
-use freehold_storage::{family, member};
+use freehold_storage::{TenantTx, family, member};
 
 use crate::changes;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
-use crate::sessions::{Deaths, Msg};
+use crate::slot::Deaths;
 
 /// Whose session a request is about.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +47,7 @@ pub async fn session_of(cx: &Context, token: &RefreshToken) -> Result<Session, R
 pub async fn logout(cx: &Context, session: Session) -> Result<(), Refusal> {
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     changes::revoke(&mut tx, session.family, cx.node.ambient.now()).await?;
-    tx.commit().await?;
-    publish(cx, Deaths { families: vec![session.family], epochs: vec![] }).await
+    commit(cx, tx, &Deaths::family(session.family)).await
 }
 
 /// Ends every session of the member, with every access token.
@@ -61,8 +60,7 @@ pub async fn logout_all(cx: &Context, session: Session) -> Result<(), Refusal> {
     let epoch = member::raise_epoch(&mut tx, session.member).await?.ok_or(Refusal::Unauthenticated)?;
     family::revoke_all_of(&mut tx, session.member, now).await?;
     changes::raise(&mut tx, session.member, epoch, now).await?;
-    tx.commit().await?;
-    publish(cx, Deaths { families: vec![], epochs: vec![(session.member, epoch)] }).await
+    commit(cx, tx, &Deaths::epoch(session.member, epoch)).await
 }
 
 /// Ends one session of the member, which need not be the one that asks.
@@ -77,15 +75,13 @@ pub async fn end_session(cx: &Context, caller: &AccessClaims, id: FamilyId) -> R
     if row.family.member != caller.sub || now >= row.family.expires_at_ms || !changes::revoke(&mut tx, id, now).await? {
         return Err(Refusal::NotFound);
     }
-    tx.commit().await?;
-    publish(cx, Deaths { families: vec![id], epochs: vec![] }).await
+    commit(cx, tx, &Deaths::family(id)).await
 }
 
-/// Publishes what a committed transaction killed. If Sessions cannot say that it did, the tenant is parked: its next
-/// request reads the deaths from the store, and until then nobody is admitted.
-pub(super) async fn publish(cx: &Context, deaths: Deaths) -> Result<(), Refusal> {
-    if cx.node.ask(&cx.slot, |reply| Msg::Publish(deaths.clone(), reply)).await.is_err() {
-        cx.node.reload(&cx.slot).await;
-    }
-    Ok(())
+/// Commits a transaction that kills, and buries the dead. When nobody knows whether it was committed they are buried all
+/// the same: a living session then signs in again, a dead one never comes back.
+pub(super) async fn commit(cx: &Context, tx: TenantTx, deaths: &Deaths) -> Result<(), Refusal> {
+    let committed = tx.commit().await;
+    cx.slot.bury(deaths, cx.node.ambient.now());
+    Ok(committed?)
 }

@@ -12,11 +12,11 @@ use freehold_storage::{family, member};
 use crate::changes;
 use crate::lockouts;
 use crate::ops::context::Context;
-use crate::ops::logout::publish;
+use crate::ops::logout::commit;
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{self, login_account};
 use crate::ops::token_pair::TokenPair;
-use crate::sessions::Deaths;
+use crate::slot::Deaths;
 
 /// Changes the caller's password and starts a new session.
 ///
@@ -38,7 +38,8 @@ pub async fn change_password(
     cx.admit(&[login_account(account)]).await?;
     let mut permit = cx.node.pool.reserve()?;
     cx.node.ask(&cx.slot, |reply| lockouts::Msg::Begin(account, reply)).await??;
-    if !sign_in::matches(cx, &mut permit, current, member.password_hash.as_ref()).await? {
+    let hash = sign_in::stored_hash(cx, &member)?;
+    if !cx.node.pool.verify(&mut permit, current, hash).await? {
         return Err(Refusal::InvalidCredentials);
     }
     let hash = cx.node.pool.hash(&mut permit, new).await?;
@@ -51,8 +52,7 @@ pub async fn change_password(
     changes::raise(&mut tx, member.id, raised.epoch, now).await?;
     let member = MemberRow { credential_version: raised.version, epoch: raised.epoch, ..member };
     let pair = sign_in::start_session(cx, &mut tx, &member, account).await?;
-    tx.commit().await?;
-    publish(cx, Deaths { families: vec![], epochs: vec![(member.id, raised.epoch)] }).await?;
+    commit(cx, tx, &Deaths::epoch(member.id, raised.epoch)).await?;
     Ok(Arc::new(pair))
 }
 

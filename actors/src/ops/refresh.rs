@@ -16,7 +16,11 @@ use crate::sessions::{Msg, Presented};
 /// [`Refusal::Unauthenticated`] for a token that is unknown, expired, spent or revoked; [`Refusal::Conflict`] when it
 /// was presented to two nodes at once.
 pub async fn refresh(cx: &Context, token: &RefreshToken) -> Result<Arc<TokenPair>, Refusal> {
-    let presented =
-        Presented { family: token.family, hash: token.hash(), arrived: cx.arrived, counted: cx.counted.clone() };
+    let presented = Presented {
+        family: token.family,
+        hash: token.hash(),
+        arrived: cx.node.ambient.now(),
+        counted: cx.counted.clone(),
+    };
     cx.node.ask(&cx.slot, |reply| Msg::Refresh(presented.clone(), reply)).await?
 }

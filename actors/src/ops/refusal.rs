@@ -6,6 +6,7 @@ use freehold_storage::StoreError;
 
 use crate::ask::NoAnswer;
 use crate::gate::Full;
+use crate::node::load::LoadError;
 use crate::password_pool::{HashFailed, QueueFull};
 
 /// An expected failure. Whatever it says, nothing was changed, except that an attempt may have been counted.
@@ -47,8 +48,11 @@ impl Refusal {
         if error.is_transient() {
             tracing::warn!(%error, "the store did not answer");
             Self::Unavailable
+        } else if matches!(error, StoreError::Full { .. }) {
+            tracing::error!(%error, "the store has no room left");
+            Self::Unavailable
         } else {
-            tracing::error!(%error, "the store holds what cannot be");
+            tracing::error!(%error, "the store failed");
             Self::Internal
         }
     }
@@ -59,6 +63,15 @@ impl From<NoAnswer> for Refusal {
         match none {
             NoAnswer::Late => Self::Overloaded,
             NoAnswer::Unstarted | NoAnswer::Unknown => Self::Unavailable,
+        }
+    }
+}
+
+impl From<LoadError> for Refusal {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Quarantined | LoadError::Unavailable => Self::Unavailable,
+            LoadError::Corrupt => Self::Internal,
         }
     }
 }

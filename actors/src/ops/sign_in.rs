@@ -1,7 +1,5 @@
 //! Signing in: a password checked behind every limit, and the one place a session starts.
 
-use std::sync::Arc;
-
 use freehold_domain::device_cookie;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, Subject};
@@ -19,7 +17,14 @@ use crate::lockouts;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::{self, Holder, SESSION_TTL, TokenPair};
-use crate::password_pool::HashPermit;
+
+/// A session that was started, and the cookie by which its device is known from now on.
+pub struct SignedIn {
+    /// The tokens.
+    pub pair: TokenPair,
+    /// The device cookie.
+    pub device_cookie: Secret<String>,
+}
 
 /// Signs a member in with e-mail and password.
 ///
@@ -34,26 +39,26 @@ pub async fn sign_in(
     cx: &Context,
     email: &Email,
     password: Password,
-    device: Option<&str>,
-) -> Result<Arc<TokenPair>, Refusal> {
-    let account = device_cookie::counter(&cx.live.keys, email, device);
-    let layers = [login_address(cx), login_account(account), cx.tenant_layer()];
-    cx.admit(&layers).await?;
+    device_cookie: Option<&str>,
+) -> Result<SignedIn, Refusal> {
+    let keys = &cx.live.keys;
+    let account = keys.lockout_key(email);
+    let device = device_cookie.and_then(|cookie| device_cookie::verify(keys, email, cookie));
+    let bucket = device.map_or(account, |device| device.counter);
+    cx.admit(&[login_address(cx), login_account(bucket), cx.tenant_layer()]).await?;
     let mut permit = cx.node.pool.reserve()?;
-    cx.node.ask(&cx.slot, |reply| lockouts::Msg::Begin(account, reply)).await??;
     let found = find(cx, email).await?;
-    let hash = found.as_ref().and_then(|member| member.password_hash.as_ref());
-    if !matches(cx, &mut permit, password, hash).await? {
-        return Err(Refusal::InvalidCredentials);
-    }
-    let member = found.ok_or(Refusal::InvalidCredentials)?;
-    complete_sign_in(cx, &member, account).await.map(Arc::new)
-}
-
-/// The cookie for the device that has just signed in.
-#[must_use]
-pub fn new_device_cookie(cx: &Context, email: &Email) -> Secret<String> {
-    device_cookie::issue(&cx.live.keys, email, cx.node.ambient.random())
+    let hash = found.as_ref().map(|member| stored_hash(cx, member)).transpose()?.flatten();
+    let known =
+        device.filter(|device| found.as_ref().is_some_and(|m| m.credential_version == device.credential_version));
+    let counter = known.map_or(account, |device| device.counter);
+    cx.node.ask(&cx.slot, |reply| lockouts::Msg::Begin(counter, reply)).await??;
+    let right = cx.node.pool.verify(&mut permit, password, hash).await?;
+    let Some(member) = found.filter(|_| right) else { return Err(Refusal::InvalidCredentials) };
+    let pair = complete_sign_in(cx, &member, counter).await?;
+    let device = cx.node.ambient.random();
+    let device_cookie = device_cookie::issue(keys, email, device, member.credential_version);
+    Ok(SignedIn { pair, device_cookie })
 }
 
 /// Starts a session: the only code that does, whatever proved who is there.
@@ -85,6 +90,9 @@ pub(super) async fn start_session(
 ) -> Result<TokenPair, Refusal> {
     let node = &cx.node;
     let now = node.ambient.now();
+    // Held to the end of the transaction: a change of the credential that comes now waits, and then revokes this session.
+    let standing = member::hold(tx, member.id, member.credential_version).await?;
+    let standing = standing.ok_or(Refusal::InvalidCredentials)?;
     let id = FamilyId::new(now, node.ambient.random());
     let refresh = token_pair::new_refresh_token(node, id);
     let expires_at_ms = now.plus(SESSION_TTL);
@@ -103,8 +111,8 @@ pub(super) async fn start_session(
         return Err(Refusal::InvalidCredentials);
     }
     lockout::reset(tx, account.bytes()).await?;
-    let role = member.role.parse().map_err(|_| Refusal::Internal)?;
-    let holder = Holder { member: member.id, role, epoch: member.epoch };
+    let role = standing.role.parse().map_err(|_| Refusal::Internal)?;
+    let holder = Holder { member: member.id, role, epoch: standing.epoch };
     token_pair::issue(node, &cx.live, holder, &refresh, expires_at_ms)
 }
 
@@ -123,18 +131,13 @@ pub(super) fn name_place(id: &MemberId) -> Place<'_> {
     Place { table: "member", column: "name_sealed", row: id.as_bytes() }
 }
 
-/// Whether `password` is the one behind the stored hash; without one the same work says no.
-pub(super) async fn matches(
-    cx: &Context,
-    permit: &mut HashPermit,
-    password: Password,
-    stored: Option<&Secret<String>>,
-) -> Result<bool, Refusal> {
-    let hash = stored.map(|text| PasswordHash::parse(text.expose())).transpose().map_err(|error| {
+/// A member's password hash; `None` for one who has no password.
+pub(super) fn stored_hash(cx: &Context, member: &MemberRow) -> Result<Option<PasswordHash>, Refusal> {
+    let text = member.password_hash.as_ref();
+    text.map(|text| PasswordHash::parse(text.expose())).transpose().map_err(|error| {
         tracing::error!(%error, tenant.id = %cx.slot.id, "a stored password hash cannot be read");
         Refusal::Internal
-    })?;
-    Ok(cx.node.pool.verify(permit, password, hash).await?)
+    })
 }
 
 async fn find(cx: &Context, email: &Email) -> Result<Option<MemberRow>, Refusal> {

@@ -1,6 +1,7 @@
 //! What operators do with tenants.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use freehold_domain::email::Email;
 use freehold_domain::id::{MemberId, SigningKeyId, TenantId};
@@ -173,8 +174,10 @@ pub async fn set_state(
     state: TenantState,
     reason: Option<&str>,
 ) -> Result<TenantRow, TenantRefusal> {
-    let id = find(node, slug).await?.id;
-    let now = node.ambient.now();
+    let known = find(node, slug).await?;
+    let id = known.id;
+    // Decisions are told apart by their time: this one is later than the last, whatever the clocks say.
+    let now = node.ambient.now().max(known.updated_at_ms.plus(Duration::from_millis(1)));
     let row = TenantStateRow { name: state.as_str().to_owned(), reason: reason.map(str::to_owned), until_ms: None };
     let mut tx = node.store.system_write_for(id).await?;
     directory::set_state(&mut tx, id, &row, now).await?;
@@ -196,8 +199,6 @@ pub async fn set_limit(node: &Node, slug: &Slug, tier: Tier, limit: Limit) -> Re
     let now = node.ambient.now();
     let mut tx = node.store.write(slot.id).await?;
     rate_limit::set(&mut tx, &RateLimitRow { tier: tier.as_str().to_owned(), burst, period_ms }).await?;
-    tx.commit().await?;
-    let mut tx = node.store.system_write_for(slot.id).await?;
     changes::tenant(&mut tx, slot.id, now).await?;
     tx.commit().await?;
     node.reload(&slot).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::refresh_token::TokenHash;
-use freehold_domain::rotation::{Effect, Outcome};
+use freehold_domain::rotation::Effect;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_domain::token_family::{self, Judgement};
@@ -13,42 +13,35 @@ use freehold_storage::{TenantTx, family};
 
 use crate::changes;
 use crate::fault;
+use crate::metric;
 use crate::node::Node;
 use crate::ops::context::Counted;
 use crate::ops::refusal::Refusal;
-use crate::ops::token_pair::{self, Holder, TokenPair};
-use crate::slot::{Live, TenantSlot};
+use crate::ops::token_pair::{self, Holder};
+use crate::sessions::Refreshed;
+use crate::slot::{Deaths, Live, TenantSlot};
 
-/// Rotates the presented token in one transaction, or says why not.
+/// How often the store is asked to revoke a replayed family.
+const REVOKE_TRIES: u32 = 3;
+
+/// Rotates the presented token in one transaction, or says why not. A token that was spent before revokes its family.
 pub(super) async fn rotate(
     node: &Arc<Node>,
     slot: &Arc<TenantSlot>,
     live: &Live,
     effect: Effect,
     counted: Option<Counted>,
-) -> Outcome<Arc<TokenPair>, Refusal> {
-    match try_rotate(node, slot, live, effect, counted).await {
-        Ok(Some(pair)) => Outcome::Rotated(Arc::new(pair)),
-        Ok(None) => Outcome::Replayed(Refusal::Unauthenticated),
-        Err(refusal) => Outcome::Refused(refusal),
-    }
-}
-
-/// `None` means that the token was spent before.
-async fn try_rotate(
-    node: &Arc<Node>,
-    slot: &Arc<TenantSlot>,
-    live: &Live,
-    effect: Effect,
-    counted: Option<Counted>,
-) -> Result<Option<TokenPair>, Refusal> {
+) -> Refreshed {
     let mut tx = node.store.write(slot.id).await?;
     fault::reach("rotation.begun");
     let now = node.ambient.now();
     let Some(row) = family::by_id(&mut tx, effect.family).await? else { return Err(Refusal::Unauthenticated) };
     match judge(&mut tx, node, &row, effect, now).await? {
         Judgement::Live => {}
-        Judgement::Replayed => return Ok(None),
+        Judgement::Replayed => {
+            drop(tx);
+            return Err(revoke(node, slot, effect.family).await);
+        }
         Judgement::SpentElsewhere => return Err(Refusal::Conflict),
         Judgement::Dead | Judgement::Unknown => return Err(Refusal::Unauthenticated),
     }
@@ -58,15 +51,23 @@ async fn try_rotate(
     let next = token_pair::new_refresh_token(node, effect.family);
     let (old, new) = (effect.presented, next.hash());
     if !family::rotate(&mut tx, effect.family, row.family.generation, old.bytes(), new.bytes(), now).await? {
-        return Err(Refusal::Conflict);
+        return Err(lost(&mut tx, effect).await?);
     }
     let held_until_ms = effect.arrived.plus(node.settings.refresh_hold);
     family::spend(&mut tx, effect.family, old.bytes(), family::Spent { at_ms: now, by: node.id, held_until_ms })
         .await?;
+    let pair = token_pair::issue(node, live, holder, &next, row.family.expires_at_ms)?;
     fault::reach("rotation.written");
     tx.commit().await?;
     fault::reach("rotation.committed");
-    token_pair::issue(node, live, holder, &next, row.family.expires_at_ms).map(Some)
+    Ok(Arc::new(pair))
+}
+
+/// Why the conditional update found nothing: the family was revoked meanwhile, or another node rotated the token.
+async fn lost(tx: &mut TenantTx, effect: Effect) -> Result<Refusal, Refusal> {
+    let row = family::by_id(tx, effect.family).await?;
+    let revoked = row.is_none_or(|row| row.family.revoked_at_ms.is_some());
+    Ok(if revoked { Refusal::Unauthenticated } else { Refusal::Conflict })
 }
 
 async fn judge(
@@ -103,14 +104,20 @@ async fn count(
     node.admit(slot, live, &layers, &counted).await
 }
 
-/// Revokes the family of a replayed token and says so in the change feed.
-///
-/// # Errors
-/// [`Refusal::Unavailable`] when the store did not commit.
-pub(super) async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Result<(), Refusal> {
-    let mut tx = node.store.write(slot.id).await?;
-    changes::revoke(&mut tx, family, node.ambient.now()).await?;
-    tx.commit().await?;
-    fault::reach("revocation.committed");
-    Ok(())
+/// Revokes the family of a replayed token: dead in the snapshot first, then in the store, then 401. A store that fails
+/// once is asked again; while it stays away the family is dead on this node, and the answer is 503.
+async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Refusal {
+    slot.bury(&Deaths::family(family), node.ambient.now());
+    metrics::counter!(metric::REPLAYS).increment(1);
+    tracing::warn!(tenant.id = %slot.id, session.id = %family, "a spent refresh token was presented");
+    for _ in 0..REVOKE_TRIES {
+        match changes::revoke_now(node, slot, family).await {
+            Ok(()) => {
+                fault::reach("revocation.committed");
+                return Refusal::Unauthenticated;
+            }
+            Err(error) => tracing::warn!(%error, tenant.id = %slot.id, "a replayed family could not be revoked yet"),
+        }
+    }
+    Refusal::Unavailable
 }

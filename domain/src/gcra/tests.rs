@@ -81,8 +81,21 @@ fn a_clock_that_steps_back_refills_nothing() {
     for _ in 0..60 {
         buckets.admit(&[layer(1)], per_minute(60), Unseen::Full, T0).unwrap();
     }
-    let refused = buckets.admit(&[layer(1)], per_minute(60), Unseen::Full, T0.minus(MINUTE * 10)).unwrap_err();
-    assert!(refused.retry_after > MINUTE);
+    let back = T0.minus(MINUTE * 10);
+    let refused = buckets.admit(&[layer(1)], per_minute(60), Unseen::Full, back).unwrap_err();
+    assert_eq!(refused.retry_after, Duration::from_secs(1));
+}
+
+#[test]
+fn a_wider_limit_is_in_force_at_once() {
+    let mut buckets = Buckets::default();
+    let hourly = |_| Limit::Per { burst: 5, period: MINUTE * 60 };
+    for _ in 0..5 {
+        buckets.admit(&[layer(1)], hourly, Unseen::Full, T0).unwrap();
+    }
+    let refused = buckets.admit(&[layer(1)], per_minute(60), Unseen::Full, T0).unwrap_err();
+    assert_eq!(refused.retry_after, Duration::from_secs(1));
+    buckets.admit(&[layer(1)], per_minute(60), Unseen::Full, T0.plus(refused.retry_after)).unwrap();
 }
 
 /// The naive model: tokens as a fraction, refilled by elapsed time.

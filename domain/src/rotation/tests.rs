@@ -2,7 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Machine = Rotations<u32, &'static str, u32>;
+type Machine = Rotations<u32, u32>;
+type Step = Act<u32, &'static str, u32>;
+
+fn answer(pair: u32, waiters: Vec<u32>) -> Step {
+    Act::Answer(Ok(pair), waiters)
+}
+
+fn refuse(why: &'static str, waiters: Vec<u32>) -> Step {
+    Act::Answer(Err(why), waiters)
+}
 
 const HOLD: Duration = Duration::from_millis(50);
 const T0: UnixMs = UnixMs::new(1_700_000_000_000);
@@ -19,8 +28,20 @@ fn ms(n: u64) -> UnixMs {
     T0.plus(Duration::from_millis(n))
 }
 
+fn present(machine: &mut Machine, token: u8, at: UnixMs, waiter: u32) -> Option<Step> {
+    machine.present(family(), hash(token), at, waiter, at)
+}
+
+fn settled(machine: &mut Machine, effect: Effect, outcome: Result<u32, &'static str>, at: UnixMs) -> Vec<Step> {
+    machine.settled(effect, outcome, HOLD, at)
+}
+
+fn due(machine: &mut Machine, effect: Effect, at: UnixMs) -> Vec<Step> {
+    machine.due(effect, at)
+}
+
 fn begin(machine: &mut Machine, token: u8, at: UnixMs, waiter: u32) -> Effect {
-    match machine.present(family(), hash(token), at, waiter, at) {
+    match present(machine, token, at, waiter) {
         Some(Act::Rotate(effect)) => effect,
         other => panic!("expected a rotation, got {other:?}"),
     }
@@ -30,11 +51,11 @@ fn begin(machine: &mut Machine, token: u8, at: UnixMs, waiter: u32) -> Effect {
 fn those_who_ask_together_get_one_pair() {
     let mut machine = Machine::default();
     let effect = begin(&mut machine, 1, T0, 0);
-    assert_eq!(machine.present(family(), hash(1), ms(1), 1, ms(1)), None);
-    assert_eq!(machine.settled(effect, Outcome::Rotated(7), HOLD, ms(3)), vec![Act::WakeAt(effect, ms(50))]);
-    assert_eq!(machine.present(family(), hash(1), ms(49), 2, ms(49)), None);
-    assert_eq!(machine.due(effect, ms(49)), vec![Act::WakeAt(effect, ms(50))]);
-    assert_eq!(machine.due(effect, ms(50)), vec![Act::Deliver(7, vec![0, 1, 2])]);
+    assert_eq!(present(&mut machine, 1, ms(1), 1), None);
+    assert_eq!(settled(&mut machine, effect, Ok(7), ms(3)), vec![Act::WakeAt(effect, ms(50))]);
+    assert_eq!(present(&mut machine, 1, ms(49), 2), None);
+    assert_eq!(due(&mut machine, effect, ms(49)), vec![Act::WakeAt(effect, ms(50))]);
+    assert_eq!(due(&mut machine, effect, ms(50)), vec![answer(7, vec![0, 1, 2])]);
     assert!(machine.is_empty());
 }
 
@@ -42,54 +63,59 @@ fn those_who_ask_together_get_one_pair() {
 fn a_slow_commit_is_delivered_at_once() {
     let mut machine = Machine::default();
     let effect = begin(&mut machine, 1, T0, 0);
-    assert_eq!(machine.settled(effect, Outcome::Rotated(7), HOLD, ms(80)), vec![Act::Deliver(7, vec![0])]);
+    assert_eq!(settled(&mut machine, effect, Ok(7), ms(80)), vec![answer(7, vec![0])]);
 }
 
 #[test]
 fn a_late_timer_signs_nobody_out() {
     let mut machine = Machine::default();
     let effect = begin(&mut machine, 1, T0, 0);
-    machine.settled(effect, Outcome::Rotated(7), HOLD, ms(3));
-    assert_eq!(machine.present(family(), hash(1), ms(70), 9, ms(70)), None);
-    assert_eq!(machine.due(effect, ms(71)), vec![Act::Deliver(7, vec![0, 9])]);
+    settled(&mut machine, effect, Ok(7), ms(3));
+    assert_eq!(present(&mut machine, 1, ms(70), 9), None);
+    assert_eq!(due(&mut machine, effect, ms(71)), vec![answer(7, vec![0, 9])]);
 }
 
 #[test]
 fn whoever_comes_after_the_pair_was_handed_out_is_judged_by_the_store() {
     let mut machine = Machine::default();
     let effect = begin(&mut machine, 1, T0, 0);
-    machine.settled(effect, Outcome::Rotated(7), HOLD, ms(3));
-    machine.due(effect, ms(50));
+    settled(&mut machine, effect, Ok(7), ms(3));
+    due(&mut machine, effect, ms(50));
     let second = begin(&mut machine, 1, ms(50), 9);
-    assert_eq!(machine.settled(second, Outcome::Replayed("dead"), HOLD, ms(52)), vec![Act::Revoke(second)]);
-    assert_eq!(machine.present(family(), hash(1), ms(53), 10, ms(53)), None);
-    assert_eq!(machine.revoked(second, None, ms(54)), vec![Act::Refuse("dead", vec![9, 10])]);
+    assert_eq!(present(&mut machine, 1, ms(51), 10), None);
+    assert_eq!(settled(&mut machine, second, Err("replayed"), ms(52)), vec![refuse("replayed", vec![9, 10])]);
 }
 
 #[test]
 fn another_token_of_the_family_waits_its_turn() {
     let mut machine = Machine::default();
     let effect = begin(&mut machine, 1, T0, 0);
-    assert_eq!(machine.present(family(), hash(2), ms(1), 1, ms(1)), None);
-    assert_eq!(machine.present(family(), hash(2), ms(2), 2, ms(2)), None);
-    let acts = machine.settled(effect, Outcome::Refused("unknown"), HOLD, ms(3));
-    assert!(matches!(acts.as_slice(), [Act::Refuse("unknown", first), Act::Rotate(_)] if *first == [0]));
-    let [_, Act::Rotate(next)] = acts.as_slice() else { panic!() };
-    assert_eq!(machine.settled(*next, Outcome::Rotated(8), HOLD, ms(60)), vec![Act::Deliver(8, vec![1, 2])]);
+    assert_eq!(present(&mut machine, 2, ms(1), 1), None);
+    assert_eq!(present(&mut machine, 2, ms(2), 2), None);
+    let acts = settled(&mut machine, effect, Err("unknown"), ms(3));
+    let [first, Act::Rotate(next)] = acts.as_slice() else { panic!("{acts:?}") };
+    assert_eq!(*first, refuse("unknown", vec![0]));
+    assert_eq!(settled(&mut machine, *next, Ok(8), ms(60)), vec![answer(8, vec![1, 2])]);
 }
 
 #[test]
-fn a_failed_revocation_says_so_and_a_lost_effect_is_forgotten() {
+fn a_lost_effect_is_forgotten_and_its_late_report_is_nobodys() {
     let mut machine = Machine::default();
-    let effect = begin(&mut machine, 1, T0, 0);
-    machine.settled(effect, Outcome::Replayed("dead"), HOLD, ms(1));
-    assert_eq!(machine.revoked(effect, Some("away"), ms(2)), vec![Act::Refuse("away", vec![0])]);
-
     let lost = begin(&mut machine, 1, T0, 0);
-    let retry = begin(&mut machine, 1, T0.plus(LOST_AFTER), 1);
+    let late = T0.plus(LOST_AFTER);
+    let retry = begin(&mut machine, 1, late, 1);
     assert_ne!(lost, retry);
-    assert_eq!(machine.settled(lost, Outcome::Rotated(1), HOLD, T0.plus(LOST_AFTER)), vec![]);
+    assert_eq!(settled(&mut machine, lost, Ok(1), late), vec![]);
     assert_eq!(machine.len(), 1);
+}
+
+#[test]
+fn a_request_that_was_long_on_its_way_is_not_lost_at_once() {
+    let mut machine = Machine::default();
+    let late = T0.plus(LOST_AFTER * 2);
+    let Some(Act::Rotate(effect)) = machine.present::<&str>(family(), hash(1), T0, 0, late) else { panic!() };
+    assert_eq!(machine.present::<&str>(family(), hash(1), late, 1, late), None);
+    assert_eq!(settled(&mut machine, effect, Ok(7), late), vec![answer(7, vec![0, 1])]);
 }
 
 /// A naive store: one live token, the set of spent ones, and whether the family lives.
@@ -123,21 +149,18 @@ proptest! {
             } else if let Some(effect) = pending.pop() {
                 let Effect { presented, .. } = effect;
                 let outcome = if store.dead {
-                    Outcome::Refused("dead")
+                    Err("dead")
                 } else if presented == hash(store.live) {
                     store.spent.push(store.live);
                     store.live += 1;
-                    Outcome::Rotated(u32::from(store.live))
+                    Ok(u32::from(store.live))
                 } else if store.spent.iter().any(|t| hash(*t) == presented) {
-                    Outcome::Replayed("replay")
+                    Err("replay")
                 } else {
-                    Outcome::Refused("unknown")
+                    Err("unknown")
                 };
+                store.dead |= outcome == Err("replay");
                 acts.extend(machine.settled(effect, outcome, HOLD, now));
-                if acts.contains(&Act::Revoke(effect)) {
-                    store.dead = true;
-                    acts.extend(machine.revoked(effect, None, now));
-                }
                 wakes.push(effect);
             }
             for effect in &wakes {
@@ -146,12 +169,11 @@ proptest! {
             for act in acts {
                 match act {
                     Act::Rotate(effect) => pending.push(effect),
-                    Act::Deliver(pair, waiters) => {
-                        handed_out = u8::try_from(pair).unwrap();
+                    Act::Answer(outcome, waiters) => {
+                        handed_out = outcome.map_or(handed_out, |pair| u8::try_from(pair).unwrap());
                         answered.extend(waiters);
                     }
-                    Act::Refuse(_, waiters) => answered.extend(waiters),
-                    Act::WakeAt(..) | Act::Revoke(_) => {}
+                    Act::WakeAt(..) => {}
                 }
             }
             prop_assert!(pending.len() <= 1, "effects on one family run one at a time");

@@ -23,15 +23,60 @@ use crate::tenant_tx::STORE_TIMEOUT;
 /// How long a statement waits for another process that writes the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often an upgrade is tried while other processes may be at the same one. Each migration is one transaction.
-const RIVALS_MAX: u32 = 5;
+/// Keeps other processes from upgrading while it lives.
+#[derive(Debug)]
+pub(super) struct UpgradeLock {
+    _file: File,
+}
+
+impl UpgradeLock {
+    /// Waits for the lock of this folder.
+    pub(super) async fn take(folder: &Path) -> io::Result<Self> {
+        let path = folder.join("upgrade.lock");
+        let taken = tokio::task::spawn_blocking(move || {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            file.lock()?;
+            Ok(Self { _file: file })
+        });
+        taken.await.map_err(io::Error::other)?
+    }
+}
+
+/// Opens the file at `path`, which must exist, and upgrades it if it is behind, under the lock of `folder`.
+pub(super) async fn open(folder: &Path, path: &Path, migrations: &'static Migrator) -> Result<SqlitePool, StoreError> {
+    let pool = connect(path, 1);
+    let known = migrate::last(migrations);
+    let opened = match version(&pool).await {
+        Ok(found) if found == known => Ok(()),
+        Ok(_) => match UpgradeLock::take(folder).await {
+            Ok(lock) => upgrade(&pool, path, migrations, &lock).await,
+            Err(error) => Err(error.into()),
+        },
+        Err(error) => Err(error),
+    };
+    or_close(pool, opened).await
+}
 
 /// Opens the file at `path`, which must exist, and upgrades it if it is behind.
-pub(super) async fn open(
+pub(super) async fn open_locked(
     path: &Path,
     connections: u32,
     migrations: &'static Migrator,
+    lock: &UpgradeLock,
 ) -> Result<SqlitePool, StoreError> {
+    let pool = connect(path, connections);
+    let upgraded = upgrade(&pool, path, migrations, lock).await;
+    or_close(pool, upgraded).await
+}
+
+async fn or_close(pool: SqlitePool, opened: Result<(), StoreError>) -> Result<SqlitePool, StoreError> {
+    if opened.is_err() {
+        pool.close().await;
+    }
+    opened.map(|()| pool)
+}
+
+fn connect(path: &Path, connections: u32) -> SqlitePool {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
@@ -40,7 +85,7 @@ pub(super) async fn open(
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new()
+    SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(STORE_TIMEOUT)
         .idle_timeout(None)
@@ -53,17 +98,16 @@ pub(super) async fn open(
                 Ok(!connection.is_in_transaction())
             })
         })
-        .connect_lazy_with(options);
-    match upgrade(&pool, path, migrations).await {
-        Ok(()) => Ok(pool),
-        Err(error) => {
-            pool.close().await;
-            Err(error)
-        }
-    }
+        .connect_lazy_with(options)
 }
 
-async fn upgrade(pool: &SqlitePool, path: &Path, migrations: &'static Migrator) -> Result<(), StoreError> {
+/// SQLite has no lock of its own for migrations, hence the parameter.
+async fn upgrade(
+    pool: &SqlitePool,
+    path: &Path,
+    migrations: &'static Migrator,
+    _lock: &UpgradeLock,
+) -> Result<(), StoreError> {
     let known = migrate::last(migrations);
     let found = version(pool).await?;
     if found == known {
@@ -76,16 +120,7 @@ async fn upgrade(pool: &SqlitePool, path: &Path, migrations: &'static Migrator) 
         let next = migrations.iter().map(|migration| migration.version).find(|version| *version > found);
         copy_beside(pool, path, next.unwrap_or(known)).await?;
     }
-    let mut tries = RIVALS_MAX;
-    loop {
-        tries -= 1;
-        match migrations.run(pool).await {
-            // SQLite has no lock for migrations: a rival process may have been first with one of them, or with all.
-            Err(_) if version(pool).await? == known => return Ok(()),
-            Err(_) if tries > 0 => {}
-            last => return Ok(last?),
-        }
-    }
+    Ok(migrations.run(pool).await?)
 }
 
 async fn version(pool: &SqlitePool) -> Result<i64, StoreError> {
@@ -113,7 +148,7 @@ pub(super) async fn template(folder: &Path) -> Result<Arc<[u8]>, StoreError> {
     let path = folder.join(unique);
     remove_if_there(&path)?;
     create_private(&path)?;
-    let pool = open(&path, 1, &migrate::TENANT).await?;
+    let pool = open(folder, &path, &migrate::TENANT).await?;
     pool.close().await; // which also moves the write-ahead log into the file
     let bytes = fs::read(&path)?;
     fs::remove_file(&path)?;

@@ -18,7 +18,7 @@ use super::file;
 use crate::error::StoreError;
 use crate::migrate;
 
-/// The open files of a folder.
+/// The open files of a data folder.
 #[derive(Debug)]
 pub(crate) struct Files {
     folder: PathBuf,
@@ -63,7 +63,7 @@ impl Files {
     }
 
     pub(super) fn path_of(&self, tenant: TenantId) -> PathBuf {
-        self.folder.join(format!("{tenant}.db"))
+        self.folder.join(format!("tenants/{tenant}.db"))
     }
 
     pub(super) fn open_count(&self) -> usize {
@@ -109,7 +109,7 @@ impl Files {
             Ok(file) if file.len() > 0 => {}
             _ => return Err(StoreError::Missing { name: format!("{tenant}.db") }), // never made by reading it
         }
-        Ok((file::open(&path, 1, &migrate::TENANT).await?, permit))
+        Ok((file::open(&self.folder, &path, &migrate::TENANT).await?, permit))
     }
 
     async fn room(&self) -> Result<OwnedSemaphorePermit, StoreError> {

@@ -127,9 +127,11 @@ async fn a_missing_store_is_not_made_by_reading_it() {
     assert_eq!(store.open_files(), 1, "what could not be opened counts no more");
     store.close().await;
 
-    fs::remove_file(folder.path().join("keys.db")).unwrap();
-    let error = Store::open_sqlite(folder.options(4)).await.unwrap_err();
-    assert!(matches!(error, OpenError::Store(StoreError::Missing { .. })), "{error:?}");
+    for name in ["keys.db", "system.db"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+        let error = Store::open_sqlite(folder.options(4)).await.unwrap_err();
+        assert!(matches!(&error, OpenError::Store(StoreError::Missing { name: n }) if n == name), "{error:?}");
+    }
 }
 
 /// Two processes on one folder, such as the server and a command: both open it at its first start, and both write.

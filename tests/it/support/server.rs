@@ -92,6 +92,12 @@ impl Server {
         Self::run(options, Arc::new(Folder::new()), database)
     }
 
+    /// A server on a database that is there, which it reaches at this port of loopback.
+    pub(crate) fn start_through(options: Options, database: Database, port: u16) -> Self {
+        let options = options.env("FREEHOLD_DATABASE_URL", &database.url_at(port));
+        Self::run(options, Arc::new(Folder::new()), Some(Arc::new(database)))
+    }
+
     /// A second server on the same database, in a folder of its own.
     pub(crate) fn another(&self) -> Self {
         assert!(self.database.is_some(), "two servers cannot share a folder");

@@ -48,6 +48,9 @@ pub(crate) async fn are_kept(bed: &Bed) {
     assert_eq!(raised, Some(Credentials { version: 2, epoch: 2 }));
     assert_eq!(member::set_password(&mut tx, first.id, 1, &hash).await.unwrap(), None, "the version has moved on");
     let epoch = raised.unwrap().epoch;
+    let held = member::hold(&mut tx, first.id, 2).await.unwrap().unwrap();
+    assert_eq!((held.role.as_str(), held.epoch), ("owner", epoch));
+    assert_eq!(member::hold(&mut tx, first.id, 1).await.unwrap(), None, "the version has moved on");
     assert_eq!(member::raise_epoch(&mut tx, first.id).await.unwrap(), Some(epoch + 1));
     assert_eq!(member::raise_epoch(&mut tx, MemberId::from_uuid(uuid::Uuid::nil())).await.unwrap(), None);
     tx.commit().await.unwrap();

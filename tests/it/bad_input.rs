@@ -1,0 +1,75 @@
+//! What is not a request is refused by name, all faults at once, and changes nothing.
+
+mod bodies;
+mod sizes;
+mod targets;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant};
+
+/// Every operation that reads a body, and one that it accepts as far as its shape goes.
+fn operations() -> [(&'static str, Value); 5] {
+    let token = json!({ "refresh_token": "not-one" });
+    [
+        ("/v1/auth/login", json!({ "email": "ada@example.com", "password": "not the password", "transport": "body" })),
+        ("/v1/auth/refresh", token.clone()),
+        ("/v1/auth/logout", token.clone()),
+        ("/v1/auth/logout-all", token),
+        ("/v1/auth/password", json!({ "current_password": "not the password", "new_password": "another password" })),
+    ]
+}
+
+/// A server with a tenant, and a session that must outlive everything that is refused.
+struct Scene {
+    server: Server,
+    acme: Tenant,
+    conn: Conn,
+    session: Session,
+    hashes: u64,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+        let acme = server.tenant("acme");
+        let mut conn = Conn::to(&server, &acme).await;
+        let session = conn.sign_in(&acme).await;
+        let hashes = server.count("hashes").await;
+        Self { server, acme, conn, session, hashes }
+    }
+
+    /// Posts these bytes with the session's token, where the operation wants one.
+    async fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let bearer = format!("Bearer {}", self.session.access);
+        let mut all = headers.to_vec();
+        if path == "/v1/auth/password" {
+            all.push(("authorization", &bearer));
+        }
+        self.conn.send(self.conn.request("POST", path, &all, body)).await
+    }
+
+    async fn post_json(&mut self, path: &str, body: &[u8]) -> Answer {
+        self.post(path, &[("content-type", "application/json")], body).await
+    }
+
+    /// Nothing was hashed, nothing counted against anybody, and the session and its tokens are as good as before.
+    async fn nothing_changed(mut self) {
+        assert_eq!(self.server.count("hashes").await, self.hashes, "a password was hashed");
+        let listed = self.conn.get("/v1/sessions", Some(&self.session.access)).await.is(200).json();
+        assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{listed}");
+        assert_eq!(Session::of(&self.conn.refresh(&self.session.refresh).await).id, self.session.id);
+        self.conn.sign_in(&self.acme).await;
+    }
+}
+
+/// Asserts a validation problem with faults of exactly these fields, in this order.
+#[track_caller]
+fn is_invalid(answer: &Answer, fields: &[&str], what: &str) {
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "validation"), "{what}: {answer:?}");
+    let body = answer.json();
+    let errors = body["errors"].as_array().unwrap();
+    let told: Vec<&str> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
+    assert_eq!(told, fields, "{what}: {body}");
+    assert!(errors.iter().all(|error| !error["message"].as_str().unwrap().is_empty()), "{what}: {body}");
+}

@@ -1,0 +1,196 @@
+//! Logs and stores: everything that happened, and no secret and no name of anybody.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+
+use crate::support::{Conn, Database, Engine, Options, Server, Session, on_both_engines};
+
+const EMAIL: &str = "canary-7f3a@example.com";
+const PASSWORD: &str = "canary horse of 7f3a staple";
+const NEW_PASSWORD: &str = "canary mule of 7f3a staple";
+const WRONG_PASSWORD: &str = "canary wrong of 7f3a staple";
+const QUERY: &str = "canary-query-7f3a";
+
+/// One line of a log.
+#[track_caller]
+fn line(text: &str) -> Value {
+    let line: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("not a line of JSON: {text}"));
+    assert!(line.is_object(), "{text}");
+    line
+}
+
+/// Every file under a folder.
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = vec![];
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if let Ok(bytes) = fs::read(&path) {
+            found.push((path.display().to_string(), bytes));
+        }
+    }
+    found
+}
+
+/// Every row of every table, as text.
+async fn rows(database: &Database) -> Vec<(String, Vec<u8>)> {
+    let mut connection = database.superuser().await;
+    let tables = "SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables \
+                  WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_type = 'BASE TABLE'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.unwrap();
+    assert!(tables.len() >= 5, "{tables:?}");
+    let mut found = vec![];
+    for table in tables {
+        let all = sqlx::raw_sql(AssertSqlSafe(format!("SELECT row::text FROM {table} row")));
+        for row in all.fetch_all(&mut connection).await.unwrap() {
+            found.push((table.clone(), row.get::<String, _>(0).into_bytes()));
+        }
+    }
+    connection.close().await.unwrap();
+    found
+}
+
+/// Asserts that none of the secrets stands in the text, plain or as PostgreSQL shows bytes.
+#[track_caller]
+fn holds_none(place: &str, text: &[u8], secrets: &[&str]) {
+    for secret in secrets {
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for form in [secret.as_bytes(), hex.as_bytes()] {
+            assert!(!text.windows(form.len()).any(|window| window == form), "{secret} stands in {place}");
+        }
+    }
+}
+
+on_both_engines!(no_secret_is_logged_or_stored);
+
+async fn no_secret_is_logged_or_stored(engine: Engine) {
+    let server = Server::start(Options::new(engine).env("FREEHOLD_LOG", "trace").limits_off()).await;
+    let args = ["tenant", "create", "acme", "--admin-email", EMAIL, "--admin-password-stdin"];
+    let made = server.cli(&args, &format!("{PASSWORD}\n"));
+    assert!(made.status.success(), "{made:?}");
+    let mut conn = Conn::open(server.http, "acme.localhost").await;
+    let login = |password: &str| json!({ "email": EMAIL, "password": password });
+    let first = Session::of(&conn.post("/v1/auth/login", None, &login(PASSWORD)).await);
+    conn.post("/v1/auth/login", None, &login(WRONG_PASSWORD)).await.is_problem(401, "invalid-credentials");
+    let second = Session::of(&conn.refresh(&first.refresh).await);
+    conn.get(&format!("/v1/me?{QUERY}=1"), Some(&second.access)).await.is_problem(400, "validation");
+    conn.get(&format!("/{QUERY}"), Some(&second.access)).await.is_problem(404, "not-found");
+    for actor in ["lockouts", "sessions"] {
+        server.fault(json!({ "fault": "panic", "slug": "acme", "actor": actor })).await;
+        // Whatever a request meets while the actor is gone, it says nothing either.
+        drop(conn.post("/v1/auth/login", None, &login(WRONG_PASSWORD)).await);
+    }
+    let change = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
+    let third = Session::of(&conn.post("/v1/auth/password", Some(&second.access), &change).await);
+    conn.get("/v1/sessions", Some(&third.access)).await.is(200);
+    conn.call("POST", "/v1/auth/logout", Some(&third.access)).await.is(204);
+
+    let mut secrets = vec![EMAIL, "canary-7f3a", PASSWORD, NEW_PASSWORD, WRONG_PASSWORD, "7f3a staple"];
+    let said = [made.stdout.as_slice(), &made.stderr].concat();
+    holds_none("what the command line said", &said, &secrets[2..]);
+    for session in [&first, &second, &third] {
+        secrets.extend([session.access.as_str(), &session.access[200..], &session.refresh]);
+        secrets.push(session.refresh.rsplit(['.', '_', '~']).next().unwrap());
+    }
+    secrets.push("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"); // the master key of the tests
+    let log = server.log();
+    assert!(log.contains("\"TRACE\"") && log.lines().count() > 50, "{log}");
+    holds_none("the log", log.as_bytes(), &secrets);
+    holds_none("the log", log.as_bytes(), &[QUERY]);
+    log.lines().for_each(|text| drop(line(text)));
+
+    let mut places = files(&server.data_dir());
+    if engine == Engine::Postgres {
+        places.extend(rows(server.database()).await);
+    }
+    assert!(places.len() >= 4, "{places:?}");
+    for (place, text) in places {
+        holds_none(&place, &text, &secrets);
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_found_in_the_log_by_its_id() {
+    let server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let signed_in = conn.login(&acme, &acme.password).await;
+    let access = Session::of(&signed_in).access;
+    let mut wanted = vec![(signed_in, "POST", "/v1/auth/login")];
+    wanted.push((conn.get("/v1/me", Some(&access)).await, "GET", "/v1/me"));
+    wanted.push((conn.get("/v1/me", None).await, "GET", "/v1/me"));
+    wanted.push((conn.get("/nothing", None).await, "GET", "-"));
+    wanted.push((conn.call("DELETE", "/v1/sessions/secret-id", Some(&access)).await, "DELETE", "/v1/sessions/{id}"));
+    wanted.push((conn.call("FROB", "/v1/me", None).await, "other", "/v1/me"));
+
+    let mut ids: Vec<_> = wanted.iter().map(|(answer, ..)| answer.header("x-request-id").unwrap().to_owned()).collect();
+    let mut server = server;
+    assert_eq!(server.terminate(), Some(0));
+    let lines = settled(&server);
+    for (answer, method, route) in &wanted {
+        let id = answer.header("x-request-id").unwrap();
+        let own: Vec<_> = lines.iter().filter(|line| line["request.id"] == id && line["target"] == "freehold::access").collect();
+        let [line] = own[..] else { panic!("{id}: {own:?}") };
+        assert_eq!(line["http.status"], answer.status.as_u16(), "{line}");
+        assert_eq!((line["http.method"].as_str(), line["http.route"].as_str()), (Some(*method), Some(*route)), "{line}");
+        assert_eq!((&line["tenant.slug"], line["duration_ms"].is_u64()), (&json!("acme"), true), "{line}");
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), wanted.len());
+}
+
+/// The log of a server that has ended, to its last line.
+fn settled(server: &Server) -> Vec<Value> {
+    let mut log = server.log();
+    while !log.contains("stopping") {
+        std::thread::yield_now();
+        log = server.log();
+    }
+    log.lines().map(line).collect()
+}
+
+#[tokio::test]
+async fn a_client_does_not_name_its_requests() {
+    let server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let mut seen = vec![];
+    for given in ["mine-7f3a", "019a0000-0000-7000-8000-000000000000", "x\tforged\t{}"] {
+        let answer = conn.send(conn.request("GET", "/v1/me", &[("x-request-id", given)], b"")).await;
+        answer.is_problem(401, "unauthenticated");
+        let id = answer.header("x-request-id").unwrap().to_owned();
+        assert_ne!(id, given);
+        // A UUIDv7: the version and the variant are in their places.
+        assert_eq!((id.len(), &id[14..15], id.split('-').count()), (36, "7", 5), "{id}");
+        seen.push(id);
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 3);
+    let log = server.log();
+    assert!(!log.contains("mine-7f3a") && !log.contains("forged"), "{log}");
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_requests_and_clients() {
+    let server = Server::start(Options::new(Engine::Sqlite).env("FREEHOLD_HTTP_TRUSTED_PROXIES", "127.0.0.1")).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let headers = [("x-request-id", "theirs-7f3a"), ("x-forwarded-for", "198.51.100.7"), ("content-type", "application/json")];
+    let body = json!({ "email": acme.email, "password": acme.password }).to_string();
+    let answer = conn.send(conn.request("POST", "/v1/auth/login", &headers, body.as_bytes())).await;
+    assert_eq!(answer.header("x-request-id"), Some("theirs-7f3a"));
+    let listed = conn.get("/v1/sessions", Some(&Session::of(&answer).access)).await.is(200).json();
+    assert_eq!(listed["items"][0]["address"], "198.51.100.7");
+    for bad in ["", "two words", "x".repeat(200).as_str()] {
+        let answer = conn.send(conn.request("GET", "/v1/me", &[("x-request-id", bad)], b"")).await;
+        assert_eq!(answer.header("x-request-id").unwrap().len(), 36, "{bad}");
+    }
+    let mut server = server;
+    assert_eq!(server.terminate(), Some(0));
+    assert!(settled(&server).iter().any(|line| line["request.id"] == "theirs-7f3a" && line["http.status"] == 200));
+}

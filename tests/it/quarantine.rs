@@ -1,0 +1,126 @@
+//! Tenants out of service: quarantined after too many failures, parked while nobody asks, suspended by the operator.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::keepsakes::{self, Keepsakes};
+use crate::support::{Conn, Engine, Options, Server, on_both_engines};
+use crate::watch::{is_503, metric, panic_of, remaining, set_limit, until};
+
+/// Failures within a minute that a tenant survives.
+const RESTARTS_MAX: usize = 3;
+/// How long an access token lives at most after its session died, were it forgotten.
+const QUARANTINE: Duration = Duration::from_secs(1);
+
+on_both_engines!(a_tenant_that_keeps_failing_is_quarantined_alone an_idle_tenant_is_parked_and_forgets_nothing);
+
+async fn a_tenant_that_keeps_failing_is_quarantined_alone(engine: Engine) {
+    let options = Options::new(engine).env("FREEHOLD_TREE_QUARANTINE_S", "1");
+    let server = Server::start(keepsakes::options(options)).await;
+    let (acme, globex) = (server.tenant("acme"), server.tenant("globex"));
+    let mut other = Conn::to(&server, &globex).await;
+    let elsewhere = other.sign_in(&globex).await;
+    let mut kept = Keepsakes::of(&server, acme).await;
+    let mut conn = Conn::to(&server, &kept.tenant).await;
+
+    for _ in 0..RESTARTS_MAX {
+        panic_of(&server, "acme", "rate_limits").await;
+        until("it answers again", async || (conn.me(&kept.live.access).await == 200).then_some(())).await;
+    }
+    assert_eq!(metric(&server, "freehold_tenant_quarantines_total").await, 0);
+    panic_of(&server, "acme", "rate_limits").await;
+    let in_quarantine = async || metric(&server, "freehold_tenant_quarantines_total").await == 1;
+    until("the tenant is quarantined", async || in_quarantine().await.then_some(())).await;
+    let since = Instant::now();
+    let refused = conn.get("/v1/me", Some(&kept.live.access)).await;
+    is_503(&refused, "tenant-quarantined");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    is_503(&conn.get("/", None).await, "tenant-quarantined");
+    assert_eq!(other.me(&elsewhere.access).await, 200);
+
+    // Then comes one trial. What the buckets held before is not known any more: they begin with one request.
+    let served = async || Some(conn.get("/v1/me", Some(&kept.live.access)).await).filter(|answer| answer.status != 503);
+    let (trial, _) = until("the trial", served).await;
+    assert_eq!(remaining(trial.is(200)), 0);
+    assert!(since.elapsed() >= QUARANTINE / 2, "it came back after {:?}", since.elapsed());
+    conn.get("/v1/me", Some(&kept.live.access)).await.is_problem(429, "rate-limited");
+    set_limit(&server, "acme", "api-tenant", "off");
+    kept.hold_but_levels(&mut conn).await;
+    assert_eq!(other.me(&elsewhere.access).await, 200);
+}
+
+async fn an_idle_tenant_is_parked_and_forgets_nothing(engine: Engine) {
+    let options = Options::new(engine).env("FREEHOLD_TREE_PASSIVATE_S", "1");
+    let server = Server::start(keepsakes::options(options)).await;
+    let mut kept = Keepsakes::of(&server, server.tenant("acme")).await;
+    let before = metric(&server, "freehold_tenant_passivations_total").await;
+    let mut conn = Conn::to(&server, &kept.tenant).await;
+    kept.hold(&mut conn).await;
+
+    let parked = async || (tree(&server).await["tenants_active"] == 0).then_some(());
+    until("the tenant is parked", parked).await;
+    assert_eq!(metric(&server, "freehold_tenant_passivations_total").await, before + 1);
+    assert_eq!(tree(&server).await["tenants_known"], 1);
+
+    kept.hold(&mut conn).await;
+    assert_eq!(tree(&server).await["tenants"][0]["slug"], "acme");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_tenant_is_answered_without_store_access() {
+    const PATHS: [&str; 6] =
+        ["/", "/v1/me", "/v1/sessions", "/.well-known/jwks.json", "/openapi.json", "/no/such/path"];
+    const POSTED: [&str; 6] = [
+        "/v1/auth/login",
+        "/v1/auth/refresh",
+        "/v1/auth/logout",
+        "/v1/auth/logout-all",
+        "/v1/auth/password",
+        "/no/such/path",
+    ];
+    const OTHERS: [(&str, &str); 8] = [
+        ("PUT", "/v1/me"),
+        ("PATCH", "/v1/settings"),
+        ("DELETE", "/v1/sessions/x"),
+        ("OPTIONS", "/v1/auth/login"),
+        ("GET", "/problems/not-found"),
+        ("GET", "/security"),
+        ("GET", "/v1/audit?limit=nonsense"),
+        ("BREW", "/coffee"),
+    ];
+    let server = Server::start(Options::new(Engine::Sqlite)).await;
+    let (acme, globex) = (server.tenant("acme"), server.tenant("globex"));
+    let mut conn = Conn::to(&server, &acme).await;
+    let session = conn.sign_in(&acme).await;
+    state(&server, "suspend", "acme");
+
+    let before = server.count("transactions").await;
+    let gets = PATHS.map(|path| ("GET", path));
+    let posts = POSTED.map(|path| ("POST", path));
+    for (method, path) in gets.into_iter().chain(posts).chain(OTHERS) {
+        let answer = match method {
+            "POST" => conn.post(path, Some(&session.access), &json!({})).await,
+            _ => conn.call(method, path, Some(&session.access)).await,
+        };
+        assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");
+        answer.is_problem(403, "tenant-suspended");
+        assert_eq!(answer.json()["error"], "TenantSuspendedError");
+    }
+    assert_eq!(conn.call("HEAD", "/v1/me", None).await.status, 403);
+    assert_eq!(server.count("transactions").await, before);
+    Conn::to(&server, &globex).await.sign_in(&globex).await;
+
+    state(&server, "resume", "acme");
+    assert_eq!(conn.me(&session.access).await, 200);
+}
+
+async fn tree(server: &Server) -> Value {
+    server.private_get("/debug/tree").await.is(200).json()
+}
+
+#[track_caller]
+fn state(server: &Server, verb: &str, slug: &str) {
+    let done = server.cli(&["tenant", verb, slug], "");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
