@@ -195,9 +195,14 @@ impl LastRun {
     /// # Errors
     /// An error of the file system.
     pub fn read(data_dir: &Path) -> io::Result<Self> {
-        let levels = fs::read(data_dir.join(LEVELS_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let read = fs::read(data_dir.join(LEVELS_FILE)).ok();
+        let levels: Option<Levels> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let started = data_dir.join(STARTED_FILE).try_exists()?;
-        let unseen = if levels.is_some() || !started { Unseen::Full } else { Unseen::EmptiedBy(AMBIENT.now()) };
+        let unseen = match &levels {
+            Some(levels) => levels.unseen(),
+            None if started => Unseen::EmptiedBy(AMBIENT.now()),
+            None => Unseen::Full,
+        };
         Ok(Self { levels, unseen })
     }
 

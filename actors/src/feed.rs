@@ -22,8 +22,12 @@ use crate::slot::{Deaths, TenantSlot};
 pub const EVERY: Duration = Duration::from_millis(250);
 /// How far before the last complete read each read looks again: sequence numbers commit out of order.
 const LOOK_BACK: Duration = Duration::from_secs(5);
+/// How long a page of it may take: a store that is away is known to be so before [`STALE_AFTER`].
+const PAGE_WITHIN: Duration = Duration::from_millis(1_250);
 /// After this long without a read, sessions are asked of the store.
 const STALE_AFTER: Duration = Duration::from_secs(2);
+/// This long after the store did not answer, nobody waits for it to be asked again.
+const AWAY_FOR: Duration = Duration::from_secs(3);
 /// After this long without a store either, nobody is admitted.
 const BLIND_AFTER: Duration = Duration::from_secs(30);
 
@@ -40,7 +44,10 @@ pub async fn follow(node: Arc<Node>, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         match read(&node, &mut seen).await {
             Ok(()) => node.feed_read_at.store(seen.read_at.get(), Ordering::Release),
-            Err(error) => tracing::warn!(%error, "the change feed could not be read"),
+            Err(error) => {
+                node.note_silence(&error);
+                tracing::warn!(%error, "the change feed could not be read");
+            }
         }
     }
 }
@@ -63,7 +70,9 @@ async fn read(node: &Arc<Node>, seen: &mut Seen) -> Result<(), StoreError> {
     let (mut after, mut since) = (seen.last, seen.read_at.minus(LOOK_BACK));
     let mut last = seen.last;
     loop {
-        let rows = feed::changes_after(&mut node.store.system_read().await?, after, since, PAGE).await?;
+        let page = async { feed::changes_after(&mut node.store.system_read().await?, after, since, PAGE).await };
+        let rows = tokio::time::timeout(PAGE_WITHIN, page).await;
+        let rows = rows.unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }))?;
         for row in &rows {
             if !seen.recent.contains(&row.seq) {
                 apply(node, row).await?;
@@ -108,16 +117,28 @@ impl Node {
     /// [`Refusal::Unauthenticated`] for a dead session; [`Refusal::Unavailable`] when neither feed nor store has
     /// answered for thirty seconds.
     pub async fn confirm(&self, slot: &TenantSlot, claims: &AccessClaims) -> Result<(), Refusal> {
-        let read_at = UnixMs::new(self.feed_read_at.load(Ordering::Acquire));
-        let blind_for = self.ambient.now().since(read_at);
+        let now = self.ambient.now();
+        let blind_for = now.since(UnixMs::new(self.feed_read_at.load(Ordering::Acquire)));
         if !self.store.is_shared() || blind_for < STALE_AFTER {
             return Ok(());
+        }
+        if now.since(UnixMs::new(self.store_silent_at.load(Ordering::Acquire))) < AWAY_FOR {
+            return if blind_for < BLIND_AFTER { Ok(()) } else { Err(Refusal::Unavailable) };
         }
         match self.stands(slot, claims).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refusal::Unauthenticated),
-            Err(_) if blind_for < BLIND_AFTER => Ok(()),
-            Err(error) => Err(Refusal::from_store(&error)),
+            Err(error) => {
+                self.note_silence(&error);
+                if blind_for < BLIND_AFTER { Ok(()) } else { Err(Refusal::from_store(&error)) }
+            }
+        }
+    }
+
+    /// Notes that the store did not answer: it is enough that one waits for that.
+    fn note_silence(&self, error: &StoreError) {
+        if matches!(error, StoreError::Unavailable { .. }) {
+            self.store_silent_at.store(self.ambient.now().get(), Ordering::Release);
         }
     }
 

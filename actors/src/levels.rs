@@ -68,29 +68,45 @@ impl Level {
 /// Every level of a node, as a clean stop saves it. Subjects are ids, addresses and keyed hashes; no name, no secret.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Levels {
+    /// When buckets that are not listed were empty at the latest; `None`: never.
+    emptied_by: Option<UnixMs>,
     addresses: Vec<Level>,
-    tenants: BTreeMap<TenantId, Vec<Level>>,
+    tenants: BTreeMap<TenantId, TenantLevels>,
+}
+
+/// The levels of one tenant, and when its other buckets were empty at the latest, where that is not the node's time.
+#[derive(Debug, Serialize, Deserialize)]
+struct TenantLevels {
+    emptied_by: Option<UnixMs>,
+    levels: Vec<Level>,
 }
 
 impl Levels {
     /// The levels of every bucket that is not full.
     #[must_use]
     pub fn of(node: &Node) -> Self {
-        let mut levels = Self::default();
+        let mut levels = Self { emptied_by: emptied_by(node.unseen), ..Self::default() };
         for shard in &node.addresses.0 {
             levels.addresses.extend(list(&shard.lock().unwrap_or_else(PoisonError::into_inner)));
         }
         node.slots.still_saved(|id, saved| {
-            let kept = saved.iter().map(|(layer, tat)| Level::of(*layer, *tat)).collect();
-            levels.tenants.insert(id, kept);
+            let kept = saved.levels.iter().map(|(layer, tat)| Level::of(*layer, *tat)).collect();
+            levels.tenants.insert(id, TenantLevels { emptied_by: saved.unseen.and_then(emptied_by), levels: kept });
         });
         node.slots.all(|slot| {
-            let mine = list(&slot.cells.buckets().0);
-            if !mine.is_empty() {
+            let cell = slot.cells.buckets();
+            let mine = TenantLevels { emptied_by: cell.1.and_then(emptied_by), levels: list(&cell.0) };
+            if mine.emptied_by.is_some() || !mine.levels.is_empty() {
                 levels.tenants.insert(slot.id, mine);
             }
         });
         levels
+    }
+
+    /// What is known of buckets that are not listed.
+    #[must_use]
+    pub fn unseen(&self) -> Unseen {
+        self.emptied_by.map_or(Unseen::Full, Unseen::EmptiedBy)
     }
 
     /// Puts the levels back: addresses at once, a tenant's when its slot is first met.
@@ -107,13 +123,25 @@ impl Levels {
 }
 
 /// A tenant's levels as its slot takes them.
-pub(crate) type SavedLevels = Vec<(Layer, Tat)>;
+pub(crate) struct SavedLevels {
+    /// What is known of its other buckets, where that is not what is known of the node's.
+    pub(crate) unseen: Option<Unseen>,
+    pub(crate) levels: Vec<(Layer, Tat)>,
+}
+
+fn emptied_by(unseen: Unseen) -> Option<UnixMs> {
+    match unseen {
+        Unseen::Full => None,
+        Unseen::EmptiedBy(at) => Some(at),
+    }
+}
 
 fn list(buckets: &Buckets) -> Vec<Level> {
     buckets.levels().map(|(layer, tat)| Level::of(layer, tat)).collect()
 }
 
-fn read(levels: Vec<Level>) -> SavedLevels {
+fn read(saved: TenantLevels) -> SavedLevels {
     let layer = |l: Level| Some((Layer { tier: l.tier.parse().ok()?, subject: Subject(l.subject) }, l.tat));
-    levels.into_iter().filter_map(layer).collect()
+    let levels = saved.levels.into_iter().filter_map(layer).collect();
+    SavedLevels { unseen: saved.emptied_by.map(Unseen::EmptiedBy), levels }
 }

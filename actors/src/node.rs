@@ -103,6 +103,8 @@ pub struct Node {
     rootless: AtomicBool,
     /// When the change feed was last read.
     pub(crate) feed_read_at: AtomicI64,
+    /// When the store did not answer the change feed, or a question about a session.
+    pub(crate) store_silent_at: AtomicI64,
 }
 
 /// What a node is made of.
@@ -171,6 +173,7 @@ impl Node {
             front_ends: (0..SHARDS).map(|_| ArcSwapOption::empty()).collect(),
             rootless: AtomicBool::new(false),
             feed_read_at: AtomicI64::new(ambient.now().get()),
+            store_silent_at: AtomicI64::new(0),
         });
         let (_, root) = Actor::spawn(None, Root, Arc::clone(&node)).await?;
         let watched = Arc::clone(&node);

@@ -98,14 +98,15 @@ async fn what_a_running_server_is_told_is_in_force_at_once(engine: Engine) {
 
 async fn what_is_told_without_a_server_is_in_the_store(engine: Engine) {
     let mut server = Server::start(Options::new(engine)).await;
-    server.kill();
+    assert_eq!(server.terminate(), Some(0));
     assert_eq!(results(&server.cli(&["tenant", "list"], "")), Vec::<Value>::new());
     let made = result(&server.cli(&CREATE, ""));
     let password = made["admin_password"].as_str().unwrap().to_owned();
     let globex = server.tenant("globex");
     result(&server.cli(&["tenant", "suspend", "globex"], ""));
     let listed = results(&server.cli(&["tenant", "list"], ""));
-    let states: Vec<_> = listed.iter().map(|row| (row["slug"].as_str().unwrap(), row["state"].as_str().unwrap())).collect();
+    let states: Vec<_> =
+        listed.iter().map(|row| (row["slug"].as_str().unwrap(), row["state"].as_str().unwrap())).collect();
     assert_eq!(states, [("acme", "active"), ("globex", "suspended")]);
     result(&server.cli(&["tenant", "limit", "acme", "api-tenant", "7/h"], ""));
 
@@ -124,7 +125,8 @@ async fn data_that_is_refused_is_65_and_leaves_nothing() {
     let stdin = [&CREATE[..], &["--admin-password-stdin"]].concat();
     let owned = |email: &'static str| ["tenant", "create", "acme", "--admin-email", email];
     for running in [true, false] {
-        for password in ["\n", "", "short\n", "fourteen chars\nfifteen chars and more\n", "with a NUL\0in the middle\n"] {
+        for password in ["\n", "", "short\n", "fourteen chars\nfifteen chars and more\n", "with a NUL\0in the middle\n"]
+        {
             is_refused(&server.cli(&stdin, password), 65);
         }
         let too_long = "x".repeat(9_000) + "\n";

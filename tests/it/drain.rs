@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::{Conn, Engine, Options, Server, on_both_engines};
-use crate::watch::until;
+use crate::watch::{note, until};
 
 /// Sign-ins under way: more than are hashed at once, so that the last of them have a while to go.
 const SIGN_INS: usize = 24;
@@ -42,7 +42,7 @@ async fn requests_in_flight_are_answered(engine: Engine) {
     .await
     .unwrap();
     let (code, server) = ended;
-    eprintln!("ended {:?} after it was told to", told.elapsed());
+    note(&format!("ended {:?} after it was told to", told.elapsed()));
     assert_eq!(code, Some(0), "{}", server.log());
     for answer in answers.join_all().await {
         answer.is(200);

@@ -28,7 +28,10 @@ fn has_the_headers(answer: &Answer, what: &str) {
     }
     let policy = answer.header("content-security-policy").unwrap();
     if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
-        assert!(policy.starts_with("default-src 'none'; script-src 'nonce-") && !policy.contains("unsafe-"), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'nonce-") && !policy.contains("unsafe-"),
+            "{policy}"
+        );
         assert!(policy.contains("frame-ancestors 'none'; base-uri 'none'"), "{policy}");
     } else {
         assert_eq!(policy, API_POLICY, "{what}");

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::support::{Answer, Conn, Options, Server, Session, Tenant};
-use crate::watch::{number, remaining, set_limit};
+use crate::watch::{number, remaining, set_limit, until};
 
 /// An account nobody has; a lock closes it all the same.
 const LOCKED: &str = "eve@example.com";
@@ -39,6 +39,9 @@ impl Keepsakes {
     pub(crate) async fn of(server: &Server, tenant: Tenant) -> Self {
         set_limit(server, &tenant.slug, "api-tenant", LIMIT);
         let mut conn = Conn::to(server, &tenant).await;
+        // The new limit has parked the tenant; loading it anew may take a busy machine longer than a request waits.
+        let loaded = async || (conn.get("/.well-known/jwks.json", None).await.status == 200).then_some(());
+        until("the tenant is loaded", loaded).await;
         let live = conn.sign_in(&tenant).await;
         let logged_out = conn.sign_in(&tenant).await;
         conn.call("POST", "/v1/auth/logout", Some(&logged_out.access)).await.is(204);

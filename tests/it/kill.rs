@@ -80,7 +80,7 @@ async fn a_revocation_that_was_committed_stands(engine: Engine) {
     let mut conn = Conn::to(&server, &acme).await;
     assert_eq!(conn.me(&next.access).await, 401);
     conn.refresh(&next.refresh).await.is_problem(401, "unauthenticated");
-    assert_eq!(sessions(&mut conn, &other.access).await, [other.id.clone()]);
+    assert_eq!(sessions(&mut conn, &other.access).await, std::slice::from_ref(&other.id));
     conn.sign_in(&acme).await;
 }
 
@@ -147,6 +147,7 @@ async fn post_and_hang_up(server: &Server, tenant: &Tenant, path: &str, body: &V
     let since = Instant::now();
     while server.private_get("/debug/tree").await.is(200).json()["in_flight"] != 0 {
         assert!(since.elapsed() < PATIENCE, "what was begun does not end");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -178,7 +179,6 @@ async fn a_refresh_whose_client_hung_up_has_happened_or_not(engine: Engine) {
             rotated += 1;
         }
     }
-    println!("{rotated} rotated");
     assert!(rotated > 0);
 }
 
@@ -195,7 +195,6 @@ async fn a_wrong_sign_in_whose_client_hung_up_is_charged_and_hashed_or_neither(e
         post_and_hang_up(&server, &acme, "/v1/auth/login", &login(&acme, WRONG), after).await;
     }
     let hashed = server.count("hashes").await - before;
-    println!("{hashed} hashed");
     assert!(hashed > 0);
     for _ in hashed..FAILURES_MAX {
         conn.login(&acme, WRONG).await.is_problem(401, "invalid-credentials");
@@ -214,7 +213,6 @@ async fn a_sign_in_whose_client_hung_up_is_a_whole_session_or_none(engine: Engin
         post_and_hang_up(&server, &acme, "/v1/auth/login", &login(&acme, &acme.password), after).await;
     }
     let begun = server.count("hashes").await - before;
-    println!("{begun} begun");
     assert!(begun > 0);
     assert_eq!(sessions(&mut conn, &mine.access).await.len() as u64, 1 + begun);
     assert_eq!(conn.me(&mine.access).await, 200);

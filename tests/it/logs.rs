@@ -133,10 +133,15 @@ async fn a_request_is_found_in_the_log_by_its_id() {
     let lines = settled(&server);
     for (answer, method, route) in &wanted {
         let id = answer.header("x-request-id").unwrap();
-        let own: Vec<_> = lines.iter().filter(|line| line["request.id"] == id && line["target"] == "freehold::access").collect();
+        let own: Vec<_> =
+            lines.iter().filter(|line| line["request.id"] == id && line["target"] == "freehold::access").collect();
         let [line] = own[..] else { panic!("{id}: {own:?}") };
         assert_eq!(line["http.status"], answer.status.as_u16(), "{line}");
-        assert_eq!((line["http.method"].as_str(), line["http.route"].as_str()), (Some(*method), Some(*route)), "{line}");
+        assert_eq!(
+            (line["http.method"].as_str(), line["http.route"].as_str()),
+            (Some(*method), Some(*route)),
+            "{line}"
+        );
         assert_eq!((&line["tenant.slug"], line["duration_ms"].is_u64()), (&json!("acme"), true), "{line}");
     }
     ids.sort();
@@ -180,7 +185,8 @@ async fn a_trusted_proxy_names_requests_and_clients() {
     let server = Server::start(Options::new(Engine::Sqlite).env("FREEHOLD_HTTP_TRUSTED_PROXIES", "127.0.0.1")).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
-    let headers = [("x-request-id", "theirs-7f3a"), ("x-forwarded-for", "198.51.100.7"), ("content-type", "application/json")];
+    let headers =
+        [("x-request-id", "theirs-7f3a"), ("x-forwarded-for", "198.51.100.7"), ("content-type", "application/json")];
     let body = json!({ "email": acme.email, "password": acme.password }).to_string();
     let answer = conn.send(conn.request("POST", "/v1/auth/login", &headers, body.as_bytes())).await;
     assert_eq!(answer.header("x-request-id"), Some("theirs-7f3a"));

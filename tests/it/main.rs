@@ -12,4 +12,21 @@
 mod support;
 
 mod device;
+mod drain;
+mod full;
+mod keepsakes;
+mod kill;
+mod lockout;
+mod outage;
+mod password;
+mod quarantine;
+mod rate_limits;
+mod refresh;
+mod restart;
+mod sessions;
 mod smoke;
+mod stall;
+mod supervision;
+mod tenants_apart;
+mod two_nodes;
+mod watch;

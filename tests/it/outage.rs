@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::{Conn, Database, Engine, Line, Options, Proxy, Server, Session, Tenant};
-use crate::watch::{is_503, until};
+use crate::watch::{is_503, note, until};
 
 /// How long the database is away.
 const AWAY: Duration = Duration::from_secs(4);
@@ -50,11 +50,11 @@ async fn live_through(fault: Line) {
             slowest = slowest.max(sent.elapsed());
         }
     }
-    let readiness = server.private_get("/readyz").await;
-    assert_eq!(readiness.is(503).json()["reasons"], json!(["the store does not answer"]));
+    let away = server.private_get("/readyz").await;
+    assert_eq!(away.is(503).json()["reasons"], json!(["the store does not answer"]));
     assert_eq!(Conn::to(&server, &acme).await.get("/readyz", None).await.is(503).body.len(), 0);
     let (reads, slowest_read) = reader.await.unwrap();
-    eprintln!("{fault:?}: refused within {slowest:?}; {reads} reads, each within {slowest_read:?}");
+    note(&format!("{fault:?}: refused within {slowest:?}; {reads} reads, each within {slowest_read:?}"));
     assert!(slowest_read < READ_WITHIN, "{slowest_read:?}");
 
     proxy.set(Line::Open);
@@ -63,10 +63,10 @@ async fn live_through(fault: Line) {
         (answer.status != 503).then(|| Session::of(&answer))
     })
     .await;
-    let (_, ready) =
+    let ((), probed) =
         until("it is ready", async || (server.private_get("/readyz").await.status == 200).then_some(())).await;
-    eprintln!("{fault:?}: back within {back:?}, ready within {ready:?} more");
-    assert!(back + ready < BACK_WITHIN, "{back:?} {ready:?}");
+    note(&format!("{fault:?}: back within {back:?}, ready within {probed:?} more"));
+    assert!(back + probed < BACK_WITHIN, "{back:?} {probed:?}");
     assert_eq!(conn.me(&session.access).await, 200);
     nothing_was_charged(&mut conn, &acme).await;
     nothing_broke(&server);

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Row as _};
 
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, on_both_engines};
 
@@ -103,7 +106,9 @@ async fn a_sign_in_under_way_does_not_survive_the_change(engine: Engine) {
     }
     // The queue is full of them before the change begins.
     let hashed = server.count("hashes").await;
-    while server.count("hashes").await < hashed + AT_ONCE as u64 {}
+    while server.count("hashes").await < hashed + AT_ONCE as u64 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     let new = conn.post("/v1/auth/password", Some(&session.access), &change(&acme.password, NEW)).await;
     changed.store(true, Ordering::SeqCst);
     let new = Session::of(&new);
@@ -119,7 +124,6 @@ async fn a_sign_in_under_way_does_not_survive_the_change(engine: Engine) {
             }
         }
     }
-    println!("{} opened, {refused} refused", opened.len());
     assert!(!opened.is_empty() && refused > 0, "{} opened before the change, {refused} refused", opened.len());
     for old in &opened {
         assert_eq!(conn.me(&old.access).await, 401);
@@ -128,6 +132,65 @@ async fn a_sign_in_under_way_does_not_survive_the_change(engine: Engine) {
     assert_eq!(conn.me(&new.access).await, 200);
     let listed = conn.get("/v1/sessions", Some(&new.access)).await.is(200).json();
     assert_eq!((listed["items"].as_array().unwrap().len(), &listed["items"][0]["id"]), (1, &json!(new.id)));
+}
+
+/// The one moment that matters where transactions run side by side: sign-ins have proved the old password and written
+/// their sessions but not committed them, while the change revokes what it sees. Locks in the database arrange it.
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_that_commit_beside_the_change_do_not_survive_it() {
+    const AT_ONCE: i64 = 4;
+    let options = Options::new(Engine::Postgres).limits_off().env("FREEHOLD_LOCKOUT_FAILURES_MAX", "100");
+    let server = Server::start(options).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let session = conn.sign_in(&acme).await;
+    let (mut first, mut second) = (server.database().superuser().await, server.database().superuser().await);
+    let mut observer = server.database().superuser().await;
+
+    let mut members = first.begin().await.unwrap();
+    sqlx::query("SELECT id FROM member FOR UPDATE").fetch_one(&mut *members).await.unwrap();
+    let mut tasks = vec![];
+    for _ in 0..AT_ONCE {
+        let (mut conn, acme) = (Conn::to(&server, &acme).await, acme.clone());
+        tasks.push(tokio::spawn(async move { conn.login(&acme, &acme.password).await }));
+    }
+    let changing = tokio::spawn(async move {
+        conn.post("/v1/auth/password", Some(&session.access), &change(&acme.password, NEW)).await
+    });
+    all_wait(&mut observer, AT_ONCE + 1, "member").await;
+    let mut failures = second.begin().await.unwrap();
+    sqlx::query("SELECT account FROM lockout FOR UPDATE").fetch_one(&mut *failures).await.unwrap();
+    members.commit().await.unwrap();
+    all_wait(&mut observer, AT_ONCE + 1, "DELETE FROM lockout").await;
+    failures.commit().await.unwrap();
+
+    let new = Session::of(&changing.await.unwrap());
+    let mut conn = Conn::open(server.http, "acme.localhost").await;
+    for task in tasks {
+        let answer = task.await.unwrap();
+        if answer.status == 200 {
+            let old = Session::of(&answer);
+            assert_eq!(conn.me(&old.access).await, 401);
+            conn.refresh(&old.refresh).await.is_problem(401, "unauthenticated");
+        }
+    }
+    let listed = conn.get("/v1/sessions", Some(&new.access)).await.is(200).json();
+    assert_eq!((listed["items"].as_array().unwrap().len(), &listed["items"][0]["id"]), (1, &json!(new.id)));
+}
+
+/// Waits until so many statements wait for locks, one of them with this text; not as long as the server waits for its
+/// store, whose patience the test must not use up.
+async fn all_wait(observer: &mut PgConnection, count: i64, text: &str) {
+    let waiting = "SELECT count(*) AS waiting, count(*) FILTER (WHERE query LIKE '%' || $1 || '%') AS with_text
+                   FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let since = Instant::now();
+    let mut seen = 0;
+    while seen < 3 && since.elapsed() < Duration::from_millis(800) {
+        let row = sqlx::query(waiting).bind(text).fetch_one(&mut *observer).await.unwrap();
+        let all = row.get::<i64, _>("waiting") == count && row.get::<i64, _>("with_text") > 0;
+        seen = if all { seen + 1 } else { 0 };
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn of_two_changes_at_once_one_wins(engine: Engine) {

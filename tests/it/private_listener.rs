@@ -9,12 +9,15 @@ const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/debug/tree"];
 #[tokio::test]
 async fn it_answers_local_hosts_alone() {
     let server = Server::start(Options::new(Engine::Sqlite)).await;
-    for host in ["127.0.0.1", "127.0.0.1:9090", "localhost", "LOCALHOST:9090", "[::1]", "10.1.2.3", "[2001:db8::1]:80"] {
+    for host in ["127.0.0.1", "127.0.0.1:9090", "localhost", "LOCALHOST:9090", "[::1]", "10.1.2.3", "[2001:db8::1]:80"]
+    {
         for path in PATHS {
             Conn::open(server.private, host).await.get(path, None).await.is(200);
         }
     }
-    for host in ["evil.test", "rebound.evil.test:9090", "example.com", "localhost.evil.test", "127.0.0.1.nip.io", "metrics"] {
+    for host in
+        ["evil.test", "rebound.evil.test:9090", "example.com", "localhost.evil.test", "127.0.0.1.nip.io", "metrics"]
+    {
         for path in PATHS {
             let answer = Conn::open(server.private, host).await.get(path, None).await;
             answer.is_problem(404, "not-found");
@@ -77,7 +80,11 @@ async fn metrics_have_good_names_and_know_no_tenant() {
     for private in ["canary", &acme.id, &acme.email, &session.id, "127.0.0.1"] {
         assert!(!text.contains(private), "{private}: {text}");
     }
-    assert!(samples.iter().any(|line| line.starts_with("freehold_http_requests_total{") && line.contains("method=\"other\"")));
+    assert!(
+        samples
+            .iter()
+            .any(|line| line.starts_with("freehold_http_requests_total{") && line.contains("method=\"other\""))
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::watch::{is_503, metric, panic_of, remaining, set_limit, until};
 
 /// Failures within a minute that a tenant survives.
 const RESTARTS_MAX: usize = 3;
-/// How long an access token lives at most after its session died, were it forgotten.
+/// How long the first quarantine lasts here.
 const QUARANTINE: Duration = Duration::from_secs(1);
 
 on_both_engines!(a_tenant_that_keeps_failing_is_quarantined_alone an_idle_tenant_is_parked_and_forgets_nothing);
@@ -40,8 +40,8 @@ async fn a_tenant_that_keeps_failing_is_quarantined_alone(engine: Engine) {
     assert_eq!(other.me(&elsewhere.access).await, 200);
 
     // Then comes one trial. What the buckets held before is not known any more: they begin with one request.
-    let served = async || Some(conn.get("/v1/me", Some(&kept.live.access)).await).filter(|answer| answer.status != 503);
-    let (trial, _) = until("the trial", served).await;
+    let trial = async || Some(conn.get("/v1/me", Some(&kept.live.access)).await).filter(|answer| answer.status != 503);
+    let (trial, _) = until("the trial", trial).await;
     assert_eq!(remaining(trial.is(200)), 0);
     assert!(since.elapsed() >= QUARANTINE / 2, "it came back after {:?}", since.elapsed());
     conn.get("/v1/me", Some(&kept.live.access)).await.is_problem(429, "rate-limited");

@@ -4,8 +4,7 @@ use std::mem::replace;
 
 use serde_json::json;
 
-use crate::support::{Conn, Engine, Options, Server, Session, on_both_engines};
-use crate::together::{open_many, post_at_once};
+use crate::support::{Conn, Engine, Options, Server, Session, on_both_engines, open_many, post_at_once};
 
 /// Requests with one token at the same moment.
 const TOGETHER: usize = 50;

@@ -5,12 +5,14 @@ mod database;
 mod folder;
 mod proxy;
 mod server;
+mod together;
 
 pub(crate) use client::{Answer, Conn, Session};
 pub(crate) use database::Database;
 pub(crate) use folder::Folder;
 pub(crate) use proxy::{Line, Proxy};
 pub(crate) use server::{Options, Server, Tenant, freehold};
+pub(crate) use together::{open_many, post_at_once};
 
 /// The engines a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::Row as _;
 
 use crate::support::{Conn, Engine, Options, Server, Session, on_both_engines};
 
@@ -105,24 +105,17 @@ fn files(server: &Server, folder: &str) -> Vec<(String, Vec<u8>)> {
     entries.filter(|path| path.is_file()).map(file).collect()
 }
 
-/// The rows of every table.
+/// The rows of every table, bytes as hexadecimal digits.
 async fn tables(server: &Server) -> Vec<(String, Vec<u8>)> {
-    let mut superuser = server.database().superuser().await;
-    let list = "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
-                WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
-    let mut tables = vec![];
-    for row in sqlx::query(list).fetch_all(&mut superuser).await.unwrap() {
-        let name: String = row.get("name");
-        let rows = sqlx::query(AssertSqlSafe(format!("SELECT t::text AS row FROM {name} t")));
-        let rows: Vec<String> =
-            rows.fetch_all(&mut superuser).await.unwrap().iter().map(|row| row.get("row")).collect();
-        tables.push((name, rows.join("\n").into_bytes()));
-    }
-    tables
+    let rows = "SELECT format('%s.%s', schemaname, tablename) AS name,
+                       query_to_xml(format('SELECT t::text AS row FROM %I.%I t', schemaname, tablename), true, false, '')::text AS rows
+                FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+    let tables = sqlx::query(rows).fetch_all(&mut server.database().superuser().await).await.unwrap();
+    tables.iter().map(|table| (table.get("name"), table.get::<String, _>("rows").into_bytes())).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn holds(haystack: &[u8], needle: &[u8]) -> bool {

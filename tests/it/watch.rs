@@ -75,3 +75,9 @@ pub(crate) async fn panic_of(server: &Server, slug: &str, actor: &str) {
     strike(server, slug, actor).await;
     until("its supervisor notices", async || (restarts(server, actor).await > before).then_some(())).await;
 }
+
+/// Says what was measured: for people who run a test with `--nocapture`.
+#[expect(clippy::print_stderr, reason = "figures go where the test runner puts them")]
+pub(crate) fn note(figures: &str) {
+    eprintln!("{figures}");
+}

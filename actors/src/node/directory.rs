@@ -107,9 +107,10 @@ impl Slots {
         let id = row.id;
         let slot = self.by_id.entry(id).or_insert_with(|| {
             let slot = TenantSlot::new(id, slug.clone(), &row.name, standing.clone());
-            if let Some((_, levels)) = self.saved.remove(&id) {
+            if let Some((_, saved)) = self.saved.remove(&id) {
                 let mut cell = slot.cells.buckets();
-                for (layer, tat) in levels {
+                cell.1 = saved.unseen;
+                for (layer, tat) in saved.levels {
                     cell.0.restore(layer, tat);
                 }
             }

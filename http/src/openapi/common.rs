@@ -60,9 +60,8 @@ fn problem(status: u16) -> Response {
     let kinds = Kind::ALL.iter().filter(|kind| kind.status().as_u16() == status);
     let slugs: Vec<String> = kinds.map(|kind| format!("`{}`", kind.slug())).collect();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let mut response = ResponseBuilder::new()
-        .description(slugs.join(", "))
-        .content("application/problem+json", content);
+    let mut response =
+        ResponseBuilder::new().description(slugs.join(", ")).content("application/problem+json", content);
     let own: &[(&str, Type)] = match status {
         401 => &[("WWW-Authenticate", Type::String)],
         405 => &[("Allow", Type::String)],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::Barrier;
 
-use crate::support::{Answer, Conn, Server, Tenant};
+use super::{Answer, Conn, Server, Tenant};
 
 /// Opens this many connections to a tenant.
 pub(crate) async fn open_many(server: &Server, tenant: &Tenant, count: usize) -> Vec<Conn> {
