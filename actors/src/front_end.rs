@@ -107,7 +107,7 @@ impl Actor for FrontEnd {
             Msg::Loaded(id, number, loaded) => state.loaded(id, number, *loaded, &me).await?,
             Msg::Quarantine(id) => state.quarantine(id),
             Msg::Reload(id, reply) => {
-                state.park(id);
+                state.reload(id, &me);
                 reply.answer(());
             }
             Msg::Revive(id) => {
@@ -172,19 +172,33 @@ impl State {
         match self.tenants.get_mut(&slot.id) {
             Some(Entry { phase: Phase::Active(_), .. }) => reply.answer(Ok(())),
             Some(Entry { phase: Phase::Loading { waiting, .. } | Phase::Failed(waiting), .. }) => waiting.push(reply),
-            None => {
-                let (node, me, id) = (Arc::clone(&self.node), me.clone(), slot.id);
-                let loading = Arc::clone(&slot);
-                self.loads += 1;
-                let number = self.loads;
-                let phase = Phase::Loading { number, since: now, waiting: vec![reply] };
-                self.tenants.insert(id, Entry { slot, phase });
-                tokio::spawn(async move {
-                    let load = tokio::spawn(async move { load::load(&node, &loading).await });
-                    let loaded = Box::new(load.await.unwrap_or(Err(LoadError::Corrupt)));
-                    drop(me.send_message(Msg::Loaded(id, number, loaded)));
-                });
+            None => self.load(slot, vec![reply], me),
+        }
+    }
+
+    /// Starts a load; one that is under way already is given up.
+    fn load(&mut self, slot: Arc<TenantSlot>, waiting: Vec<Reply<Result<(), LoadError>>>, me: &ActorRef<Msg>) {
+        let (node, me, id) = (Arc::clone(&self.node), me.clone(), slot.id);
+        let loading = Arc::clone(&slot);
+        self.loads += 1;
+        let number = self.loads;
+        let phase = Phase::Loading { number, since: node.ambient.now(), waiting };
+        self.tenants.insert(id, Entry { slot, phase });
+        tokio::spawn(async move {
+            let load = tokio::spawn(async move { load::load(&node, &loading).await });
+            let loaded = Box::new(load.await.unwrap_or(Err(LoadError::Corrupt)));
+            drop(me.send_message(Msg::Loaded(id, number, loaded)));
+        });
+    }
+
+    /// Parks the tenant. One that is being loaded is loaded anew, and whoever waits for it goes on waiting.
+    fn reload(&mut self, id: TenantId, me: &ActorRef<Msg>) {
+        match self.tenants.get_mut(&id) {
+            Some(Entry { slot, phase: Phase::Loading { waiting, .. } }) => {
+                let (slot, waiting) = (Arc::clone(slot), std::mem::take(waiting));
+                self.load(slot, waiting, me);
             }
+            Some(Entry { phase: Phase::Active(_) | Phase::Failed(_), .. }) | None => self.park(id),
         }
     }
 

@@ -70,17 +70,10 @@ pub async fn admit(State(node): State<Arc<Node>>, request: Request, next: Next) 
     response
 }
 
-async fn enter(
-    node: &Arc<Node>,
-    request: &Parts,
-    counted: &Counted,
-) -> Result<Option<Admitted>, Problem> {
+async fn enter(node: &Arc<Node>, request: &Parts, counted: &Counted) -> Result<Option<Admitted>, Problem> {
     let client = request.extensions.get::<Client>().ok_or_else(|| Problem::new(Kind::Internal))?;
-    let caller = Caller {
-        address: client.address,
-        bucket: bucket(client.key()),
-        user_agent: user_agent(&request.headers),
-    };
+    let caller =
+        Caller { address: client.address, bucket: bucket(client.key()), user_agent: user_agent(&request.headers) };
     node.admit_address(&caller, counted)?;
     let Some(Place::Tenant(slug)) = request.extensions.get::<Place>() else { return Ok(None) };
     let slot = find(node, slug).await?;

@@ -23,13 +23,13 @@ use tower::{Layer, Service, ServiceExt};
 use tracing::Instrument;
 
 use crate::access_log::{self, Entry, Notes};
-use freehold_actors::ambient::Ambient;
 use crate::body;
 use crate::client_address::{Client, Peer, Scheme, TrustedProxies};
 use crate::headers;
 use crate::host::{Authority, Place, Platform};
 use crate::problem::{Kind, Problem};
 use crate::request_id::{RequestTag, X_REQUEST_ID};
+use freehold_actors::ambient::Ambient;
 
 const TARGET_BYTES_MAX: usize = 8 * 1024;
 const HEADER_BYTES_MAX: usize = 32 * 1024;

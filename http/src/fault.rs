@@ -40,7 +40,11 @@ async fn strike(State(private): State<Private>, Json(ask): Json<Ask>) -> Result<
     };
     let slug = slug.parse().map_err(|_| Problem::new(Kind::NotFound))?;
     let slot = private.node.slot(&slug).await.map_err(|_| Problem::new(Kind::NotFound))?;
-    if private.node.strike(&slot, &actor, fault).await { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::new(Kind::NotFound)) }
+    if private.node.strike(&slot, &actor, fault).await {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::new(Kind::NotFound))
+    }
 }
 
 /// What tests count and metrics do not: transactions begun and passwords hashed since the start.

@@ -14,10 +14,10 @@ use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use freehold_actors::ambient::Ambient;
 use crate::client_address::Scheme;
 use crate::host::{Authority, Place};
 use crate::problem::{Kind, Problem};
+use freehold_actors::ambient::Ambient;
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");

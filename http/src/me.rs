@@ -23,10 +23,7 @@ use crate::query::{ListPart, Query};
 
 /// The routes.
 pub fn routes() -> Router {
-    Router::new()
-        .route("/v1/me", get(me))
-        .route("/v1/sessions", get(sessions))
-        .route("/v1/sessions/{id}", delete(end))
+    Router::new().route("/v1/me", get(me)).route("/v1/sessions", get(sessions)).route("/v1/sessions/{id}", delete(end))
 }
 
 /// Who is signed in.

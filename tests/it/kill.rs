@@ -41,8 +41,11 @@ async fn sessions(conn: &mut Conn, access: &str) -> Vec<String> {
     listed["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Pairs are not held back: a server that is started again within the hold is another node to the one that died, and
+/// answers 409 until it is over.
 async fn a_rotation_cut_off_has_happened_or_not(engine: Engine) {
-    let mut server = Server::start(Options::new(engine).limits_off()).await;
+    let options = Options::new(engine).limits_off().env("FREEHOLD_REFRESH_COALESCE_MS", "0");
+    let mut server = Server::start(options).await;
     let acme = server.tenant("acme");
     for (point, committed) in [("rotation.begun", false), ("rotation.written", false), ("rotation.committed", true)] {
         let mut conn = Conn::to(&server, &acme).await;
@@ -136,7 +139,8 @@ async fn post_and_hang_up(server: &Server, tenant: &Tenant, path: &str, body: &V
     let (body, host) = (body.to_string(), tenant.host());
     let length = body.len();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
     );
     let mut stream = TcpStream::connect(server.http).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -5,22 +5,32 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    clippy::missing_docs_in_private_items,
+    clippy::disallowed_types,
     reason = "a test fails by panicking, and makes its own servers and databases"
 )]
 
 mod support;
 
+mod bad_input;
+mod command_line;
+mod configuration;
 mod device;
 mod drain;
 mod full;
+mod headers;
+mod hosts;
 mod keepsakes;
 mod kill;
 mod lockout;
+mod logs;
+mod openapi;
+mod origins;
 mod outage;
 mod password;
+mod private_listener;
 mod quarantine;
 mod rate_limits;
+mod raw;
 mod refresh;
 mod restart;
 mod sessions;
@@ -28,5 +38,6 @@ mod smoke;
 mod stall;
 mod supervision;
 mod tenants_apart;
+mod tokens;
 mod two_nodes;
 mod watch;

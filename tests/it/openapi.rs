@@ -14,14 +14,14 @@ async fn the_committed_document_is_the_one_that_is_served() {
     let acme = server.tenant("acme");
     let answer = Conn::to(&server, &acme).await.get("/openapi.json", None).await;
     assert_eq!(answer.is(200).header("content-type"), Some("application/json"));
-    let served = String::from_utf8(answer.body.to_vec()).unwrap();
+    let document = String::from_utf8(answer.body.to_vec()).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
     if std::env::var("FREEHOLD_TEST_WRITE_OPENAPI").is_ok_and(|set| set == "1") {
-        std::fs::write(&path, &served).unwrap();
+        std::fs::write(&path, &document).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        committed == served,
+        committed == document,
         "openapi.json is not what the server serves: run this test with FREEHOLD_TEST_WRITE_OPENAPI=1 and commit it"
     );
 }

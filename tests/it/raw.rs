@@ -38,14 +38,19 @@ pub(crate) async fn answer(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> 
 
 fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&bytes[..end]).unwrap();
-    let mut lines = head.split("\r\n");
-    let status: StatusCode = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let (status, headers, length) = head(&bytes[..end]);
+    let body = bytes[end + 4..].get(..length)?.to_vec().into();
+    Some(Answer { status, headers, body })
+}
+
+/// The status, the headers, and the length of what follows them.
+fn head(bytes: &[u8]) -> (StatusCode, HeaderMap, usize) {
+    let mut lines = std::str::from_utf8(bytes).unwrap().split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let mut headers = HeaderMap::new();
     for (name, value) in lines.map(|line| line.split_once(':').unwrap()) {
         headers.append(name.parse::<HeaderName>().unwrap(), value.trim().parse::<HeaderValue>().unwrap());
     }
     let length = headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
-    let body = bytes[end + 4..].get(..length)?.to_vec().into();
-    Some(Answer { status, headers, body })
+    (status, headers, length)
 }

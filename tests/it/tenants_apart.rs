@@ -108,7 +108,8 @@ fn files(server: &Server, folder: &str) -> Vec<(String, Vec<u8>)> {
 /// The rows of every table, bytes as hexadecimal digits.
 async fn tables(server: &Server) -> Vec<(String, Vec<u8>)> {
     let rows = "SELECT format('%s.%s', schemaname, tablename) AS name,
-                       query_to_xml(format('SELECT t::text AS row FROM %I.%I t', schemaname, tablename), true, false, '')::text AS rows
+                       query_to_xml(format('SELECT t::text AS row FROM %I.%I t', schemaname, tablename),
+                                    true, false, '')::text AS rows
                 FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
     let tables = sqlx::query(rows).fetch_all(&mut server.database().superuser().await).await.unwrap();
     tables.iter().map(|table| (table.get("name"), table.get::<String, _>("rows").into_bytes())).collect()
