@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn retry_after_rounds_up_and_is_never_zero() {
         assert_eq!(retry_after_s(Duration::ZERO), 1);
-        assert_eq!(retry_after_s(Duration::from_millis(1_000)), 1);
+        assert_eq!(retry_after_s(Duration::from_secs(1)), 1);
         assert_eq!(retry_after_s(Duration::from_millis(1_001)), 2);
     }
 }

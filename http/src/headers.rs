@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn a_page_allows_its_nonce_and_nothing_inline_besides() {
-        let nonce = Nonce::new(Ambient { now: || UnixMs::new(0), fill: |bytes| bytes.fill(255) });
+        let nonce =
+            Nonce::new(Ambient { now: || UnixMs::new(0), wall: || UnixMs::new(0), fill: |bytes| bytes.fill(255) });
         let headers = headers_of(Page::new(nonce, String::new()), Scheme::Http, "localhost");
         let policy = value(&headers, "content-security-policy").expect("a policy");
         assert!(policy.contains("style-src 'nonce-/////////////////////w'") && !policy.contains("unsafe"), "{policy}");

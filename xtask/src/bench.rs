@@ -1,4 +1,4 @@
-//! The benches: one for each promised number.
+//! The benches: one for each promised number. The one of a panicking actor needs the injected failures.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -14,5 +14,7 @@ pub(crate) fn all(args: &[OsString]) -> Result<ExitCode> {
 
 /// The bench of this name (a pattern may name several).
 pub(crate) fn one(name: &str, args: &[OsString]) -> Result<ExitCode> {
-    process::run_as_ours(process::cargo(&["bench", "--locked", "--bench", name, "--"]).args(args))
+    process::run_as_ours(
+        process::cargo(&["bench", "--locked", "--features", "test-faults", "--bench", name, "--"]).args(args),
+    )
 }

@@ -89,7 +89,7 @@ fn a_clock_that_steps_back_refills_nothing() {
 #[test]
 fn a_wider_limit_is_in_force_at_once() {
     let mut buckets = Buckets::default();
-    let hourly = |_| Limit::Per { burst: 5, period: MINUTE * 60 };
+    let hourly = |_| Limit::Per { burst: 5, period: Duration::from_hours(1) };
     for _ in 0..5 {
         buckets.admit(&[layer(1)], hourly, Unseen::Full, T0).unwrap();
     }

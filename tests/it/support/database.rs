@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::freehold;
 
-/// The database; dropped with [`Database::end`].
+/// The database. It goes with the throw-away cluster that the tests run on.
 pub(crate) struct Database {
     name: String,
     admin: PgConnectOptions,
@@ -81,9 +81,5 @@ impl Database {
         let mut admin = self.admin.connect().await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut admin).await.unwrap();
         admin.close().await.unwrap();
-    }
-
-    pub(crate) async fn end(self) {
-        self.run_as_admin(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
     }
 }

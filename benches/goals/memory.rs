@@ -1,0 +1,167 @@
+//! The process that P6 weighs: a node without listeners, in which tenants become active one after the other.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::process;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use freehold::clock::AMBIENT;
+use freehold_actors::node::{Node, Parts, Settings};
+use freehold_actors::ops::context::{Client, Context, Counted};
+use freehold_actors::ops::refresh::refresh;
+use freehold_actors::password_pool::PasswordPool;
+use freehold_actors::sessions;
+use freehold_actors::slot::TenantSlot;
+use freehold_domain::gcra::{Layer, Subject, Unseen};
+use freehold_domain::id::NodeId;
+use freehold_domain::lockout::LockoutRule;
+use freehold_domain::password::Argon2Params;
+use freehold_domain::tier::{Limits, Tier};
+use freehold_storage::{SqliteOptions, Store};
+
+use crate::p6::{Card, Weights};
+use crate::{estate, load, machine};
+
+/// How many tenants are made active at a time; many more would wait too long for the store, and be refused.
+const WIDTH: usize = 8;
+/// How many sign in at a time: each is held 50 ms.
+const SESSIONS_WIDTH: usize = 32;
+/// Children that are not asked for 30 seconds stop, and would not be weighed.
+const TOUCH_EVERY: Duration = Duration::from_secs(8);
+
+type Touched = Arc<Mutex<Vec<Arc<TenantSlot>>>>;
+
+/// Weighs: the data directory, the file of cards, how many of them, how many dormant ones.
+pub(crate) async fn measure(args: &[String]) {
+    let (tenants, dormant): (usize, usize) = (args[2].parse().unwrap(), args[3].parse().unwrap());
+    let node = start(PathBuf::from(&args[0])).await;
+    let touched = Touched::default();
+    tokio::spawn(touch(Arc::clone(&node), Arc::clone(&touched)));
+
+    let cards = Cards::new(&args[1]);
+    let half = activate(&node, &cards, tenants / 2, &touched).await;
+    let whole = activate(&node, &cards, tenants - tenants / 2, &touched).await;
+    let more = (tenants - tenants / 2) as f64;
+    let limits = (whole - half) / more;
+    eprintln!("  {:.1} kB each with limits", limits / 1e3);
+
+    let cards = Cards::new(&args[1]);
+    let half = sign_in(&node, &cards, tenants / 2).await;
+    let sessions = (sign_in(&node, &cards, tenants - tenants / 2).await - half) / more;
+    eprintln!("  {:.1} kB more each with sessions", sessions / 1e3);
+
+    let before = resident();
+    let known = Arc::clone(&node);
+    let met = load::each(dormant, 4, move |number| {
+        let node = Arc::clone(&known);
+        async move { drop(node.slot(&format!("d{number}").parse().unwrap()).await.unwrap_or_else(|_| panic!("{number}"))) }
+    });
+    met.await;
+    let dormant = (resident() - before) / dormant as f64;
+    eprintln!("  {dormant:.0} bytes each when dormant");
+    let base = whole - tenants as f64 * limits;
+    println!("{}", serde_json::to_string(&Weights { base, limits, sessions, dormant }).unwrap());
+}
+
+async fn start(data_dir: PathBuf) -> Arc<Node> {
+    let options = SqliteOptions { data_dir, open_files_max: estate::OPEN_FILES_MAX };
+    let settings = Settings {
+        limits: Arc::new(Limits::default()),
+        lockout: LockoutRule { failures_max: 5, lock: Duration::from_mins(15) },
+        passivate: Duration::from_hours(1),
+        quarantine: Duration::from_secs(30),
+        refresh_hold: Duration::from_millis(50),
+        public_scheme: "http",
+        platform_domain: "localhost".into(),
+        public_port: Some(8_080),
+    };
+    let parts = Parts {
+        id: NodeId::new(AMBIENT.wall(), AMBIENT.random()),
+        ambient: AMBIENT,
+        settings,
+        store: Store::open_sqlite(options).await.unwrap(),
+        ring: estate::MASTER.parse().unwrap(),
+        pool: PasswordPool::start(machine::cores(), Argon2Params::default(), AMBIENT).unwrap(),
+        unseen: Unseen::Full,
+    };
+    Node::start(parts).await.unwrap()
+}
+
+/// Cards, read as they are needed: they must not be weighed too.
+#[derive(Clone)]
+struct Cards(Arc<Mutex<BufReader<File>>>);
+
+impl Cards {
+    fn new(path: &str) -> Self {
+        Self(Arc::new(Mutex::new(BufReader::new(File::open(path).unwrap()))))
+    }
+
+    fn next(&self) -> Card {
+        let mut line = String::new();
+        self.0.lock().unwrap().read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+/// Makes the next tenants active by counting a request of each; what the process weighs then.
+async fn activate(node: &Arc<Node>, cards: &Cards, count: usize, touched: &Touched) -> f64 {
+    let (node, cards, touched) = (Arc::clone(node), cards.clone(), Arc::clone(touched));
+    let one = move |_| {
+        let (node, card, touched) = (Arc::clone(&node), cards.next(), Arc::clone(&touched));
+        async move {
+            let cx = request(&node, &card).await;
+            let member = Layer { tier: Tier::ApiMember, subject: Subject(AMBIENT.random::<1>()[0].into()) };
+            cx.admit(&[member, cx.tenant_layer()]).await.unwrap_or_else(|_| panic!("{} is not admitted", card.slug));
+            touched.lock().unwrap().push(Arc::clone(&cx.slot));
+        }
+    };
+    load::each(count, WIDTH, one).await;
+    resident()
+}
+
+/// Verifies an access token of each of the next tenants and rotates a refresh token; what the process weighs then.
+async fn sign_in(node: &Arc<Node>, cards: &Cards, count: usize) -> f64 {
+    let (node, cards) = (Arc::clone(node), cards.clone());
+    let one = move |_| {
+        let (node, card) = (Arc::clone(&node), cards.next());
+        async move {
+            let cx = request(&node, &card).await;
+            let known = node.authenticate(&cx.slot, &cx.live, &card.access);
+            drop(known.unwrap_or_else(|_| panic!("{}: not its token", card.slug)));
+            let pair = refresh(&cx, &card.refresh.parse().unwrap()).await;
+            drop(pair.unwrap_or_else(|_| panic!("{}: not its refresh token", card.slug)));
+        }
+    };
+    load::each(count, SESSIONS_WIDTH, one).await;
+    resident()
+}
+
+async fn request(node: &Arc<Node>, card: &Card) -> Context {
+    let slot = node.slot(&card.slug.parse().unwrap()).await.unwrap_or_else(|_| panic!("no tenant {}", card.slug));
+    let passes = Arc::new(node.enter(&slot).unwrap());
+    let live = node.live(&slot).await.unwrap_or_else(|_| panic!("{} does not load", card.slug));
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let client = Client { address, bucket: Subject(1), user_agent: "bench".into() };
+    Context { node: Arc::clone(node), slot, live, client, counted: Counted::default(), passes }
+}
+
+/// Asks the children of every active tenant now and then, as its users would.
+async fn touch(node: Arc<Node>, touched: Touched) {
+    loop {
+        tokio::time::sleep(TOUCH_EVERY).await;
+        let slots = touched.lock().unwrap().clone();
+        for slot in slots {
+            let Some(live) = slot.live() else { continue };
+            let layer = Layer { tier: Tier::ApiTenant, subject: Subject::TENANT };
+            drop(node.admit(&slot, &live, &[layer], &Counted::default()).await);
+            let _ = node.ask(&slot, sessions::Msg::Snapshot).await;
+        }
+    }
+}
+
+fn resident() -> f64 {
+    machine::memory(process::id(), &machine::Memory::Resident) as f64
+}
