@@ -1,18 +1,18 @@
 //! The Lockouts actor: charges sign-in attempts, one at a time an account, each committed before its password is hashed.
 //!
-//! The state of an account is its row; the actor only decides who is next. A charge is one transaction: read the row,
+//! The state of an account is its row; the actor only decides who is next ([`freehold_domain::attempts`]). A charge is one transaction: read the row,
 //! apply [`freehold_domain::lockout`], write it back if it is still the one that was read. Nodes therefore count
 //! together, and nothing is lost with the actor.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
+use freehold_domain::attempts::Charge;
 use freehold_domain::keys::LookupKey;
 use freehold_domain::lockout::{Locked, Lockout};
 use freehold_domain::time::UnixMs;
 use freehold_storage::{StoreError, TenantTx, lockout as rows};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::runtime::Handle;
 
 use crate::ask::Reply;
 use crate::node::Node;
@@ -35,52 +35,39 @@ pub enum Msg {
     Begin(LookupKey, Reply<Charged>),
     /// The charge in flight for this account has come out.
     Settled(LookupKey, Charged, Reply<()>),
-    /// How many accounts have a charge in flight.
+    /// The password of a charged attempt has been hashed.
+    Finished(LookupKey, Reply<()>),
+    /// How many accounts have attempts under way.
     Snapshot(Reply<usize>),
     /// An injected failure.
     #[cfg(feature = "test-faults")]
     Fault(crate::fault::Fault),
 }
 
-/// A charge that has not reported after this long is taken for lost: whoever waited is let go.
-const LOST_AFTER: Duration = Duration::from_secs(5);
-
-/// Who waits for which account: the first of each queue is being charged.
-#[derive(Default)]
-pub(crate) struct Attempts(BTreeMap<LookupKey, Queue>);
-
-struct Queue {
-    charging_since: UnixMs,
-    waiting: VecDeque<Reply<Charged>>,
+/// An attempt that was charged. Dropped when its password has been hashed and whatever follows is done.
+pub(crate) struct Attempt {
+    node: Arc<Node>,
+    slot: Arc<TenantSlot>,
+    account: LookupKey,
 }
 
-impl Attempts {
-    /// Queues an attempt; `true` when nobody was before it and its charge must begin.
-    fn begin(&mut self, account: LookupKey, reply: Reply<Charged>, now: UnixMs) -> bool {
-        let fresh = || Queue { charging_since: now, waiting: VecDeque::new() };
-        let queue = self.0.entry(account).or_insert_with(fresh);
-        if now.since(queue.charging_since) >= LOST_AFTER {
-            *queue = fresh();
-        }
-        queue.waiting.push_back(reply);
-        queue.waiting.len() == 1
-    }
-
-    /// Answers the attempt whose charge came out; `true` when another one must begin.
+impl Attempt {
+    /// Charges one attempt for this account; the charge is committed when this returns.
     ///
-    /// A lock holds for everybody who was waiting: none of them is charged.
-    fn settle(&mut self, account: LookupKey, charged: &Charged, now: UnixMs) -> bool {
-        let Some(queue) = self.0.get_mut(&account) else { return false };
-        queue.charging_since = now;
-        let answered = if matches!(charged, Err(Refusal::Locked(_))) { queue.waiting.len() } else { 1 };
-        for reply in queue.waiting.drain(..answered.min(queue.waiting.len())) {
-            reply.answer(charged.clone());
-        }
-        let more = !queue.waiting.is_empty();
-        if !more {
-            self.0.remove(&account);
-        }
-        more
+    /// # Errors
+    /// [`Refusal::Locked`] while the account is locked; what the actor and the store refuse.
+    pub(crate) async fn charge(node: &Arc<Node>, slot: &Arc<TenantSlot>, account: LookupKey) -> Result<Self, Refusal> {
+        node.ask(slot, |reply| Msg::Begin(account, reply)).await??;
+        Ok(Self { node: Arc::clone(node), slot: Arc::clone(slot), account })
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // Without a runtime the process is ending, and nobody waits any more.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (node, slot, account) = (Arc::clone(&self.node), Arc::clone(&self.slot), self.account);
+        runtime.spawn(async move { node.report(&slot, |reply| Msg::Finished(account, reply)).await });
     }
 }
 
@@ -112,17 +99,37 @@ impl Actor for Lockouts {
             }
             Msg::Settled(account, charged, reply) => {
                 if reply.start() {
-                    if state.slot.cells.attempts().settle(account, &charged, now) {
+                    let (answered, more) = state.slot.cells.attempts().settled(&account, outcome(&charged), now);
+                    for waiter in answered {
+                        waiter.answer(charged.clone());
+                    }
+                    if more {
                         state.charge(account);
                     }
                     reply.answer(());
                 }
             }
-            Msg::Snapshot(reply) => reply.answer(state.slot.cells.attempts().0.len()),
+            Msg::Finished(account, reply) => {
+                if reply.start() {
+                    if state.slot.cells.attempts().finished(&account, now) {
+                        state.charge(account);
+                    }
+                    reply.answer(());
+                }
+            }
+            Msg::Snapshot(reply) => reply.answer(state.slot.cells.attempts().len()),
             #[cfg(feature = "test-faults")]
             Msg::Fault(fault) => fault.strike().await,
         }
         Ok(())
+    }
+}
+
+fn outcome(charged: &Charged) -> Charge {
+    match charged {
+        Ok(()) => Charge::Committed,
+        Err(refusal) if matches!(refusal, Refusal::Locked(_)) => Charge::Locked,
+        Err(_) => Charge::Failed,
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use freehold_domain::attempts::Attempts;
 use freehold_domain::gcra::{Buckets, Unseen};
 use freehold_domain::id::{FamilyId, MemberId, TenantId};
-use freehold_domain::keys::TenantKeys;
+use freehold_domain::keys::{LookupKey, TenantKeys};
 use freehold_domain::restart::{Quarantine, Restarts, Verdict};
 use freehold_domain::revocation::Revocations;
 use freehold_domain::rotation::Rotations;
@@ -22,7 +23,7 @@ use ractor::{ActorCell, ActorRef};
 
 use crate::ask::Reply;
 use crate::gate::{self, Full, Gate, Pass};
-use crate::lockouts::Attempts;
+use crate::lockouts::Charged;
 use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::TokenPair;
 use crate::tenant::Kind;
@@ -158,9 +159,12 @@ impl<M> Default for Published<M> {
 pub(crate) struct Cells {
     buckets: Mutex<(Buckets, Option<Unseen>)>,
     rotations: Mutex<SlotRotations>,
-    attempts: Mutex<Attempts>,
+    attempts: Mutex<SlotAttempts>,
     restarts: Mutex<Restarts>,
 }
+
+/// The sign-in attempts of a slot.
+pub(crate) type SlotAttempts = Attempts<LookupKey, Reply<Charged>>;
 
 /// The rotations of a slot: pairs, and the requests that wait for them.
 pub type SlotRotations = Rotations<Arc<TokenPair>, Reply<Result<Arc<TokenPair>, Refusal>>>;
@@ -179,7 +183,7 @@ impl Cells {
         take(&self.rotations)
     }
 
-    pub(crate) fn attempts(&self) -> MutexGuard<'_, Attempts> {
+    pub(crate) fn attempts(&self) -> MutexGuard<'_, SlotAttempts> {
         take(&self.attempts)
     }
 }
@@ -298,7 +302,7 @@ impl TenantSlot {
         *take(&self.cells.restarts) = Restarts::default();
         *take(&self.cells.buckets) = (Buckets::default(), Some(Unseen::EmptiedBy(next.until)));
         *take(&self.cells.rotations) = SlotRotations::default();
-        *take(&self.cells.attempts) = Attempts::default();
+        *take(&self.cells.attempts) = SlotAttempts::default();
         next
     }
 }

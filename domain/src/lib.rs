@@ -4,6 +4,7 @@
 //! reads a clock, a random generator, a socket or a file.
 
 pub mod access_token;
+pub mod attempts;
 pub mod device_cookie;
 pub mod email;
 pub mod gcra;

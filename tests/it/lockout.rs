@@ -11,6 +11,7 @@ const GUESSES: usize = 64;
 
 on_both_engines! {
     of_parallel_guesses_five_are_hashed_and_the_rest_are_locked_out
+    right_passwords_at_once_lock_nobody_out
     the_lock_survives_a_crash_of_its_actor_and_of_the_server
     the_right_password_before_the_fifth_failure_starts_over
     a_lock_ends_by_itself
@@ -78,6 +79,19 @@ async fn of_parallel_guesses_five_are_hashed_and_the_rest_are_locked_out(engine:
     guess_once(&mut conn, "somebody@example.com").await.is_problem(401, "invalid-credentials");
     let mut at_globex = Conn::to(&server, &globex).await;
     at_globex.sign_in(&globex).await;
+}
+
+async fn right_passwords_at_once_lock_nobody_out(engine: Engine) {
+    let server = Server::start(Options::new(engine).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut many = open_many(&server, &acme, 20).await;
+    let right = json!({ "email": acme.email, "password": acme.password });
+    for answer in post_at_once(&mut many, "/v1/auth/login", |_| right.clone()).await {
+        answer.is(200);
+    }
+    // The failures before them are forgotten, and those after them counted.
+    let mut conn = Conn::to(&server, &acme).await;
+    lock(&mut conn, &acme.email).await;
 }
 
 async fn the_lock_survives_a_crash_of_its_actor_and_of_the_server(engine: Engine) {

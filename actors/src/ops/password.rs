@@ -10,7 +10,7 @@ use freehold_storage::member::MemberRow;
 use freehold_storage::{family, member};
 
 use crate::changes;
-use crate::lockouts;
+use crate::lockouts::Attempt;
 use crate::ops::context::Context;
 use crate::ops::logout::commit;
 use crate::ops::refusal::Refusal;
@@ -37,7 +37,7 @@ pub async fn change_password(
     let account = cx.live.keys.lockout_key(&email_of(cx, &member)?);
     cx.admit(&[login_account(account)]).await?;
     let mut permit = cx.node.pool.reserve()?;
-    cx.node.ask(&cx.slot, |reply| lockouts::Msg::Begin(account, reply)).await??;
+    let _attempt = Attempt::charge(&cx.node, &cx.slot, account).await?;
     let hash = sign_in::stored_hash(cx, &member)?;
     if !cx.node.pool.verify(&mut permit, current, hash).await? {
         return Err(Refusal::InvalidCredentials);

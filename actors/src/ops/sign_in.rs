@@ -13,7 +13,7 @@ use freehold_storage::member::MemberRow;
 use freehold_storage::{TenantTx, family, lockout, member};
 
 use crate::fault;
-use crate::lockouts;
+use crate::lockouts::Attempt;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::{self, Holder, SESSION_TTL, TokenPair};
@@ -52,7 +52,7 @@ pub async fn sign_in(
     let known =
         device.filter(|device| found.as_ref().is_some_and(|m| m.credential_version == device.credential_version));
     let counter = known.map_or(account, |device| device.counter);
-    cx.node.ask(&cx.slot, |reply| lockouts::Msg::Begin(counter, reply)).await??;
+    let _attempt = Attempt::charge(&cx.node, &cx.slot, counter).await?;
     let right = cx.node.pool.verify(&mut permit, password, hash).await?;
     let Some(member) = found.filter(|_| right) else { return Err(Refusal::InvalidCredentials) };
     let pair = complete_sign_in(cx, &member, counter).await?;
