@@ -14,7 +14,7 @@ use freehold_domain::password::Password;
 use freehold_domain::secret::Secret;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
-use freehold_domain::tier::Limit;
+use freehold_domain::tier::{Limit, Tier};
 use freehold_storage::directory::TenantRow;
 use serde_json::{Map, Value, json};
 
@@ -98,6 +98,10 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             set_state(node, &slug, TenantState::Suspended, reason.as_deref()).await
         }
         Request::TenantResume { slug } => set_state(node, &slug, TenantState::Active, None).await,
+        Request::TenantLimit { tier: Tier::Address, .. } => {
+            let message = "address: is a limit of the node, not of a tenant; set FREEHOLD_LIMITS_ADDRESS";
+            Err(Failure::new(Exit::Data, message))
+        }
         Request::TenantLimit { slug, tier, limit } => {
             if limit == Limit::Off && profile == Profile::Production {
                 return Err(Failure::new(Exit::Data, format!("{tier}: a limit cannot be off in production")));
@@ -211,7 +215,7 @@ fn refused(error: &TenantRefusal) -> Failure {
 /// When stdout is closed.
 pub fn keys(verb: KeysVerb) -> Result<(), Failure> {
     let KeysVerb::New { id } = verb;
-    let made_up = || format!("k{:x}", AMBIENT.wall().as_secs()).parse::<MasterKeyId>();
+    let made_up = || format!("k{:x}", AMBIENT.wall().get()).parse::<MasterKeyId>();
     let id = id.map_or_else(made_up, Ok).map_err(|error| Failure::new(Exit::Internal, error))?;
     let entry = MasterRing::generate_entry(&id, &Secret::new(AMBIENT.random()));
     let line = json!({ "id": id.as_str(), "entry": entry.expose() });

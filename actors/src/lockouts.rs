@@ -128,7 +128,7 @@ impl Actor for Lockouts {
 fn outcome(charged: &Charged) -> Charge {
     match charged {
         Ok(()) => Charge::Committed,
-        Err(refusal) if matches!(refusal, Refusal::Locked(_)) => Charge::Locked,
+        Err(Refusal::Locked(_)) => Charge::Locked,
         Err(_) => Charge::Failed,
     }
 }

@@ -92,7 +92,7 @@ impl Problem {
         problem
     }
 
-    /// What happened this time, for people. Left out of every answer of 500 and above.
+    /// What happened this time, for people; without it, what the kind means. Left out of every answer of 500 and above.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = Some(detail.into());
@@ -136,7 +136,7 @@ impl Problem {
             r#type: format!("/problems/{}", parts.kind.slug()),
             title: parts.kind.title(),
             status: status.as_u16(),
-            detail: if quiet { None } else { parts.detail.as_deref() },
+            detail: if quiet { None } else { parts.detail.as_deref().or(Some(parts.kind.explanation())) },
             request_id,
             errors: if quiet { &[] } else { &parts.faults },
             extras: (!quiet).then_some(&parts.extras),

@@ -34,7 +34,9 @@ pub fn service(
         .apex(shared(readiness).route("/", get(pages::apex)))
         .tenant(tenant(readiness))
         .api(shared(readiness))
-        .admin(shared(readiness));
+        .admin(shared(readiness))
+        // A load balancer asks by address.
+        .unknown(Router::new().route("/readyz", get(ready)).layer(Extension(readiness.clone())));
     let admitted = from_fn_with_state(node, admission::admit).layer(faces);
     EdgeLayer::new(edge).layer(admitted.map_response(IntoResponse::into_response))
 }

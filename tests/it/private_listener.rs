@@ -15,9 +15,15 @@ async fn it_answers_local_hosts_alone() {
             Conn::open(server.private, host).await.get(path, None).await.is(200);
         }
     }
-    for host in
-        ["evil.test", "rebound.evil.test:9090", "example.com", "localhost.evil.test", "127.0.0.1.nip.io", "metrics"]
-    {
+    for host in [
+        "evil.test",
+        "rebound.evil.test:9090",
+        "example.com",
+        "localhost.evil.test",
+        "127.0.0.1.nip.io",
+        "metrics",
+        "acme.localhost",
+    ] {
         for path in PATHS {
             let answer = Conn::open(server.private, host).await.get(path, None).await;
             answer.is_problem(404, "not-found");

@@ -85,7 +85,8 @@ async fn judge(
     if stored != effect.presented {
         spent = family::spent(tx, effect.family, effect.presented.bytes()).await?;
     }
-    let spent = spent.map(|s| token_family::Spent { here: s.by == node.id, held_until: s.held_until_ms });
+    let spent = spent
+        .map(|s| token_family::Spent { here: s.by == node.id || !node.store.is_shared(), held_until: s.held_until_ms });
     Ok(token_family::judge(stored, effect.presented, ended, spent, effect.arrived))
 }
 
