@@ -196,7 +196,7 @@ mod tests {
         let seen = body(&Problem::invalid("email", "is required"));
         let wanted = serde_json::json!({
             "type": "/problems/validation", "title": "The request is not valid", "status": 400, "request_id": "r-1",
-            "errors": [{"field": "email", "message": "is required"}],
+            "detail": Kind::Validation.explanation(), "errors": [{"field": "email", "message": "is required"}],
         });
         assert_eq!(seen, wanted);
     }
