@@ -25,7 +25,6 @@ use crate::body::{Valid, Validate};
 use crate::caller::{Member, Tenant, run, set_device_cookie, set_refresh_cookie};
 use crate::faults::Faults;
 use crate::headers::no_store;
-use crate::origin::Carries;
 use crate::problem::{Kind, Problem};
 
 /// The routes.
@@ -84,7 +83,7 @@ pub(crate) async fn login(
     Valid((email, password, transport)): Valid<Login>,
 ) -> Result<Response, Problem> {
     if transport == Transport::Cookie {
-        tenant.own_origin(Carries::Cookie)?;
+        tenant.from_own_page()?;
     }
     let (cx, device) = (tenant.cx, tenant.device);
     let signed_in = run(async move { sign_in::sign_in(&cx, &email, password, device.as_deref()).await }).await?;

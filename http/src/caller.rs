@@ -26,7 +26,7 @@ pub const DEVICE_COOKIE: &str = "__Host-freehold-device";
 /// How long a browser keeps the device cookie.
 const DEVICE_COOKIE_S: u64 = 400 * 24 * 3_600;
 
-/// The tenant of the request's host, active, and what the origin rule needs to know of the request.
+/// The tenant of the request's host, active.
 pub struct Tenant {
     /// What operations act on.
     pub cx: Context,
@@ -34,30 +34,16 @@ pub struct Tenant {
     pub cookie: Option<String>,
     /// The device cookie, if there is one.
     pub device: Option<String>,
-    method: axum::http::Method,
-    headers: HeaderMap,
-    own: Vec<Origin>,
+    is_from_own_page: bool,
 }
 
 impl Tenant {
-    /// Applies the origin rule to a request that carries, or asks for, this.
+    /// Refuses a request that asks for a cookie and does not come from a page of this tenant.
     ///
     /// # Errors
     /// A [`Kind::Csrf`] problem.
-    pub fn own_origin(&self, carries: Carries) -> Result<(), Problem> {
-        origin::check(&self.method, carries, &self.headers, &self.own, &[])
-    }
-
-    /// The bearer token, if one is given.
-    fn bearer(&self) -> Result<Option<&str>, Problem> {
-        let mut lines = self.headers.get_all(AUTHORIZATION).iter();
-        let (line, second) = (lines.next(), lines.next());
-        let Some(line) = line else { return Ok(None) };
-        let token = line.to_str().ok().and_then(|text| text.split_once(' '));
-        match token {
-            Some((scheme, token)) if second.is_none() && scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token)),
-            _ => Err(Problem::invalid_token()),
-        }
+    pub fn from_own_page(&self) -> Result<(), Problem> {
+        if self.is_from_own_page { Ok(()) } else { Err(Problem::new(Kind::Csrf)) }
     }
 }
 
@@ -70,21 +56,40 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
         let internal = || Problem::new(Kind::Internal);
         let node = parts.extensions.get::<Arc<Node>>().ok_or_else(internal)?;
         let admitted = parts.extensions.get::<Admitted>().ok_or_else(internal)?;
-        let client = parts.extensions.get::<Client>().ok_or_else(internal)?;
-        let host = parts.extensions.get::<Authority>().ok_or_else(internal)?;
-        let public = Origin::parse(&node.settings.issuer(&admitted.slot.slug));
-        let own = public.into_iter().chain([Origin::of_host(client.scheme, host)]).collect();
+        let is_from_own_page = parts.method.is_safe() || is_from_own_page(parts, node, admitted)?;
         let device = cookie(&parts.headers, DEVICE_COOKIE)?;
         let cookie = cookie(&parts.headers, REFRESH_COOKIE)?;
-        let (method, headers) = (parts.method.clone(), parts.headers.clone());
+        if !is_from_own_page && (cookie.is_some() || device.is_some()) {
+            return Err(Problem::new(Kind::Csrf));
+        }
         let live = node.live(&admitted.slot).await?;
         let Admitted { slot, caller, counted, passes } = admitted.clone();
         let cx = Context { node: Arc::clone(node), slot, live, client: caller, counted, passes };
-        let tenant = Self { cx, cookie, device, method, headers, own };
-        let ours = tenant.cookie.is_some() || tenant.device.is_some();
-        let carries = if ours { Carries::Cookie } else { Carries::Nothing };
-        tenant.own_origin(carries)?;
-        Ok(tenant)
+        Ok(Self { cx, cookie, device, is_from_own_page })
+    }
+}
+
+/// Whether an unsafe request is proved to come from a page of this tenant; one that is proved not to is refused.
+fn is_from_own_page(parts: &Parts, node: &Node, admitted: &Admitted) -> Result<bool, Problem> {
+    let internal = || Problem::new(Kind::Internal);
+    let client = parts.extensions.get::<Client>().ok_or_else(internal)?;
+    let host = parts.extensions.get::<Authority>().ok_or_else(internal)?;
+    let public = Origin::parse(&node.settings.issuer(&admitted.slot.slug));
+    let own: Vec<_> = public.into_iter().chain([Origin::of_host(client.scheme, host)]).collect();
+    let check = |carries| origin::check(&parts.method, carries, &parts.headers, &own, &[]);
+    check(Carries::Nothing)?;
+    Ok(check(Carries::Cookie).is_ok())
+}
+
+/// The bearer token, if one is given.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let (line, second) = (lines.next(), lines.next());
+    let Some(line) = line else { return Ok(None) };
+    let token = line.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if second.is_none() && scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token)),
+        _ => Err(Problem::invalid_token()),
     }
 }
 
@@ -120,7 +125,7 @@ impl<S: Sync> FromRequestParts<S> for Member {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let tenant = Tenant::from_request_parts(parts, state).await?;
-        let token = tenant.bearer()?.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
+        let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
         let cx = &tenant.cx;
         let claims = cx.node.authenticate(&cx.slot, &cx.live, token)?;
         cx.node.confirm(&cx.slot, &claims).await?;
