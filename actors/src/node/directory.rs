@@ -4,6 +4,7 @@
 //! a second, so that a flood of unknown hosts does not become a flood of queries.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use freehold_domain::time::UnixMs;
 use freehold_storage::StoreError;
 use freehold_storage::directory::{self, TenantRow};
 use moka::sync::Cache;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::front_end::SHARDS;
 use crate::levels::SavedLevels;
@@ -22,12 +24,15 @@ use crate::slot::{Standing, TenantSlot};
 
 const NOBODY_TTL: Duration = Duration::from_secs(1);
 const NOBODY_MAX: u64 = 10_000;
+const TURNS: usize = 64;
 
 /// The slots of the tenants this node has met.
 pub struct Slots {
     by_slug: DashMap<Slug, Arc<TenantSlot>>,
     by_id: DashMap<TenantId, Arc<TenantSlot>>,
     nobody: Cache<Slug, ()>,
+    /// Look-ups of one slug go one at a time: a burst for a tenant that is not known yet asks the directory once.
+    turns: [Mutex<()>; TURNS],
     /// Levels of the last run, for slots that were not met yet.
     saved: DashMap<TenantId, SavedLevels>,
 }
@@ -46,11 +51,34 @@ pub enum Unreachable {
 impl Default for Slots {
     fn default() -> Self {
         let nobody = Cache::builder().max_capacity(NOBODY_MAX).time_to_live(NOBODY_TTL).build();
-        Self { by_slug: DashMap::new(), by_id: DashMap::new(), nobody, saved: DashMap::new() }
+        Self {
+            by_slug: DashMap::new(),
+            by_id: DashMap::new(),
+            nobody,
+            turns: std::array::from_fn(|_| Mutex::default()),
+            saved: DashMap::new(),
+        }
     }
 }
 
 impl Slots {
+    /// The slot of this slug, or that it is nobody's, as far as is known without asking.
+    fn known(&self, slug: &Slug) -> Option<Result<Arc<TenantSlot>, Unreachable>> {
+        if let Some(slot) = self.by_slug.get(slug) {
+            return Some(Ok(Arc::clone(&slot)));
+        }
+        self.nobody.contains_key(slug).then_some(Err(Unreachable::Unknown))
+    }
+
+    /// Waits for the turn of this slug's look-up.
+    async fn turn(&self, slug: &Slug) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        slug.hash(&mut hasher);
+        let [first, ..] = &self.turns;
+        let place = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or(0);
+        self.turns.get(place).unwrap_or(first).lock().await
+    }
+
     /// Which front end owns the tenant.
     pub(crate) fn shard_of(id: TenantId) -> usize {
         // The last bytes of a UUIDv7 are random.
@@ -130,11 +158,12 @@ impl Node {
     /// # Errors
     /// [`Unreachable`] when there is none, or the directory cannot be read.
     pub async fn slot(&self, slug: &Slug) -> Result<Arc<TenantSlot>, Unreachable> {
-        if let Some(slot) = self.slots.by_slug.get(slug) {
-            return Ok(Arc::clone(&slot));
+        if let Some(known) = self.slots.known(slug) {
+            return known;
         }
-        if self.slots.nobody.contains_key(slug) {
-            return Err(Unreachable::Unknown);
+        let _turn = self.slots.turn(slug).await;
+        if let Some(known) = self.slots.known(slug) {
+            return known;
         }
         let mut tx = self.store.system_read().await?;
         if let Some(row) = directory::by_slug(&mut tx, slug.as_str()).await? {
