@@ -40,9 +40,14 @@ pub(crate) async fn raise(tx: &mut TenantTx, member: MemberId, epoch: i64, now: 
     change::append(tx, Change { kind: EPOCH, subject: member.uuid(), value: epoch, at_ms: now }).await
 }
 
-/// Announces that the tenant itself changed.
-pub(crate) async fn tenant<Of: HasChanges>(tx: &mut Tx<Of>, id: TenantId, now: UnixMs) -> Result<(), StoreError> {
-    change::append(tx, Change { kind: TENANT, subject: id.uuid(), value: 0, at_ms: now }).await
+/// Announces that the tenant itself changed. The mark tells the node that did it from the others.
+pub(crate) async fn tenant<Of: HasChanges>(
+    tx: &mut Tx<Of>,
+    id: TenantId,
+    mark: i64,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    change::append(tx, Change { kind: TENANT, subject: id.uuid(), value: mark, at_ms: now }).await
 }
 
 /// What died at `at` or later.

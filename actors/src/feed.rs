@@ -98,6 +98,7 @@ async fn apply(node: &Arc<Node>, row: &FeedRow) -> Result<(), StoreError> {
     let deaths = match row.kind.as_str() {
         changes::FAMILY => Deaths::family(FamilyId::from_uuid(row.subject)),
         changes::EPOCH => Deaths::epoch(MemberId::from_uuid(row.subject), row.value),
+        _ if node.made(row.value) => return Ok(()),
         _ => {
             node.reread(row.tenant).await?;
             // Nobody waits for it: a front end that is busy delays no other tenant's news.

@@ -17,6 +17,7 @@ use freehold_domain::lockout::LockoutRule;
 use freehold_domain::slug::Slug;
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_storage::Store;
+use moka::sync::Cache;
 use ractor::{Actor, ActorRef, Message, SpawnErr};
 use tokio::time::Instant;
 
@@ -40,6 +41,9 @@ use crate::{lockouts, rate_limits, sessions};
 /// How long a report of an effect is tried to be delivered.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
 
+/// How many of its own changes a node remembers, and for how long: longer than the change feed takes to bring them.
+const MARKS_MAX: u64 = 10_000;
+const MARKS_KEPT: Duration = Duration::from_mins(10);
 /// How long to wait before a front end that is down is looked for again.
 const FRONT_END_RETRY: Duration = Duration::from_millis(2);
 
@@ -101,6 +105,8 @@ pub struct Node {
     gate: Arc<Gate>,
     front_ends: Box<[ArcSwapOption<ActorRef<front_end::Msg>>]>,
     rootless: AtomicBool,
+    /// The marks of changes that this node made itself and has in force already.
+    marks: Cache<i64, ()>,
     /// When the change feed was last read.
     pub(crate) feed_read_at: AtomicI64,
     /// When the store did not answer the change feed, or a question about a session.
@@ -172,6 +178,7 @@ impl Node {
             gate: Arc::new(Gate::default()),
             front_ends: (0..SHARDS).map(|_| ArcSwapOption::empty()).collect(),
             rootless: AtomicBool::new(false),
+            marks: Cache::builder().max_capacity(MARKS_MAX).time_to_live(MARKS_KEPT).build(),
             feed_read_at: AtomicI64::new(ambient.now().get()),
             store_silent_at: AtomicI64::new(0),
         });
@@ -189,6 +196,18 @@ impl Node {
     #[must_use]
     pub fn is_rootless(&self) -> bool {
         self.rootless.load(Ordering::Acquire)
+    }
+
+    /// A mark for a change that this node makes and puts in force itself.
+    pub(crate) fn mark(&self) -> i64 {
+        let mark = i64::from_be_bytes(self.ambient.random());
+        self.marks.insert(mark, ());
+        mark
+    }
+
+    /// Whether a change was made by this node.
+    pub(crate) fn made(&self, mark: i64) -> bool {
+        self.marks.contains_key(&mark)
     }
 
     /// A fresh nonce for sealing.

@@ -181,7 +181,7 @@ pub async fn set_state(
     let row = TenantStateRow { name: state.as_str().to_owned(), reason: reason.map(str::to_owned), until_ms: None };
     let mut tx = node.store.system_write_for(id).await?;
     directory::set_state(&mut tx, id, &row, now).await?;
-    changes::tenant(&mut tx, id, now).await?;
+    changes::tenant(&mut tx, id, node.mark(), now).await?;
     tx.commit().await?;
     let row = find(node, slug).await?;
     node.slots.meet(&row)?;
@@ -199,7 +199,7 @@ pub async fn set_limit(node: &Node, slug: &Slug, tier: Tier, limit: Limit) -> Re
     let now = node.ambient.now();
     let mut tx = node.store.write(slot.id).await?;
     rate_limit::set(&mut tx, &RateLimitRow { tier: tier.as_str().to_owned(), burst, period_ms }).await?;
-    changes::tenant(&mut tx, slot.id, now).await?;
+    changes::tenant(&mut tx, slot.id, node.mark(), now).await?;
     tx.commit().await?;
     node.reload(&slot).await;
     Ok(())
