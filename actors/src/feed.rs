@@ -1,5 +1,5 @@
 //! The change feed: what other nodes have committed. Read four times a second where a store is shared; the node that
-//! commits publishes at once and does not wait for it.
+//! commits puts it in force at once and does not wait for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

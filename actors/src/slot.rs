@@ -1,7 +1,7 @@
 //! What the rest of the server sees of a tenant: the published decision of its front end.
 //!
-//! Reading a slot takes no lock. Its FrontEnd alone decides who lives in it; each child publishes only its own part;
-//! the cells keep what must survive the death of an actor.
+//! Reading what is published takes no lock. Its FrontEnd alone decides who lives in it; whoever commits the end of a
+//! session buries it here; the cells keep what must survive the death of an actor.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
