@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use freehold_domain::attempts::Charge;
 use freehold_domain::keys::LookupKey;
-use freehold_domain::lockout::{Locked, Lockout};
+use freehold_domain::lockout::Lockout;
 use freehold_domain::time::UnixMs;
 use freehold_storage::{StoreError, TenantTx, lockout as rows};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -199,17 +199,5 @@ fn read(row: &rows::LockoutRow) -> Lockout {
     Lockout {
         failures: u32::try_from(row.failures.count).unwrap_or(u32::MAX),
         locked_until: row.failures.locked_until_ms,
-    }
-}
-
-impl From<Locked> for Refusal {
-    fn from(locked: Locked) -> Self {
-        Self::Locked(locked)
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self::from_store(&error)
     }
 }

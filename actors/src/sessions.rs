@@ -1,5 +1,6 @@
 //! The Sessions actor: rotates refresh tokens, one at a time a family.
 
+mod group_commit;
 mod rotate;
 
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use crate::ops::context::Counted;
 use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::TokenPair;
 use crate::slot::{Live, SlotRotations, TenantSlot};
+
+/// The rotations of a tenant that wait for its store.
+pub(crate) type Commits = group_commit::GroupCommit<rotate::Ask, rotate::Rotated>;
 
 /// What a refresh comes to.
 pub type Refreshed = Result<Arc<TokenPair>, Refusal>;
@@ -124,8 +128,9 @@ impl State {
 
     fn rotate(&self, effect: Effect, counted: Option<Counted>) {
         let (node, slot, live) = self.parts();
+        let ask = rotate::Ask { effect, counted: counted.unwrap_or_default() };
         tokio::spawn(async move {
-            let outcome = rotate::rotate(&node, &slot, &live, effect, counted).await;
+            let outcome = rotate::rotate(&node, &slot, &live, ask).await;
             node.report(&slot, |reply| Msg::Settled(effect, outcome.clone(), reply)).await;
         });
     }

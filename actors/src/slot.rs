@@ -100,6 +100,7 @@ pub struct Live {
     pub issuer: Box<str>,
     /// Its rate limits.
     pub limits: Arc<Limits>,
+    pub(crate) commits: sessions::Commits,
     pub(crate) tenant: ArcSwapOption<ActorRef<tenant::Msg>>,
     pub(crate) rate_limits: Published<rate_limits::Msg>,
     pub(crate) sessions: Published<sessions::Msg>,

@@ -11,6 +11,7 @@ use freehold_storage::{StoreError, rate_limit, root_key, signing_key};
 
 use crate::changes;
 use crate::node::Node;
+use crate::sessions::Commits;
 use crate::slot::{Live, Published, TenantSlot};
 
 /// How far the clocks of nodes that share a store may be apart.
@@ -71,6 +72,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
         keys,
         issuer: node.settings.issuer(&slot.slug).into(),
         limits: limits(&node.settings.limits, overrides)?,
+        commits: Commits::default(),
         tenant: ArcSwapOption::empty(),
         rate_limits: Published::default(),
         sessions: Published::default(),

@@ -99,3 +99,15 @@ impl From<RateLimited> for Refusal {
         Self::RateLimited(limited)
     }
 }
+
+impl From<Locked> for Refusal {
+    fn from(locked: Locked) -> Self {
+        Self::Locked(locked)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::from_store(&error)
+    }
+}

@@ -1,4 +1,4 @@
-//! The effects of Sessions: one transaction that rotates a token, and one that revokes a family.
+//! The effects of Sessions: a transaction that rotates tokens, and one that revokes a family.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use freehold_domain::rotation::Effect;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_domain::token_family::{self, Judgement};
-use freehold_storage::{TenantTx, family};
+use freehold_storage::{StoreError, TenantTx, family};
 
 use crate::changes;
 use crate::fault;
@@ -17,49 +17,109 @@ use crate::metric;
 use crate::node::Node;
 use crate::ops::context::Counted;
 use crate::ops::refusal::Refusal;
-use crate::ops::token_pair::{self, Holder};
+use crate::ops::token_pair::{self, Holder, TokenPair};
 use crate::sessions::Refreshed;
 use crate::slot::{Deaths, Live, TenantSlot};
 
 /// How often the store is asked to revoke a replayed family.
 const REVOKE_TRIES: u32 = 3;
 
-/// Rotates the presented token in one transaction, or says why not. A token that was spent before revokes its family.
-pub(super) async fn rotate(
-    node: &Arc<Node>,
-    slot: &Arc<TenantSlot>,
-    live: &Live,
-    effect: Effect,
-    counted: Option<Counted>,
-) -> Refreshed {
-    let mut tx = node.store.write(slot.id).await?;
-    fault::reach("rotation.begun");
-    let now = node.ambient.now();
-    let Some(row) = family::by_id(&mut tx, effect.family).await? else { return Err(Refusal::Unauthenticated) };
-    match judge(&mut tx, node, &row, effect, now).await? {
-        Judgement::Live => {}
-        Judgement::Replayed => {
-            drop(tx);
-            return Err(revoke(node, slot, effect.family).await);
+/// One token to rotate.
+pub(crate) struct Ask {
+    pub(super) effect: Effect,
+    /// What is counted for the request.
+    pub(super) counted: Counted,
+}
+
+/// What became of it.
+pub(crate) type Rotated = Result<Arc<TokenPair>, NotRotated>;
+
+/// Why a token was not rotated.
+pub(crate) enum NotRotated {
+    /// It was spent before and its successor handed out: its family has to die.
+    Replayed,
+    /// Anything else.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for NotRotated {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for NotRotated {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// Rotates the presented token, or says why not. A token that was spent before revokes its family.
+pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live, ask: Ask) -> Refreshed {
+    let family = ask.effect.family;
+    // A shared store has many writers and flushes what they commit together; there, transactions that each hold
+    // several families could also wait for each other.
+    let rotated = if node.store.is_shared() {
+        all(node, slot, live, vec![ask]).await.pop()
+    } else {
+        live.commits.join(ask, |asks| all(node, slot, live, asks)).await
+    };
+    match rotated {
+        Some(Ok(pair)) => Ok(pair),
+        Some(Err(NotRotated::Replayed)) => Err(revoke(node, slot, family).await),
+        Some(Err(NotRotated::Refused(refusal))) => Err(refusal),
+        None => Err(Refusal::Unavailable),
+    }
+}
+
+/// Rotates all these tokens in one transaction. A pair is one that was committed; a refusal has changed nothing.
+async fn all(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live, asks: Vec<Ask>) -> Vec<Rotated> {
+    let mut tx = match node.store.write(slot.id).await {
+        Ok(tx) => tx,
+        Err(error) => {
+            let refusal = Refusal::from(error);
+            return asks.iter().map(|_| Err(refusal.clone().into())).collect();
         }
-        Judgement::SpentElsewhere => return Err(Refusal::Conflict),
-        Judgement::Dead | Judgement::Unknown => return Err(Refusal::Unauthenticated),
+    };
+    fault::reach("rotation.begun");
+    let mut rotated = Vec::with_capacity(asks.len());
+    for ask in asks {
+        rotated.push(one(&mut tx, node, slot, live, ask).await);
+    }
+    if rotated.iter().all(Result::is_err) {
+        return rotated;
+    }
+    fault::reach("rotation.written");
+    if let Err(error) = tx.commit().await {
+        let refusal = Refusal::from(error);
+        return rotated.into_iter().map(|one| one.and(Err(refusal.clone().into()))).collect();
+    }
+    fault::reach("rotation.committed");
+    rotated
+}
+
+/// Writes one rotation. The pair is made first: after the conditional update only the store can fail.
+async fn one(tx: &mut TenantTx, node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live, ask: Ask) -> Rotated {
+    let Ask { effect, counted } = ask;
+    let now = node.ambient.now();
+    let Some(row) = family::by_id(tx, effect.family).await? else { return Err(Refusal::Unauthenticated.into()) };
+    match judge(tx, node, &row, effect, now).await? {
+        Judgement::Live => {}
+        Judgement::Replayed => return Err(NotRotated::Replayed),
+        Judgement::SpentElsewhere => return Err(Refusal::Conflict.into()),
+        Judgement::Dead | Judgement::Unknown => return Err(Refusal::Unauthenticated.into()),
     }
     let role = row.role.parse().map_err(|_| Refusal::Internal)?;
     let holder = Holder { member: row.family.member, role, epoch: row.epoch };
-    count(node, slot, live, holder.member, counted.unwrap_or_default()).await?;
+    count(node, slot, live, holder.member, counted).await?;
     let next = token_pair::new_refresh_token(node, effect.family);
+    let pair = token_pair::issue(node, live, holder, &next, row.family.expires_at_ms)?;
     let (old, new) = (effect.presented, next.hash());
-    if !family::rotate(&mut tx, effect.family, row.family.generation, old.bytes(), new.bytes(), now).await? {
-        return Err(lost(&mut tx, effect).await?);
+    if !family::rotate(tx, effect.family, row.family.generation, old.bytes(), new.bytes(), now).await? {
+        return Err(lost(tx, effect).await?.into());
     }
     let held_until_ms = effect.arrived.plus(node.settings.refresh_hold);
-    family::spend(&mut tx, effect.family, old.bytes(), family::Spent { at_ms: now, by: node.id, held_until_ms })
-        .await?;
-    let pair = token_pair::issue(node, live, holder, &next, row.family.expires_at_ms)?;
-    fault::reach("rotation.written");
-    tx.commit().await?;
-    fault::reach("rotation.committed");
+    family::spend(tx, effect.family, old.bytes(), family::Spent { at_ms: now, by: node.id, held_until_ms }).await?;
     Ok(Arc::new(pair))
 }
 
