@@ -15,6 +15,7 @@ const GENERATIONS: usize = 10;
 on_both_engines! {
     fifty_refreshes_at_once_get_one_pair_and_a_later_one_ends_the_family
     a_replay_ends_its_own_family_only
+    refreshes_of_many_sessions_at_once_are_judged_apart
     what_is_no_live_token_is_refused_alike
 }
 
@@ -65,6 +66,36 @@ async fn a_replay_ends_its_own_family_only(engine: Engine) {
     let listed = conn.get("/v1/sessions", Some(&other.access)).await.is(200).json();
     let ids: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
     assert_eq!(ids, [json!(other.id)]);
+}
+
+/// On SQLite they share transactions: one that is refused there takes nothing from the others.
+async fn refreshes_of_many_sessions_at_once_are_judged_apart(engine: Engine) {
+    const SESSIONS: usize = 24;
+    let server = Server::start(Options::new(engine).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let mut sessions = vec![];
+    for _ in 0..SESSIONS {
+        sessions.push(conn.sign_in(&acme).await);
+    }
+    let (replayed, ended) = (SESSIONS / 3, SESSIONS / 2);
+    Session::of(&conn.refresh(&sessions[replayed].refresh).await);
+    conn.call("DELETE", &format!("/v1/sessions/{}", sessions[ended].id), Some(&sessions[0].access)).await.is(204);
+
+    let mut many = open_many(&server, &acme, SESSIONS).await;
+    let tokens: Vec<_> = sessions.iter().map(|session| json!({ "refresh_token": session.refresh })).collect();
+    let answers = post_at_once(&mut many, "/v1/auth/refresh", |n| tokens[n].clone()).await;
+    for (n, answer) in answers.iter().enumerate() {
+        if n == replayed || n == ended {
+            answer.is_problem(401, "unauthenticated");
+            assert_eq!(conn.me(&sessions[n].access).await, 401);
+        } else {
+            let next = Session::of(answer);
+            assert_eq!(next.id, sessions[n].id);
+            assert_eq!(conn.me(&next.access).await, 200);
+            Session::of(&conn.refresh(&next.refresh).await);
+        }
+    }
 }
 
 async fn what_is_no_live_token_is_refused_alike(engine: Engine) {
