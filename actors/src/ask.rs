@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use metrics::{Gauge, Histogram};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// How long a question may wait before its actor takes it up.
 pub const START_WITHIN: Duration = Duration::from_millis(250);
@@ -20,12 +22,44 @@ const UNSTARTED: u8 = 0;
 const STARTED: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
-#[derive(Debug, Default)]
-struct Ticket(AtomicU8);
+/// What is told of the questions that wait for one kind of actor.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    /// How many wait.
+    pub(crate) depth: Gauge,
+    /// How many seconds each has waited.
+    pub(crate) age: Histogram,
+}
+
+#[derive(Debug)]
+struct Ticket {
+    state: AtomicU8,
+    /// The queue it waits in, and since when; none where nobody counts.
+    queue: Option<(Arc<Queue>, Instant)>,
+}
 
 impl Ticket {
+    fn new(queue: Option<(Arc<Queue>, Instant)>) -> Self {
+        if let Some((queue, _)) = &queue {
+            queue.depth.increment(1.0);
+        }
+        Self { state: AtomicU8::new(UNSTARTED), queue }
+    }
+
+    /// `false` when it was settled before. It waits no more, whatever becomes of it.
     fn settle(&self, to: u8) -> bool {
-        self.0.compare_exchange(UNSTARTED, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        let settled = self.state.compare_exchange(UNSTARTED, to, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if let (true, Some((queue, since))) = (settled, &self.queue) {
+            queue.depth.decrement(1.0);
+            queue.age.record(since.elapsed());
+        }
+        settled
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.settle(GIVEN_UP); // its actor died, and whoever asked has gone
     }
 }
 
@@ -60,8 +94,17 @@ pub enum NoAnswer {
 /// A new question: the actor's end and the asker's.
 #[must_use]
 pub fn question<T>() -> (Reply<T>, Asked<T>) {
+    ends(Ticket::new(None))
+}
+
+/// A new question that is counted while it waits.
+pub(crate) fn queued<T>(queue: &Arc<Queue>) -> (Reply<T>, Asked<T>) {
+    ends(Ticket::new(Some((Arc::clone(queue), Instant::now()))))
+}
+
+fn ends<T>(ticket: Ticket) -> (Reply<T>, Asked<T>) {
     let (sender, receiver) = oneshot::channel();
-    let ticket = Arc::new(Ticket::default());
+    let ticket = Arc::new(ticket);
     (Reply { answer: sender, ticket: Arc::clone(&ticket) }, Asked { answer: receiver, ticket })
 }
 
@@ -112,6 +155,8 @@ impl<T> Asked<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -129,6 +174,25 @@ mod tests {
         tokio::time::sleep(START_WITHIN * 4).await;
         reply.answer(7);
         assert_eq!(answer.await.unwrap(), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_question_waits_until_it_is_taken_up_given_up_or_lost() {
+        let depth = Arc::new(AtomicU64::default());
+        let waiting = || f64::from_bits(depth.load(Ordering::SeqCst));
+        let queue = Arc::new(Queue { depth: Gauge::from_arc(Arc::clone(&depth)), age: Histogram::noop() });
+        let (taken, asked) = queued::<u8>(&queue);
+        let (lost, _) = queued::<u8>(&queue);
+        let (late, given_up) = queued::<u8>(&queue);
+        assert!((waiting() - 3.0).abs() < 0.1);
+        assert!(taken.start());
+        assert!((waiting() - 2.0).abs() < 0.1);
+        drop(lost);
+        assert!((waiting() - 1.0).abs() < 0.1);
+        assert_eq!(given_up.answer(Duration::ZERO).await, Err(NoAnswer::Late));
+        assert!(waiting().abs() < 0.1);
+        drop((late, taken, asked));
+        assert!(waiting().abs() < 0.1);
     }
 
     #[tokio::test]

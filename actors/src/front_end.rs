@@ -20,6 +20,7 @@ use crate::metric;
 use crate::node::Node;
 use crate::node::load::{self, LoadError};
 use crate::slot::{Live, TenantSlot};
+use crate::supervision;
 use crate::tenant::{self, Tenant};
 
 /// How many front ends a node has.
@@ -137,25 +138,13 @@ impl Actor for FrontEnd {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let who = match event {
-            SupervisionEvent::ActorFailed(who, error) => {
-                tracing::error!(%error, "a tenant actor failed");
-                who
-            }
-            SupervisionEvent::ActorTerminated(who, _, _) => who,
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
-        };
-        let Some(id) = state.actors.remove(&who.get_id()) else { return Ok(()) };
+        let Some(who) = supervision::gone(event, "front end") else { return Ok(()) };
+        let Some(id) = state.actors.remove(&who) else { return Ok(()) };
         let Some(entry) = state.tenants.get_mut(&id) else { return Ok(()) };
         entry.phase = Phase::Failed(vec![]);
         metrics::counter!(metric::RESTARTS, "actor" => "tenant").increment(1);
         match entry.slot.failed(state.node.ambient.now()) {
-            Verdict::RestartAfter(delay) if delay.is_zero() => {
-                drop(me.send_message(Msg::Revive(id)));
-            }
-            Verdict::RestartAfter(delay) => {
-                me.send_after(delay, move || Msg::Revive(id));
-            }
+            Verdict::RestartAfter(delay) => supervision::remind(&me, delay, move || Msg::Revive(id)),
             Verdict::Quarantine => state.quarantine(id),
         }
         Ok(())
@@ -191,14 +180,15 @@ impl State {
         });
     }
 
-    /// Parks the tenant. One that is being loaded is loaded anew, and whoever waits for it goes on waiting.
+    /// Parks the tenant. Whoever waits for it already goes on waiting, for a load that begins now.
     fn reload(&mut self, id: TenantId, me: &ActorRef<Msg>) {
         match self.tenants.get_mut(&id) {
-            Some(Entry { slot, phase: Phase::Loading { waiting, .. } }) => {
+            Some(Entry { slot, phase: Phase::Loading { waiting, .. } | Phase::Failed(waiting) }) => {
                 let (slot, waiting) = (Arc::clone(slot), std::mem::take(waiting));
+                slot.publish(None);
                 self.load(slot, waiting, me);
             }
-            Some(Entry { phase: Phase::Active(_) | Phase::Failed(_), .. }) | None => self.park(id),
+            Some(Entry { phase: Phase::Active(_), .. }) | None => self.park(id),
         }
     }
 

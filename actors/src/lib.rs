@@ -26,4 +26,5 @@ pub mod rate_limits;
 pub mod root;
 pub mod sessions;
 pub mod slot;
+mod supervision;
 pub mod tenant;

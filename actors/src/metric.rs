@@ -30,5 +30,7 @@ pub const HASH_QUEUE: &str = "freehold_hash_queue_depth";
 pub const HASH_WAIT_SECONDS: &str = "freehold_hash_wait_seconds";
 /// Passwords hashed.
 pub const HASHES: &str = "freehold_hashes_total";
-/// Seconds a question waited for its actor, by `actor` kind.
-pub const ASK_SECONDS: &str = "freehold_actor_ask_seconds";
+/// Questions that wait for an actor to take them up, by `actor` kind.
+pub const ACTOR_QUEUE: &str = "freehold_actor_queue_depth";
+/// Seconds a question waited for its actor to take it up, by `actor` kind.
+pub const ACTOR_QUEUE_SECONDS: &str = "freehold_actor_queue_seconds";

@@ -25,7 +25,7 @@ pub use directory::{Slots, Unreachable};
 pub use tokens::Tokens;
 
 use crate::ambient::Ambient;
-use crate::ask::{NoAnswer, Reply, START_WITHIN, question};
+use crate::ask::{NoAnswer, Queue, Reply, START_WITHIN, question, queued};
 use crate::front_end::{self, SHARDS};
 use crate::gate::{self, Full, Gate, Pass};
 use crate::levels::AddressBuckets;
@@ -103,6 +103,7 @@ pub struct Node {
     /// The address buckets of the node.
     pub addresses: AddressBuckets,
     gate: Arc<Gate>,
+    queues: [Arc<Queue>; Kind::ALL.len()],
     front_ends: Box<[ArcSwapOption<ActorRef<front_end::Msg>>]>,
     rootless: AtomicBool,
     /// The marks of changes that this node made itself and has in force already.
@@ -176,6 +177,12 @@ impl Node {
             unseen,
             addresses: AddressBuckets::default(),
             gate: Arc::new(Gate::default()),
+            queues: Kind::ALL.map(|kind| {
+                Arc::new(Queue {
+                    depth: metrics::gauge!(metric::ACTOR_QUEUE, "actor" => kind.as_str()),
+                    age: metrics::histogram!(metric::ACTOR_QUEUE_SECONDS, "actor" => kind.as_str()),
+                })
+            }),
             front_ends: (0..SHARDS).map(|_| ArcSwapOption::empty()).collect(),
             rootless: AtomicBool::new(false),
             marks: Cache::builder().max_capacity(MARKS_MAX).time_to_live(MARKS_KEPT).build(),
@@ -241,11 +248,13 @@ impl Node {
     /// # Errors
     /// [`Refusal::Unavailable`] while it cannot be loaded, [`Refusal::Overloaded`] when its front end is late.
     pub async fn live(&self, slot: &Arc<TenantSlot>) -> Result<Arc<Live>, Refusal> {
-        if let Some(live) = slot.live() {
-            return Ok(live);
+        let deadline = Instant::now() + START_WITHIN;
+        loop {
+            if let Some(live) = slot.live() {
+                return Ok(live);
+            }
+            self.activate(slot, deadline).await?;
         }
-        self.activate(slot, Instant::now() + START_WITHIN).await?;
-        slot.live().ok_or(Refusal::Unavailable)
     }
 
     /// Asks the tenant's child; it is started, and its tenant activated, when it does not run.
@@ -275,8 +284,7 @@ impl Node {
         within: Duration,
         make: impl Fn(Reply<T>) -> M,
     ) -> Result<T, NoAnswer> {
-        let asked_at = Instant::now();
-        let deadline = asked_at + within;
+        let deadline = Instant::now() + within;
         loop {
             let Some(live) = slot.live() else {
                 self.activate(slot, deadline).await.map_err(|_| NoAnswer::Unstarted)?;
@@ -288,15 +296,11 @@ impl Node {
                 continue;
             };
             published.asked_at.store(self.ambient.now().get(), Ordering::Relaxed);
-            let (reply, asked) = question();
+            let (reply, asked) = queued(self.queue(M::KIND));
             if child.send_message(make(reply)).is_ok() {
                 match asked.answer(deadline.saturating_duration_since(Instant::now())).await {
                     Err(NoAnswer::Unstarted) => {}
-                    answer => {
-                        let waited = asked_at.elapsed().as_secs_f64();
-                        metrics::histogram!(metric::ASK_SECONDS, "actor" => M::KIND.as_str()).record(waited);
-                        return answer;
-                    }
+                    answer => return answer,
                 }
             }
             // It died. Its supervisor takes its address back when it learns of that; until then we do.
@@ -307,6 +311,15 @@ impl Node {
             if Instant::now() >= deadline {
                 return Err(NoAnswer::Late);
             }
+        }
+    }
+
+    fn queue(&self, kind: Kind) -> &Arc<Queue> {
+        let [rate_limits, sessions, lockouts] = &self.queues;
+        match kind {
+            Kind::RateLimits => rate_limits,
+            Kind::Sessions => sessions,
+            Kind::Lockouts => lockouts,
         }
     }
 

@@ -9,6 +9,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use crate::front_end::{FrontEnd, SHARDS};
 use crate::metric;
 use crate::node::Node;
+use crate::supervision;
 
 /// What Root can be asked.
 pub enum Msg {
@@ -52,15 +53,8 @@ impl Actor for Root {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let who = match event {
-            SupervisionEvent::ActorFailed(who, error) => {
-                tracing::error!(%error, "a front end failed");
-                who
-            }
-            SupervisionEvent::ActorTerminated(who, _, _) => who,
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
-        };
-        let failed = state.shards.iter_mut().enumerate().find(|(_, (id, _))| *id == who.get_id());
+        let Some(who) = supervision::gone(event, "root") else { return Ok(()) };
+        let failed = state.shards.iter_mut().enumerate().find(|(_, (id, _))| *id == who);
         let Some((shard, (_, restarts))) = failed else { return Ok(()) };
         metrics::counter!(metric::RESTARTS, "actor" => "front_end").increment(1);
         let delay = match restarts.failed(state.node.ambient.now()) {
@@ -68,11 +62,7 @@ impl Actor for Root {
             // A shard cannot be quarantined as a tenant can: it is tried again once the failures are old.
             Verdict::Quarantine => WINDOW,
         };
-        if delay.is_zero() {
-            drop(me.send_message(Msg::Restart(shard)));
-        } else {
-            me.send_after(delay, move || Msg::Restart(shard));
-        }
+        supervision::remind(&me, delay, move || Msg::Restart(shard));
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use crate::node::Node;
 use crate::rate_limits::{self, RateLimits};
 use crate::sessions::{self, Sessions};
 use crate::slot::{Live, TenantSlot};
+use crate::supervision;
 
 /// The children a tenant may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,26 +136,15 @@ impl Actor for Tenant {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let who = match event {
-            SupervisionEvent::ActorFailed(who, error) => {
-                tracing::error!(tenant.id = %state.given.slot.id, %error, "a tenant's actor failed");
-                who
-            }
-            SupervisionEvent::ActorTerminated(who, _, _) => who,
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return Ok(()),
-        };
-        let failed = |child: &Child| matches!(child, Child::Running(cell) if cell.get_id() == who.get_id());
+        let supervisor = format_args!("tenant {}", state.given.slot.id);
+        let Some(who) = supervision::gone(event, supervisor) else { return Ok(()) };
+        let failed = |child: &Child| matches!(child, Child::Running(cell) if cell.get_id() == who);
         let Some(kind) = Kind::ALL.into_iter().find(|kind| failed(state.child(*kind))) else { return Ok(()) };
         *state.child(kind) = Child::Failed(vec![]);
         state.given.live.unpublish(kind);
         metrics::counter!(metric::RESTARTS, "actor" => kind.as_str()).increment(1);
         match state.given.slot.failed(state.given.node.ambient.now()) {
-            Verdict::RestartAfter(delay) if delay.is_zero() => {
-                drop(me.send_message(Msg::Restart(kind)));
-            }
-            Verdict::RestartAfter(delay) => {
-                me.send_after(delay, move || Msg::Restart(kind));
-            }
+            Verdict::RestartAfter(delay) => supervision::remind(&me, delay, move || Msg::Restart(kind)),
             Verdict::Quarantine => {
                 drop(state.given.front_end.send_message(front_end::Msg::Quarantine(state.given.slot.id)));
             }
