@@ -4,6 +4,7 @@
 //! Out: panics become problems → problems get their body → security headers → `x-request-id` → one line of the log.
 
 mod panics;
+mod unreadable;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 use tracing::Instrument;
 
+pub(crate) use self::unreadable::Unreadable;
 use crate::access_log::{self, Entry, Notes};
 use crate::body;
 use crate::client_address::{Client, Peer, Scheme, TrustedProxies};
@@ -147,6 +149,9 @@ where
 
 /// Refuses what no route should see; otherwise completes the request's extensions and says how large its body may be.
 fn admit(options: &EdgeOptions, parts: &mut Parts, arrival: &mut Arrival) -> Result<u64, Problem> {
+    if let Some(unreadable) = parts.extensions.get::<Unreadable>() {
+        return Err((*unreadable).into());
+    }
     let target_bytes = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > TARGET_BYTES_MAX {
         return Err(Problem::new(Kind::UriTooLong));
