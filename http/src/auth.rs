@@ -149,7 +149,7 @@ pub(crate) async fn refresh_pair(tenant: Tenant, Valid(body): Valid<Refresh>) ->
     Ok(token_pair(&pair, transport))
 }
 
-/// `POST /v1/auth/logout`: ends the session of the bearer or of the refresh token.
+/// `POST /v1/auth/logout`: ends the session of the bearer or of the refresh token, which may be spent.
 #[utoipa::path(post, path = "/v1/auth/logout", tag = "auth", request_body = Option<Refresh>,
     security(("bearer" = []), ("refresh_cookie" = []), ()),
     responses((status = 204, description = "Signed out.", headers(
