@@ -21,7 +21,7 @@ use freehold_domain::refresh_token::RefreshToken;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::body::{Valid, Validate};
+use crate::body::{Valid, Validate, word};
 use crate::caller::{Member, Tenant, run, set_device_cookie, set_refresh_cookie};
 use crate::faults::Faults;
 use crate::headers::no_store;
@@ -56,6 +56,7 @@ pub struct Login {
     email: Option<String>,
     #[schema(required, nullable = false, format = Password, min_length = 1, max_length = 1024)]
     password: Option<String>,
+    #[serde(default, deserialize_with = "word")]
     transport: Option<Transport>,
 }
 
