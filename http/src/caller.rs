@@ -81,16 +81,14 @@ fn is_from_own_page(parts: &Parts, node: &Node, admitted: &Admitted) -> Result<b
     Ok(check(Carries::Cookie).is_ok())
 }
 
-/// The bearer token, if one is given.
+/// The bearer token, if one is given. Another scheme, or nothing after the scheme, is no credential (RFC 6750 §3.1).
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
-    let (line, second) = (lines.next(), lines.next());
+    let (line, None) = (lines.next(), lines.next()) else { return Err(Problem::invalid_token()) };
     let Some(line) = line else { return Ok(None) };
-    let token = line.to_str().ok().and_then(|text| text.split_once(' '));
-    match token {
-        Some((scheme, token)) if second.is_none() && scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token)),
-        _ => Err(Problem::invalid_token()),
-    }
+    let text = line.to_str().map_err(|_| Problem::invalid_token())?;
+    let given = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(given.map(|(_, token)| token).filter(|token| !token.is_empty()))
 }
 
 /// A cookie's value. A second one of the same name cannot be ours: the `__Host-` prefix allows one (RFC 6265bis).
