@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::body::{Valid, Validate, word};
-use crate::caller::{Member, Tenant, run, set_device_cookie, set_refresh_cookie};
+use crate::caller::{Member, Tenant, Visitor, run, set_device_cookie, set_refresh_cookie};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::{Kind, Problem};
@@ -157,18 +157,9 @@ pub(crate) async fn refresh_pair(tenant: Tenant, Valid(body): Valid<Refresh>) ->
         ("Set-Cookie" = String, description = "Takes the refresh cookie back."),
     ))),
 )]
-pub(crate) async fn log_out(
-    member: Option<Member>,
-    tenant: Tenant,
-    Valid(body): Valid<Refresh>,
-) -> Result<Response, Problem> {
-    let leaving = leaving(member, presented(tenant.cookie, body)?)?;
-    let cx = tenant.cx;
-    run(async move {
-        let session = session(&cx, leaving).await?;
-        logout::logout(&cx, session).await
-    })
-    .await?;
+pub(crate) async fn log_out(visitor: Visitor, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+    let (cx, leaving) = leaving(visitor, body)?;
+    run(async move { logout::logout(&cx, session(&cx, leaving).await?).await }).await?;
     Ok(signed_out())
 }
 
@@ -179,18 +170,9 @@ pub(crate) async fn log_out(
         ("Set-Cookie" = String, description = "Takes the refresh cookie back."),
     ))),
 )]
-pub(crate) async fn log_out_all(
-    member: Option<Member>,
-    tenant: Tenant,
-    Valid(body): Valid<Refresh>,
-) -> Result<Response, Problem> {
-    let leaving = leaving(member, presented(tenant.cookie, body)?)?;
-    let cx = tenant.cx;
-    run(async move {
-        let session = session(&cx, leaving).await?;
-        logout::logout_all(&cx, session).await
-    })
-    .await?;
+pub(crate) async fn log_out_all(visitor: Visitor, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+    let (cx, leaving) = leaving(visitor, body)?;
+    run(async move { logout::logout_all(&cx, session(&cx, leaving).await?).await }).await?;
     Ok(signed_out())
 }
 
@@ -201,10 +183,11 @@ enum Leaving {
 }
 
 /// The bearer token, or else the refresh token.
-fn leaving(member: Option<Member>, presented: Option<(RefreshToken, Transport)>) -> Result<Leaving, Problem> {
-    match (member, presented) {
-        (Some(member), _) => Ok(Leaving::Bearer(member.claims)),
-        (None, Some((token, _))) => Ok(Leaving::Token(token)),
+fn leaving(visitor: Visitor, body: Option<String>) -> Result<(Context, Leaving), Problem> {
+    let Tenant { cx, cookie, .. } = visitor.tenant;
+    match (visitor.claims, presented(cookie, body)?) {
+        (Some(claims), _) => Ok((cx, Leaving::Bearer(claims))),
+        (None, Some((token, _))) => Ok((cx, Leaving::Token(token))),
         (None, None) => Err(Problem::new(Kind::Unauthenticated)),
     }
 }

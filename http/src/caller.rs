@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -122,27 +122,33 @@ impl<S: Sync> FromRequestParts<S> for Member {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Visitor { tenant, claims } = Visitor::from_request_parts(parts, state).await?;
+        let claims = claims.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
+        Ok(Self { tenant, claims })
+    }
+}
+
+/// Anybody at a tenant's host: a member if an access token is given; one that is refused is still a refusal.
+pub struct Visitor {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// What the token says.
+    pub claims: Option<Arc<AccessClaims>>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let tenant = Tenant::from_request_parts(parts, state).await?;
-        let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
+        let Some(token) = bearer(&parts.headers)? else { return Ok(Self { tenant, claims: None }) };
         let cx = &tenant.cx;
         let claims = cx.node.authenticate(&cx.slot, &cx.live, token)?;
         cx.node.confirm(&cx.slot, &claims).await?;
         if let Some(notes) = parts.extensions.get::<Notes>() {
             notes.authenticated();
         }
-        Ok(Self { tenant, claims })
-    }
-}
-
-/// A member if an `Authorization` header is there; one that is refused is still a refusal.
-impl<S: Sync> OptionalFromRequestParts<S> for Member {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
-        if !parts.headers.contains_key(AUTHORIZATION) {
-            return Ok(None);
-        }
-        <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
+        Ok(Self { tenant, claims: Some(claims) })
     }
 }
 
