@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::text::is_hidden;
+
 /// Fewest characters of an address.
 pub const EMAIL_CHARS_MIN: usize = 3;
 /// Most characters, and most bytes, of an address (RFC 5321 §4.5.3.1.3, erratum 1690).
@@ -78,12 +80,8 @@ impl fmt::Debug for Email {
     }
 }
 
-/// White space, control characters, and format characters that show nothing or turn the reading direction: with
-/// them two different addresses look the same.
 fn is_invisible(c: char) -> bool {
-    let hidden = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
-    hidden || c.is_whitespace() || c.is_control()
+    is_hidden(c) || c.is_whitespace() || c.is_control()
 }
 
 fn is_local(local: &str) -> bool {

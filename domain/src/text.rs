@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Text on one line: 1 to `MAX` characters (code points), no control characters (so no NUL, CR or LF), no line or
-/// paragraph separator. Kept as it was given; `Debug` hides it, because it may be somebody's name.
+/// paragraph separator, nothing hidden but the joiners that some scripts are written with. Kept as it was given; `Debug`
+/// hides it, because it may be somebody's name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OneLine<const MAX: usize>(String);
@@ -20,7 +21,7 @@ pub enum NotOneLine {
     /// It has more characters than this.
     #[error("must have at most {0} characters")]
     TooLong(usize),
-    /// It holds a control character or a line separator.
+    /// It holds a control character, a hidden one or a line separator.
     #[error("must not contain line breaks or control characters")]
     Control,
 }
@@ -37,7 +38,7 @@ impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
     type Error = NotOneLine;
 
     fn try_from(text: String) -> Result<Self, NotOneLine> {
-        if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        if text.chars().any(is_unfit) {
             return Err(NotOneLine::Control);
         }
         if text.chars().nth(MAX).is_some() {
@@ -45,6 +46,17 @@ impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
         }
         if text.trim().is_empty() { Err(NotOneLine::Empty) } else { Ok(Self(text)) }
     }
+}
+
+/// Format characters that show nothing or turn the reading direction: with them two different texts look the same.
+pub(crate) const fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn is_unfit(c: char) -> bool {
+    let (separates, joins) = (matches!(c, '\u{2028}' | '\u{2029}'), matches!(c, '\u{200c}' | '\u{200d}'));
+    c.is_control() || separates || (is_hidden(c) && !joins)
 }
 
 impl<const MAX: usize> FromStr for OneLine<MAX> {
@@ -83,6 +95,19 @@ mod tests {
     fn nothing_that_breaks_a_line() {
         for c in ['\0', '\r', '\n', '\t', '\u{1b}', '\u{7f}', '\u{85}', '\u{2028}', '\u{2029}'] {
             assert_eq!(format!("a{c}b").parse::<OneLine<9>>(), Err(NotOneLine::Control), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_hides_or_turns_what_is_read() {
+        for c in
+            "\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{feff}\u{e0041}".chars()
+        {
+            assert_eq!(format!("a{c}b").parse::<OneLine<9>>(), Err(NotOneLine::Control), "{c:?}");
+        }
+        // Persian and Indian names need the joiners, families of emoji too.
+        for name in ["علی\u{200c}رضا", "ශ්\u{200d}රී", "👩\u{200d}👧"] {
+            assert_eq!(name.parse::<OneLine<9>>().unwrap().as_str(), name);
         }
     }
 

@@ -1,17 +1,21 @@
 //! One line per request: what was asked, what was answered, how long it took. Never a body, a query, a cookie or a
-//! credential; the address only as the key that limits are counted by.
+//! credential; the address only as the key that limits are counted by. A request whose client hung up before the answer
+//! has its line too, with the status 499: what it asked for may have happened.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use tokio::time::Instant;
 
 use crate::client_address::Client;
 use crate::request_id::RequestTag;
+
+/// Nobody was left to answer (nginx's number; there is no standard one).
+const CLIENT_GONE: u16 = 499;
 
 /// What is learned about a request on its way in: an extension of every request behind the edge. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -49,40 +53,59 @@ pub(crate) async fn note_route(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// One request and its answer.
+/// The line of one request. Dropped before it is written, it says that there was nobody left to answer.
 #[derive(Debug)]
-pub(crate) struct Entry<'a> {
-    pub(crate) id: &'a RequestTag,
-    pub(crate) method: &'a Method,
-    pub(crate) status: StatusCode,
-    pub(crate) took: Duration,
+pub(crate) struct Line {
+    at: Instant,
+    pub(crate) id: RequestTag,
+    method: Method,
     pub(crate) client: Option<Client>,
-    pub(crate) notes: &'a Notes,
+    pub(crate) notes: Notes,
+    written: bool,
 }
 
-/// Writes the line and counts the request.
-pub(crate) fn write(entry: &Entry<'_>) {
-    let learned = &*entry.notes.0;
-    let route = learned.route.get().map_or("-", MatchedPath::as_str);
-    // Any token is a method; only the usual ones may name a series of the metric or fill the log.
-    let method = if is_usual(entry.method) { entry.method.as_str() } else { "other" };
-    let status = entry.status.as_u16();
-    tracing::info!(
-        target: "freehold::access",
-        {
-            request.id = entry.id.as_str(),
-            http.method = method,
-            http.route = route,
-            http.status = status,
-            duration_ms = u64::try_from(entry.took.as_millis()).unwrap_or(u64::MAX),
-            tenant.slug = learned.tenant.get().map(String::as_str),
-            client.key = entry.client.map(|client| tracing::field::display(client.key())),
-        },
-        "request"
-    );
-    let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
-    metrics::counter!("freehold_http_requests_total", &labels).increment(1);
-    metrics::histogram!("freehold_http_request_seconds", "route" => route.to_owned()).record(entry.took.as_secs_f64());
+impl Line {
+    pub(crate) fn new(at: Instant, id: RequestTag, method: Method, client: Option<Client>) -> Self {
+        Self { at, id, method, client, notes: Notes::default(), written: false }
+    }
+
+    /// Writes the line of a request that is answered with this status.
+    pub(crate) fn write(&mut self, status: StatusCode) {
+        self.log(status.as_u16());
+    }
+
+    /// Writes the line and counts the request.
+    fn log(&mut self, status: u16) {
+        self.written = true;
+        let (learned, took) = (&*self.notes.0, self.at.elapsed());
+        let route = learned.route.get().map_or("-", MatchedPath::as_str);
+        // Any token is a method; only the usual ones may name a series of the metric or fill the log.
+        let method = if is_usual(&self.method) { self.method.as_str() } else { "other" };
+        tracing::info!(
+            target: "freehold::access",
+            {
+                request.id = self.id.as_str(),
+                http.method = method,
+                http.route = route,
+                http.status = status,
+                duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                tenant.slug = learned.tenant.get().map(String::as_str),
+                client.key = self.client.map(|client| tracing::field::display(client.key())),
+            },
+            "request"
+        );
+        let labels = [("route", route.to_owned()), ("method", method.to_owned()), ("status", status.to_string())];
+        metrics::counter!("freehold_http_requests_total", &labels).increment(1);
+        metrics::histogram!("freehold_http_request_seconds", "route" => route.to_owned()).record(took.as_secs_f64());
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.written {
+            self.log(CLIENT_GONE);
+        }
+    }
 }
 
 fn is_usual(method: &Method) -> bool {

@@ -1,6 +1,7 @@
 //! What every public request passes before its route: address bucket → tenant → its state → its gate.
 //!
-//! A tenant that is not served is answered here, without any store access once it is known.
+//! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
+//! be read on every host.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use freehold_domain::time::UnixMs;
 use crate::access_log::Notes;
 use crate::client_address::{AddressKey, Client};
 use crate::host::Place;
-use crate::problem::{Kind, Problem};
+use crate::problem::{self, Kind, Problem};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -76,6 +77,9 @@ async fn enter(node: &Arc<Node>, request: &Parts, counted: &Counted) -> Result<O
         Caller { address: client.address, bucket: bucket(client.key()), user_agent: user_agent(&request.headers) };
     node.admit_address(&caller, counted)?;
     let Some(Place::Tenant(slug)) = request.extensions.get::<Place>() else { return Ok(None) };
+    if request.uri.path().starts_with(problem::PAGES) {
+        return Ok(None);
+    }
     let slot = find(node, slug).await?;
     if let Some(notes) = request.extensions.get::<Notes>() {
         notes.tenant(slug.as_str());

@@ -21,8 +21,8 @@ use freehold_domain::refresh_token::RefreshToken;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::body::{Valid, Validate};
-use crate::caller::{Member, Tenant, run, set_device_cookie, set_refresh_cookie};
+use crate::body::{Valid, Validate, word};
+use crate::caller::{Member, Tenant, Visitor, run, set_device_cookie, set_refresh_cookie};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::{Kind, Problem};
@@ -56,6 +56,7 @@ pub struct Login {
     email: Option<String>,
     #[schema(required, nullable = false, format = Password, min_length = 1, max_length = 1024)]
     password: Option<String>,
+    #[serde(default, deserialize_with = "word")]
     transport: Option<Transport>,
 }
 
@@ -149,25 +150,16 @@ pub(crate) async fn refresh_pair(tenant: Tenant, Valid(body): Valid<Refresh>) ->
     Ok(token_pair(&pair, transport))
 }
 
-/// `POST /v1/auth/logout`: ends the session of the bearer or of the refresh token.
+/// `POST /v1/auth/logout`: ends the session of the bearer or of the refresh token, which may be spent.
 #[utoipa::path(post, path = "/v1/auth/logout", tag = "auth", request_body = Option<Refresh>,
     security(("bearer" = []), ("refresh_cookie" = []), ()),
     responses((status = 204, description = "Signed out.", headers(
         ("Set-Cookie" = String, description = "Takes the refresh cookie back."),
     ))),
 )]
-pub(crate) async fn log_out(
-    member: Option<Member>,
-    tenant: Tenant,
-    Valid(body): Valid<Refresh>,
-) -> Result<Response, Problem> {
-    let leaving = leaving(member, presented(tenant.cookie, body)?)?;
-    let cx = tenant.cx;
-    run(async move {
-        let session = session(&cx, leaving).await?;
-        logout::logout(&cx, session).await
-    })
-    .await?;
+pub(crate) async fn log_out(visitor: Visitor, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+    let (cx, leaving) = leaving(visitor, body)?;
+    run(async move { logout::logout(&cx, session(&cx, leaving).await?).await }).await?;
     Ok(signed_out())
 }
 
@@ -178,18 +170,9 @@ pub(crate) async fn log_out(
         ("Set-Cookie" = String, description = "Takes the refresh cookie back."),
     ))),
 )]
-pub(crate) async fn log_out_all(
-    member: Option<Member>,
-    tenant: Tenant,
-    Valid(body): Valid<Refresh>,
-) -> Result<Response, Problem> {
-    let leaving = leaving(member, presented(tenant.cookie, body)?)?;
-    let cx = tenant.cx;
-    run(async move {
-        let session = session(&cx, leaving).await?;
-        logout::logout_all(&cx, session).await
-    })
-    .await?;
+pub(crate) async fn log_out_all(visitor: Visitor, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
+    let (cx, leaving) = leaving(visitor, body)?;
+    run(async move { logout::logout_all(&cx, session(&cx, leaving).await?).await }).await?;
     Ok(signed_out())
 }
 
@@ -200,10 +183,11 @@ enum Leaving {
 }
 
 /// The bearer token, or else the refresh token.
-fn leaving(member: Option<Member>, presented: Option<(RefreshToken, Transport)>) -> Result<Leaving, Problem> {
-    match (member, presented) {
-        (Some(member), _) => Ok(Leaving::Bearer(member.claims)),
-        (None, Some((token, _))) => Ok(Leaving::Token(token)),
+fn leaving(visitor: Visitor, body: Option<String>) -> Result<(Context, Leaving), Problem> {
+    let Tenant { cx, cookie, .. } = visitor.tenant;
+    match (visitor.claims, presented(cookie, body)?) {
+        (Some(claims), _) => Ok((cx, Leaving::Bearer(claims))),
+        (None, Some((token, _))) => Ok((cx, Leaving::Token(token))),
         (None, None) => Err(Problem::new(Kind::Unauthenticated)),
     }
 }

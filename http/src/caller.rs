@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -81,16 +81,14 @@ fn is_from_own_page(parts: &Parts, node: &Node, admitted: &Admitted) -> Result<b
     Ok(check(Carries::Cookie).is_ok())
 }
 
-/// The bearer token, if one is given.
+/// The bearer token, if one is given. Another scheme, or nothing after the scheme, is no credential (RFC 6750 §3.1).
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
-    let (line, second) = (lines.next(), lines.next());
+    let (line, None) = (lines.next(), lines.next()) else { return Err(Problem::invalid_token()) };
     let Some(line) = line else { return Ok(None) };
-    let token = line.to_str().ok().and_then(|text| text.split_once(' '));
-    match token {
-        Some((scheme, token)) if second.is_none() && scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token)),
-        _ => Err(Problem::invalid_token()),
-    }
+    let text = line.to_str().map_err(|_| Problem::invalid_token())?;
+    let given = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(given.map(|(_, token)| token).filter(|token| !token.is_empty()))
 }
 
 /// A cookie's value. A second one of the same name cannot be ours: the `__Host-` prefix allows one (RFC 6265bis).
@@ -124,27 +122,33 @@ impl<S: Sync> FromRequestParts<S> for Member {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Visitor { tenant, claims } = Visitor::from_request_parts(parts, state).await?;
+        let claims = claims.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
+        Ok(Self { tenant, claims })
+    }
+}
+
+/// Anybody at a tenant's host: a member if an access token is given; one that is refused is still a refusal.
+pub struct Visitor {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// What the token says.
+    pub claims: Option<Arc<AccessClaims>>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let tenant = Tenant::from_request_parts(parts, state).await?;
-        let token = bearer(&parts.headers)?.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
+        let Some(token) = bearer(&parts.headers)? else { return Ok(Self { tenant, claims: None }) };
         let cx = &tenant.cx;
         let claims = cx.node.authenticate(&cx.slot, &cx.live, token)?;
         cx.node.confirm(&cx.slot, &claims).await?;
         if let Some(notes) = parts.extensions.get::<Notes>() {
             notes.authenticated();
         }
-        Ok(Self { tenant, claims })
-    }
-}
-
-/// A member if an `Authorization` header is there; one that is refused is still a refusal.
-impl<S: Sync> OptionalFromRequestParts<S> for Member {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
-        if !parts.headers.contains_key(AUTHORIZATION) {
-            return Ok(None);
-        }
-        <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
+        Ok(Self { tenant, claims: Some(claims) })
     }
 }
 

@@ -4,6 +4,7 @@
 //! Out: panics become problems → problems get their body → security headers → `x-request-id` → one line of the log.
 
 mod panics;
+mod unreadable;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,7 +23,8 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 use tracing::Instrument;
 
-use crate::access_log::{self, Entry, Notes};
+pub(crate) use self::unreadable::Unreadable;
+use crate::access_log::Line;
 use crate::body;
 use crate::client_address::{Client, Peer, Scheme, TrustedProxies};
 use crate::headers;
@@ -58,7 +60,7 @@ impl EdgeOptions {
 
 /// Puts [`Edge`] around a service.
 ///
-/// Behind it every request has the extensions [`Client`], [`RequestTag`], [`Authority`], [`Place`], [`Ambient`] and [`Notes`].
+/// Behind it every request has the extensions [`Client`], [`RequestTag`], [`Authority`], [`Place`], [`Ambient`] and [`Notes`](crate::access_log::Notes).
 #[derive(Clone, Debug)]
 pub struct EdgeLayer(Arc<EdgeOptions>);
 
@@ -106,13 +108,9 @@ where
 
 /// What is known of a request before it is routed and still needed for its answer.
 struct Arrival {
-    at: Instant,
-    method: Method,
     version: Version,
-    client: Option<Client>,
-    tag: RequestTag,
     host: Option<(Authority, Place)>,
-    notes: Notes,
+    line: Line,
 }
 
 async fn handle<S>(options: &EdgeOptions, inner: S, request: Request) -> Response<Body>
@@ -124,29 +122,32 @@ where
     let (mut parts, body) = request.into_parts();
     let client = parts.extensions.get::<Peer>().map(|peer| Client::behind(*peer, &parts.headers, &options.proxies));
     let tag = RequestTag::of(&parts.headers, client.is_some_and(|client| client.proxied), options.ambient);
-    let (method, version) = (parts.method.clone(), parts.version);
-    let mut arrival = Arrival { at, method, version, client, tag, host: None, notes: Notes::default() };
+    let line = Line::new(at, tag, parts.method.clone(), client);
+    let mut arrival = Arrival { version: parts.version, host: None, line };
     let response = match admit(options, &mut parts, &mut arrival) {
         Ok(bytes_max) => {
             let body = body::bound(body, bytes_max, at + options.body_read_max);
-            let span = tracing::info_span!("request", request.id = arrival.tag.as_str());
+            let span = tracing::info_span!("request", request.id = arrival.line.id.as_str());
             let answer = panics::caught(async move { inner.oneshot(Request::from_parts(parts, body)).await });
             match answer.instrument(span).await {
                 Ok(Ok(response)) => response,
                 Err(panic) => {
                     let panic = panics::message(&*panic);
-                    tracing::error!(request.id = arrival.tag.as_str(), panic, "a handler panicked");
+                    tracing::error!(request.id = arrival.line.id.as_str(), panic, "a handler panicked");
                     Problem::new(Kind::Internal).into_response()
                 }
             }
         }
         Err(problem) => problem.into_response(),
     };
-    send_off(response, &arrival)
+    send_off(response, arrival)
 }
 
 /// Refuses what no route should see; otherwise completes the request's extensions and says how large its body may be.
 fn admit(options: &EdgeOptions, parts: &mut Parts, arrival: &mut Arrival) -> Result<u64, Problem> {
+    if let Some(unreadable) = parts.extensions.get::<Unreadable>() {
+        return Err((*unreadable).into());
+    }
     let target_bytes = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > TARGET_BYTES_MAX {
         return Err(Problem::new(Kind::UriTooLong));
@@ -165,43 +166,37 @@ fn admit(options: &EdgeOptions, parts: &mut Parts, arrival: &mut Arrival) -> Res
         return Err(Problem::new(Kind::PayloadTooLarge));
     }
     let extensions = &mut parts.extensions;
-    if let Some(client) = arrival.client {
+    if let Some(client) = arrival.line.client {
         extensions.insert(client);
     }
-    extensions.insert(arrival.tag.clone());
+    extensions.insert(arrival.line.id.clone());
     extensions.insert(host);
     extensions.insert(place);
     extensions.insert(options.ambient);
-    extensions.insert(arrival.notes.clone());
+    extensions.insert(arrival.line.notes.clone());
     Ok(bytes_max)
 }
 
 /// Gives the answer everything that each answer has, and logs it.
-fn send_off(mut response: Response<Body>, arrival: &Arrival) -> Response<Body> {
+fn send_off(mut response: Response<Body>, arrival: Arrival) -> Response<Body> {
+    let Arrival { version, host, mut line } = arrival;
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
         // Written here, so whatever length the empty body had is gone.
         response.headers_mut().remove(CONTENT_LENGTH);
-        *response.body_mut() = Body::from(problem.render(arrival.tag.as_str()));
-        if arrival.version < Version::HTTP_2 && problem.ends_connection() {
+        *response.body_mut() = Body::from(problem.render(line.id.as_str()));
+        if version < Version::HTTP_2 && problem.ends_connection() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
     let context = headers::Context {
-        scheme: arrival.client.map_or(Scheme::Http, |client| client.scheme),
-        host: arrival.host.as_ref().map(|(host, place)| (host, place)),
-        no_store: problem.is_some() || arrival.notes.is_authenticated(),
+        scheme: line.client.map_or(Scheme::Http, |client| client.scheme),
+        host: host.as_ref().map(|(host, place)| (host, place)),
+        no_store: problem.is_some() || line.notes.is_authenticated(),
     };
     headers::secure(&mut response, context);
-    response.headers_mut().insert(X_REQUEST_ID, arrival.tag.header());
-    access_log::write(&Entry {
-        id: &arrival.tag,
-        method: &arrival.method,
-        status: response.status(),
-        took: arrival.at.elapsed(),
-        client: arrival.client,
-        notes: &arrival.notes,
-    });
+    response.headers_mut().insert(X_REQUEST_ID, line.id.header());
+    line.write(response.status());
     response
 }
 

@@ -11,7 +11,7 @@ const FAULTS_MAX: usize = 64;
 /// One field and what is wrong with it. The message is ours and never holds what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The path of the field, `items[0].name`; `(body)`, `(query)` or `(host)` for what has no field.
+    /// The path of the field, `items[0].name`; `(head)`, `(host)`, `(query)` or `(body)` for what has no field.
     pub field: Cow<'static, str>,
     /// What is wrong, to be read after the field's name: "is required".
     pub message: Cow<'static, str>,

@@ -21,6 +21,9 @@ pub use self::kind::Kind;
 pub use self::page::page;
 use crate::faults::{Fault, Faults};
 
+/// Where the pages are that problems' types lead to, whatever the host.
+pub(crate) const PAGES: &str = "/problems/";
+
 /// A refusal or failure, ready to be an answer.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
@@ -133,7 +136,7 @@ impl Problem {
         let status = parts.kind.status();
         let quiet = status.is_server_error();
         let rendered = Rendered {
-            r#type: format!("/problems/{}", parts.kind.slug()),
+            r#type: format!("{PAGES}{}", parts.kind.slug()),
             title: parts.kind.title(),
             status: status.as_u16(),
             detail: if quiet { None } else { parts.detail.as_deref().or(Some(parts.kind.explanation())) },

@@ -35,8 +35,7 @@ pub fn service(
         .tenant(tenant(readiness))
         .api(shared(readiness))
         .admin(shared(readiness))
-        // A load balancer asks by address.
-        .unknown(Router::new().route("/readyz", get(ready)).layer(Extension(readiness.clone())));
+        .unknown(shared(readiness)); // a load balancer asks by address
     let admitted = from_fn_with_state(node, admission::admit).layer(faces);
     EdgeLayer::new(edge).layer(admitted.map_response(IntoResponse::into_response))
 }

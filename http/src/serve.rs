@@ -9,6 +9,7 @@
 mod accept;
 mod connection;
 mod lively;
+mod unreadable;
 
 use std::convert::Infallible;
 use std::sync::Arc;

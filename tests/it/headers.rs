@@ -81,6 +81,7 @@ async fn every_answer_has_them() {
     let head = |rest: &str| format!("POST /v1/auth/login HTTP/1.1\r\nhost: acme.localhost\r\n{rest}\r\n");
     check(raw::ask(&server, head("content-length: 999999\r\n")).await, 413, "a body");
     check(raw::ask(&server, head("host: acme.localhost\r\ncontent-length: 0\r\n")).await, 400, "two hosts");
+    check(raw::ask(&server, "nonsense\r\n\r\n").await, 400, "no request at all");
     check(raw::ask(&server, head("content-type: text/plain\r\ncontent-length: 0\r\n")).await, 415, "not JSON");
     check(conn.get(&format!("/{}", "x".repeat(9_000)), None).await, 414, "a long address");
     let crowd: Vec<_> = (0..95).map(|number| (format!("x-{number}"), "x".repeat(400))).collect();

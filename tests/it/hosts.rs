@@ -59,6 +59,24 @@ async fn other_hosts_are_not_found() {
 }
 
 #[tokio::test]
+async fn what_a_problem_means_can_be_read_on_every_host() {
+    let server = Server::start(Options::new(Engine::Sqlite)).await;
+    server.tenant("acme");
+    assert!(server.cli(&["tenant", "suspend", "acme"], "").status.success());
+    for host in
+        ["acme.localhost", "nobody.localhost", "www.localhost", "localhost", "api.localhost", "evil.test", "[::1]"]
+    {
+        let mut conn = Conn::open(server.http, host).await;
+        // What the host itself has to say leads to its explanation.
+        let kind = conn.get("/v1/me", None).await.problem();
+        let page = conn.get(&format!("/problems/{kind}"), None).await;
+        assert_eq!(page.is(200).header("content-type"), Some("text/html; charset=utf-8"), "{host}");
+        conn.get("/problems/nothing", None).await.is_problem(404, "not-found");
+        conn.call("POST", "/problems/not-found", None).await.is_problem(405, "method-not-allowed");
+    }
+}
+
+#[tokio::test]
 async fn a_request_names_one_host_well() {
     let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
     server.tenant("acme");

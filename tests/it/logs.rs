@@ -2,11 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
+use crate::raw;
 use crate::support::{Conn, Database, Engine, Options, Server, Session, on_both_engines};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const EMAIL: &str = "canary-7f3a@example.com";
 const PASSWORD: &str = "canary horse of 7f3a staple";
@@ -158,6 +165,57 @@ fn settled(server: &Server) -> Vec<Value> {
         log = server.log();
     }
     log.lines().map(line).collect()
+}
+
+/// The only line of the access log for which this holds.
+#[track_caller]
+fn the_one(lines: &[Value], holds: impl Fn(&Value) -> bool) -> &Value {
+    let own: Vec<_> = lines.iter().filter(|line| line["target"] == "freehold::access" && holds(line)).collect();
+    let [line] = own[..] else { panic!("{own:?}") };
+    line
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_logged_and_counted_like_one() {
+    let mut server = Server::start(Options::new(Engine::Sqlite)).await;
+    let answer = raw::ask(&server, "nonsense-7f3a\r\n\r\n").await;
+    answer.is_problem(400, "validation");
+    let metrics = server.private_get("/metrics").await;
+    let metrics = String::from_utf8_lossy(&metrics.body);
+    let series = "freehold_http_requests_total{route=\"-\",method=\"other\",status=\"400\"} 1";
+    assert!(metrics.lines().any(|line| line == series), "{metrics}");
+    assert_eq!(server.terminate(), Some(0));
+    let lines = settled(&server);
+    let line = the_one(&lines, |line| line["request.id"] == answer.header("x-request-id").unwrap());
+    assert_eq!(
+        (&line["http.status"], &line["http.method"], &line["http.route"]),
+        (&json!(400), &json!("other"), &json!("-"))
+    );
+    assert_eq!(line["client.key"], "127.0.0.1");
+    assert!(!server.log().contains("nonsense-7f3a"), "{}", server.log());
+}
+
+#[tokio::test]
+async fn a_request_whose_client_hung_up_is_logged_and_counted_too() {
+    let mut server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    let body = json!({ "email": acme.email, "password": acme.password }).to_string();
+    let head = format!(
+        "POST /v1/auth/login HTTP/1.1\r\nhost: acme.localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(server.http).await.unwrap();
+    // It goes while its password is hashed.
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    drop(stream);
+    let series = "freehold_http_requests_total{route=\"/v1/auth/login\",method=\"POST\",status=\"499\"} 1";
+    let counted =
+        async { while !String::from_utf8_lossy(&server.private_get("/metrics").await.body).contains(series) {} };
+    tokio::time::timeout(PATIENCE, counted).await.expect("the request is counted");
+    assert_eq!(server.terminate(), Some(0));
+    let lines = settled(&server);
+    let line = the_one(&lines, |line| line["http.route"] == "/v1/auth/login");
+    assert_eq!((&line["http.status"], &line["tenant.slug"]), (&json!(499), &json!("acme")), "{line}");
 }
 
 #[tokio::test]

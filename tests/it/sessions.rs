@@ -6,6 +6,7 @@ use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_
 
 on_both_engines! {
     a_sign_out_is_in_force_on_the_next_request
+    a_spent_refresh_token_still_ends_its_session
     a_sign_out_everywhere_ends_every_session_of_the_member
     a_member_ends_one_of_the_own_sessions
     the_list_shows_where_each_session_began_page_by_page
@@ -51,6 +52,37 @@ async fn a_sign_out_is_in_force_on_the_next_request(engine: Engine) {
 
     assert_eq!(conn.me(&stays.access).await, 200);
     Session::of(&conn.refresh(&stays.refresh).await);
+}
+
+async fn a_spent_refresh_token_still_ends_its_session(engine: Engine) {
+    let server = Server::start(Options::new(engine).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let (spent, stays) = (conn.sign_in(&acme).await, conn.sign_in(&acme).await);
+    let thief = Session::of(&conn.refresh(&spent.refresh).await);
+    let latest = Session::of(&conn.refresh(&thief.refresh).await);
+
+    // The id of a session is no secret: with another secret behind it, it ends nothing.
+    let (id, secret) = stays.refresh.split_at(stays.refresh.len() - 43);
+    let (own_id, own_secret) = spent.refresh.split_at(spent.refresh.len() - 43);
+    for made_up in [format!("{id}{own_secret}"), format!("{own_id}{secret}"), format!("{own_id}{}", "A".repeat(43))] {
+        for path in ["/v1/auth/logout", "/v1/auth/logout-all"] {
+            log_out(&mut conn, path, &made_up).await.is_problem(401, "unauthenticated");
+        }
+    }
+    assert_eq!((conn.me(&latest.access).await, conn.me(&stays.access).await), (200, 200));
+
+    log_out(&mut conn, "/v1/auth/logout", &spent.refresh).await.is(204);
+    assert_dead(&mut conn, &latest).await;
+    // Nothing is left to end.
+    for token in [&spent, &thief, &latest].map(|session| &session.refresh) {
+        log_out(&mut conn, "/v1/auth/logout", token).await.is_problem(401, "unauthenticated");
+    }
+    assert_eq!(conn.me(&stays.access).await, 200);
+    // Everywhere is everywhere, for the same reason.
+    let next = Session::of(&conn.refresh(&stays.refresh).await);
+    log_out(&mut conn, "/v1/auth/logout-all", &stays.refresh).await.is(204);
+    assert_dead(&mut conn, &next).await;
 }
 
 async fn a_sign_out_everywhere_ends_every_session_of_the_member(engine: Engine) {

@@ -25,16 +25,20 @@ impl From<&AccessClaims> for Session {
     }
 }
 
-/// The session a live refresh token belongs to.
+/// The living session that a refresh token belongs to: its live one or one that it has spent. Whoever presents a spent
+/// one lost a race with another tab or is robbed of the session, and wants its end either way.
 ///
 /// # Errors
-/// [`Refusal::Unauthenticated`] for any other token; nothing is revoked by asking.
+/// [`Refusal::Unauthenticated`] for any other token: who only knows the session's id ends nothing.
 pub async fn session_of(cx: &Context, token: &RefreshToken) -> Result<Session, Refusal> {
     let mut tx = cx.node.store.read(cx.slot.id).await?;
     let row = family::by_id(&mut tx, token.family).await?.ok_or(Refusal::Unauthenticated)?;
     let stored = row.family.token_hash.as_slice().try_into().map_err(|_| Refusal::Internal)?;
     let alive = row.family.revoked_at_ms.is_none() && cx.node.ambient.now() < row.family.expires_at_ms;
-    if !alive || TokenHash::from_bytes(stored) != token.hash() {
+    let presented = token.hash();
+    let is_of_session = TokenHash::from_bytes(stored) == presented
+        || family::spent(&mut tx, token.family, presented.bytes()).await?.is_some();
+    if !alive || !is_of_session {
         return Err(Refusal::Unauthenticated);
     }
     Ok(Session { family: token.family, member: row.family.member })

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IntoDeserializer};
 use serde_json::error::Category;
 
 use crate::problem::Problem;
@@ -28,6 +28,12 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     json.end().map_err(|_| Problem::invalid(WHOLE, "must be one JSON object and nothing after it"))?;
     Ok(value)
+}
+
+/// For a field that is one of a few words. Serde alone would call a number malformed JSON and take `{"word": null}`.
+pub(crate) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    let text = Option::<String>::deserialize(field)?;
+    text.map(|text| T::deserialize(text.into_deserializer())).transpose()
 }
 
 /// A name that came with the request, if it is harmless; faults may show it.
@@ -104,6 +110,7 @@ mod tests {
     #[expect(dead_code, reason = "only its shape is tested")]
     struct Item {
         size: u8,
+        #[serde(default, deserialize_with = "word")]
         kind: Option<Kind>,
     }
 
@@ -145,6 +152,8 @@ mod tests {
                 "items[0].kind",
                 "is not one of the known values",
             ),
+            (r#"{"name": "a", "items": [{"size": 1, "kind": 1}]}"#, "items[0].kind", "has the wrong type"),
+            (r#"{"name": "a", "items": [{"size": 1, "kind": {"big": null}}]}"#, "items[0].kind", "has the wrong type"),
         ];
         for (text, field, message) in cases {
             assert_eq!(told(text.as_bytes()), ((*field).to_owned(), (*message).to_owned()), "{text}");

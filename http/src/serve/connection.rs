@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::Response;
+use http_body_util::{BodyExt, Collected};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -24,6 +25,7 @@ use tower::{Service, ServiceExt};
 
 use super::ServeOptions;
 use super::lively::{Busy, Life, Lively};
+use super::unreadable::{self, Candid, Refuse};
 use crate::client_address::{Peer, Scheme};
 
 /// How long an ended connection has to say goodbye (GOAWAY, TLS close).
@@ -55,10 +57,12 @@ impl Connection {
         let _ = socket.set_nodelay(true); // fails only on a socket that is gone already
         let peer = Peer { address: SocketAddr::new(address.ip().to_canonical(), address.port()), scheme: Scheme::Http };
         let life = Life::new();
-        let io = TokioIo::new(Lively::new(socket, Arc::clone(&life), self.options.write_stall_max));
+        let socket = Lively::new(socket, Arc::clone(&life), self.options.write_stall_max);
+        let refuse = refuse(service.clone(), peer, Arc::clone(&life));
+        let io = TokioIo::new(Candid::new(socket, Arc::clone(&life), refuse));
         let handler = service_fn({
             let life = Arc::clone(&life);
-            move |request| answer(service.clone(), request, peer, life.request())
+            move |request: Request<Incoming>| answer(service.clone(), request.map(Body::new), peer, life.request())
         });
         // The type has no name: the watch sees it through the trait.
         let mut http = Box::pin(builder.serve_connection(io, handler).into_owned());
@@ -151,16 +155,26 @@ impl Watch {
     }
 }
 
-async fn answer<S>(
-    service: S,
-    request: Request<Incoming>,
-    peer: Peer,
-    busy: Busy,
-) -> Result<Response<Answer>, Infallible>
+/// How this connection refuses what hyper could not read.
+fn refuse<S>(service: S, peer: Peer, life: Arc<Life>) -> Refuse
+where
+    S: Service<Request, Response = Response<Body>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
+    Box::new(move |verdict| {
+        Box::pin(async move {
+            let Ok(response) = answer(service, unreadable::request(verdict), peer, life.request()).await;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default(); // whole already: cannot fail
+            Response::from_parts(head, body)
+        })
+    })
+}
+
+async fn answer<S>(service: S, mut request: Request, peer: Peer, busy: Busy) -> Result<Response<Answer>, Infallible>
 where
     S: Service<Request, Response = Response<Body>, Error = Infallible>,
 {
-    let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer);
     let response = service.oneshot(request).await?;
     Ok(response.map(|body| Answer { body, _busy: busy }))

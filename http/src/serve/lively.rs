@@ -29,6 +29,8 @@ pub(super) struct Life {
     born: Instant,
     requests: AtomicUsize,
     served: AtomicBool,
+    /// Whether some of an answer that is over may still wait to be written.
+    unflushed: AtomicBool,
     /// Milliseconds after `born`.
     idle_since: AtomicU64,
     /// Milliseconds after `born`, plus one; 0 while no header is being read.
@@ -41,6 +43,7 @@ impl Life {
             born: Instant::now(),
             requests: AtomicUsize::new(0),
             served: AtomicBool::new(false),
+            unflushed: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             reading_since: AtomicU64::new(0),
         })
@@ -73,6 +76,16 @@ impl Life {
         self.served.load(Ordering::Relaxed) && self.reading_since.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether everything that was asked is answered, to the last byte: what is written now answers nothing.
+    pub(super) fn is_settled(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) == 0 && !self.unflushed.load(Ordering::Relaxed)
+    }
+
+    /// Everything that was written is with the kernel.
+    pub(super) fn flushed(&self) {
+        self.unflushed.store(false, Ordering::Relaxed);
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -91,6 +104,7 @@ pub(super) struct Busy(Arc<Life>);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
+        self.0.unflushed.store(true, Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }

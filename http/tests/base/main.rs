@@ -154,6 +154,57 @@ async fn overlong_targets_and_headers_are_problems() {
 }
 
 #[tokio::test]
+async fn what_is_no_request_is_refused_like_one() {
+    let server = Server::start(ServeOptions::default()).await;
+    let head = |lines: &str| format!("GET /list HTTP/1.1\r\nHost: acme.localhost\r\n{lines}\r\n");
+    let crowd = "X: x\r\n".repeat(101);
+    let endless = format!("X-Pad: {}\r\n", "x".repeat(300_000));
+    let unreadable = [
+        ("nonsense\r\n\r\n".to_owned(), "validation"),
+        ("\u{16}\u{3}\u{1}\0\u{1}".to_owned(), "validation"), // the beginning of TLS
+        ("GET /list HTTP/3.0\r\n\r\n".to_owned(), "validation"),
+        ("GET /a b HTTP/1.1\r\n\r\n".to_owned(), "validation"),
+        ("GET /\u{0} HTTP/1.1\r\n\r\n".to_owned(), "validation"),
+        (head("no colon\r\n"), "validation"),
+        (head("X-\u{e9}: x\r\n"), "validation"),
+        (head("X: a\0b\r\n"), "validation"),
+        (head("Content-Length: -1\r\n"), "validation"),
+        (head("Content-Length: 1\r\nContent-Length: 2\r\n"), "validation"),
+        (head("Transfer-Encoding: gzip\r\n"), "validation"),
+        (head(&crowd), "headers-too-large"),
+        (head(&endless), "headers-too-large"),
+    ];
+    for (bytes, slug) in unreadable {
+        let status = if slug == "validation" { 400 } else { 431 };
+        // As the first thing on a connection; after an answer; and behind a request that is answered first. The
+        // answers before it are errors too, and nobody takes them for hyper's.
+        let lost = "GET /nothing HTTP/1.1\r\nHost: acme.localhost\r\n\r\n";
+        for (before, waits) in [("", false), (lost, true), (lost, false)] {
+            let mut wire = server.connect().await;
+            if waits {
+                wire.send(before).await;
+                wire.answer().await.is(404, "not-found");
+                wire.send(&bytes).await;
+            } else {
+                wire.send(format!("{before}{bytes}")).await;
+            }
+            if !before.is_empty() && !waits {
+                wire.answer().await.is(404, "not-found");
+            }
+            let answer = wire.answer().await;
+            let body = answer.is(status, slug);
+            if status == 400 {
+                assert_eq!(body["errors"][0]["field"], "(head)", "{bytes:.100}");
+            }
+            assert_eq!(answer.header("connection"), Some("close"), "{bytes:.100}");
+            assert!(answer.header("date").is_some_and(|date| date.ends_with("GMT")), "{answer:?}");
+            wire.closed().await;
+            assert!(wire.unread.is_empty(), "{:?}", wire.unread);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_connection_without_a_whole_request_is_cut_off() {
     let limits = ServeOptions {
         header_read_max: Duration::from_millis(250),

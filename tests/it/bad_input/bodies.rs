@@ -48,6 +48,10 @@ async fn what_is_not_the_object_that_was_asked_for_is_named() {
     }
     let transport = json!({ "email": "ada@example.com", "password": "x", "transport": "pigeon" });
     is_invalid(&scene.post_json("/v1/auth/login", transport.to_string().as_bytes()).await, &["transport"], "pigeon");
+    for wrong in [json!(1), json!(true), json!(["body"]), json!({ "body": null })] {
+        let login = json!({ "email": "ada@example.com", "password": "x", "transport": wrong }).to_string();
+        is_invalid(&scene.post_json("/v1/auth/login", login.as_bytes()).await, &["transport"], &login);
+    }
     scene.nothing_changed().await;
 }
 
