@@ -248,12 +248,11 @@ impl Node {
     /// # Errors
     /// [`Refusal::Unavailable`] while it cannot be loaded, [`Refusal::Overloaded`] when its front end is late.
     pub async fn live(&self, slot: &Arc<TenantSlot>) -> Result<Arc<Live>, Refusal> {
-        let deadline = Instant::now() + START_WITHIN;
         loop {
             if let Some(live) = slot.live() {
                 return Ok(live);
             }
-            self.activate(slot, deadline).await?;
+            self.activate(slot).await?;
         }
     }
 
@@ -284,10 +283,11 @@ impl Node {
         within: Duration,
         make: impl Fn(Reply<T>) -> M,
     ) -> Result<T, NoAnswer> {
-        let deadline = Instant::now() + within;
+        let mut deadline = Instant::now() + within;
         loop {
             let Some(live) = slot.live() else {
-                self.activate(slot, deadline).await.map_err(|_| NoAnswer::Unstarted)?;
+                self.activate(slot).await.map_err(|_| NoAnswer::Unstarted)?;
+                deadline = Instant::now() + within; // loading was an effect, and waited for
                 continue;
             };
             let published = M::published(&live);
@@ -340,27 +340,28 @@ impl Node {
             // The tenant's actor died with the question: its front end knows what to do.
             Err(NoAnswer::Unstarted | NoAnswer::Unknown) if left.is_zero() => Err(NoAnswer::Late),
             Err(NoAnswer::Unstarted | NoAnswer::Unknown) => {
-                self.activate(slot, deadline).await.map_err(|_| NoAnswer::Unstarted)
+                self.activate(slot).await.map_err(|_| NoAnswer::Unstarted)
             }
         }
     }
 
-    async fn activate(&self, slot: &Arc<TenantSlot>, deadline: Instant) -> Result<(), Refusal> {
+    /// Sees that the tenant is active: its front end must take that up in time, and is then waited for.
+    async fn activate(&self, slot: &Arc<TenantSlot>) -> Result<(), Refusal> {
         let shard = Slots::shard_of(slot.id);
+        let deadline = Instant::now() + START_WITHIN;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Refusal::Overloaded);
-            }
             let (reply, asked) = question();
             let ask = front_end::Msg::Activate(Arc::clone(slot), reply);
             let front_end = self.front_ends.get(shard).and_then(ArcSwapOption::load_full);
             if front_end.is_some_and(|front_end| front_end.send_message(ask).is_ok()) {
-                match asked.answer_until(left).await {
+                match asked.answer(deadline.saturating_duration_since(Instant::now())).await {
                     Ok(outcome) => return Ok(outcome?),
                     Err(NoAnswer::Late) => return Err(Refusal::Overloaded),
                     Err(NoAnswer::Unstarted | NoAnswer::Unknown) => {}
                 }
+            }
+            if Instant::now() >= deadline {
+                return Err(Refusal::Overloaded);
             }
             // Root is starting the front end again.
             tokio::time::sleep(FRONT_END_RETRY).await;

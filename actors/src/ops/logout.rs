@@ -17,11 +17,22 @@ pub struct Session {
     pub family: FamilyId,
     /// Its member.
     pub member: MemberId,
+    /// What says so.
+    pub proof: Proof,
+}
+
+/// What a request that ends sessions shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A token that is good.
+    Live,
+    /// A refresh token that was good once: it says which session, and is worth nothing beyond that one.
+    Spent,
 }
 
 impl From<&AccessClaims> for Session {
     fn from(claims: &AccessClaims) -> Self {
-        Self { family: claims.sid, member: claims.sub }
+        Self { family: claims.sid, member: claims.sub, proof: Proof::Live }
     }
 }
 
@@ -36,12 +47,13 @@ pub async fn session_of(cx: &Context, token: &RefreshToken) -> Result<Session, R
     let stored = row.family.token_hash.as_slice().try_into().map_err(|_| Refusal::Internal)?;
     let alive = row.family.revoked_at_ms.is_none() && cx.node.ambient.now() < row.family.expires_at_ms;
     let presented = token.hash();
-    let is_of_session = TokenHash::from_bytes(stored) == presented
-        || family::spent(&mut tx, token.family, presented.bytes()).await?.is_some();
-    if !alive || !is_of_session {
-        return Err(Refusal::Unauthenticated);
-    }
-    Ok(Session { family: token.family, member: row.family.member })
+    let proof = if TokenHash::from_bytes(stored) == presented {
+        Some(Proof::Live)
+    } else {
+        family::spent(&mut tx, token.family, presented.bytes()).await?.map(|_| Proof::Spent)
+    };
+    let proof = proof.filter(|_| alive).ok_or(Refusal::Unauthenticated)?;
+    Ok(Session { family: token.family, member: row.family.member, proof })
 }
 
 /// Ends one session.
@@ -54,11 +66,15 @@ pub async fn logout(cx: &Context, session: Session) -> Result<(), Refusal> {
     commit(cx, tx, &Deaths::family(session.family)).await
 }
 
-/// Ends every session of the member, with every access token.
+/// Ends every session of the member, with every access token. A spent refresh token ends its own, as its replay does.
 ///
 /// # Errors
-/// [`Refusal::Unavailable`] when the store did not commit.
+/// [`Refusal::Unauthenticated`] for a spent one; [`Refusal::Unavailable`] when the store did not commit.
 pub async fn logout_all(cx: &Context, session: Session) -> Result<(), Refusal> {
+    if session.proof == Proof::Spent {
+        logout(cx, session).await?;
+        return Err(Refusal::Unauthenticated);
+    }
     let now = cx.node.ambient.now();
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     let epoch = member::raise_epoch(&mut tx, session.member).await?.ok_or(Refusal::Unauthenticated)?;
