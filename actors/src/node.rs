@@ -339,9 +339,7 @@ impl Node {
             Err(NoAnswer::Late) => Err(NoAnswer::Late),
             // The tenant's actor died with the question: its front end knows what to do.
             Err(NoAnswer::Unstarted | NoAnswer::Unknown) if left.is_zero() => Err(NoAnswer::Late),
-            Err(NoAnswer::Unstarted | NoAnswer::Unknown) => {
-                self.activate(slot).await.map_err(|_| NoAnswer::Unstarted)
-            }
+            Err(NoAnswer::Unstarted | NoAnswer::Unknown) => self.activate(slot).await.map_err(|_| NoAnswer::Unstarted),
         }
     }
 

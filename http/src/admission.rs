@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use freehold_actors::gate::Pass;
 use freehold_actors::node::{Node, Unreachable};
@@ -23,9 +22,11 @@ use freehold_domain::gcra::{Reading, Subject};
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::time::UnixMs;
+use tower::Service;
 
-use crate::access_log::Notes;
-use crate::client_address::{AddressKey, Client};
+use crate::arrival::Arrival;
+use crate::client_address::AddressKey;
+use crate::faces::Faces;
 use crate::host::Place;
 use crate::problem::{self, Kind, Problem};
 
@@ -41,6 +42,8 @@ const STANDING_WAIT: Duration = Duration::from_secs(30);
 /// A request that was admitted to a tenant: an extension of every request on a tenant's host.
 #[derive(Clone)]
 pub struct Admitted {
+    /// The server.
+    pub node: Arc<Node>,
     /// The tenant.
     pub slot: Arc<TenantSlot>,
     /// Where the request came from.
@@ -51,17 +54,17 @@ pub struct Admitted {
     pub passes: Arc<(Pass, Pass)>,
 }
 
-/// Admits a request, or answers it; every answer that a tier counted carries what is left.
-pub async fn admit(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response<Body> {
+/// Answers a request by the face of its host, if it is admitted; every answer that a tier counted carries what is left.
+pub(crate) async fn answer(node: Arc<Node>, mut faces: Faces, request: Request) -> Response<Body> {
     let counted = Counted::default();
     let (mut parts, body) = request.into_parts();
-    let mut response = match enter(&node, &parts, &counted).await {
+    let mut response = match enter(node, &parts, &counted).await {
         Ok(admitted) => {
-            parts.extensions.insert(Arc::clone(&node));
             if let Some(admitted) = admitted {
                 parts.extensions.insert(admitted);
             }
-            next.run(Request::from_parts(parts, body)).await
+            let Ok(response) = faces.call(Request::from_parts(parts, body)).await;
+            response
         }
         Err(problem) => problem.into_response(),
     };
@@ -71,22 +74,21 @@ pub async fn admit(State(node): State<Arc<Node>>, request: Request, next: Next) 
     response
 }
 
-async fn enter(node: &Arc<Node>, request: &Parts, counted: &Counted) -> Result<Option<Admitted>, Problem> {
-    let client = request.extensions.get::<Client>().ok_or_else(|| Problem::new(Kind::Internal))?;
+async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<Option<Admitted>, Problem> {
+    let arrival = Arrival::of(&request.extensions)?;
+    let client = arrival.client.ok_or_else(|| Problem::new(Kind::Internal))?;
     let caller =
         Caller { address: client.address, bucket: bucket(client.key()), user_agent: user_agent(&request.headers) };
     node.admit_address(&caller, counted)?;
-    let Some(Place::Tenant(slug)) = request.extensions.get::<Place>() else { return Ok(None) };
+    let Some(Place::Tenant(slug)) = arrival.place() else { return Ok(None) };
     if request.uri.path().starts_with(problem::PAGES) {
         return Ok(None);
     }
-    let slot = find(node, slug).await?;
-    if let Some(notes) = request.extensions.get::<Notes>() {
-        notes.tenant(slug.as_str());
-    }
+    let slot = find(&node, slug).await?;
+    arrival.note_tenant(slug.as_str());
     served(&slot, &request.method, node.ambient.now())?;
     let passes = Arc::new(node.enter(&slot).map_err(Refusal::from)?);
-    Ok(Some(Admitted { slot, caller, counted: counted.clone(), passes }))
+    Ok(Some(Admitted { node, slot, caller, counted: counted.clone(), passes }))
 }
 
 async fn find(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Problem> {

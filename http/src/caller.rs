@@ -6,15 +6,12 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use freehold_actors::node::Node;
 use freehold_actors::ops::context::Context;
 use freehold_actors::ops::refusal::Refusal;
 use freehold_domain::access_token::AccessClaims;
 
-use crate::access_log::Notes;
 use crate::admission::Admitted;
-use crate::client_address::Client;
-use crate::host::Authority;
+use crate::arrival::Arrival;
 use crate::origin::{self, Carries, Origin};
 use crate::problem::{Kind, Problem};
 
@@ -53,28 +50,27 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
     /// What the browser adds by itself decides the rule: with our cookie the origin must be ours, without it an origin
     /// that is given must be.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let internal = || Problem::new(Kind::Internal);
-        let node = parts.extensions.get::<Arc<Node>>().ok_or_else(internal)?;
-        let admitted = parts.extensions.get::<Admitted>().ok_or_else(internal)?;
-        let is_from_own_page = parts.method.is_safe() || is_from_own_page(parts, node, admitted)?;
+        let admitted = parts.extensions.get::<Admitted>().ok_or_else(|| Problem::new(Kind::Internal))?;
+        let is_from_own_page = parts.method.is_safe() || is_from_own_page(parts, admitted)?;
         let device = cookie(&parts.headers, DEVICE_COOKIE)?;
         let cookie = cookie(&parts.headers, REFRESH_COOKIE)?;
         if !is_from_own_page && (cookie.is_some() || device.is_some()) {
             return Err(Problem::new(Kind::Csrf));
         }
-        let live = node.live(&admitted.slot).await?;
-        let Admitted { slot, caller, counted, passes } = admitted.clone();
-        let cx = Context { node: Arc::clone(node), slot, live, client: caller, counted, passes };
+        let Admitted { node, slot, caller, counted, passes } = admitted.clone();
+        let live = node.live(&slot).await?;
+        let cx = Context { node, slot, live, client: caller, counted, passes };
         Ok(Self { cx, cookie, device, is_from_own_page })
     }
 }
 
 /// Whether an unsafe request is proved to come from a page of this tenant; one that is proved not to is refused.
-fn is_from_own_page(parts: &Parts, node: &Node, admitted: &Admitted) -> Result<bool, Problem> {
+fn is_from_own_page(parts: &Parts, admitted: &Admitted) -> Result<bool, Problem> {
     let internal = || Problem::new(Kind::Internal);
-    let client = parts.extensions.get::<Client>().ok_or_else(internal)?;
-    let host = parts.extensions.get::<Authority>().ok_or_else(internal)?;
-    let public = Origin::parse(&node.settings.issuer(&admitted.slot.slug));
+    let arrival = Arrival::of(&parts.extensions)?;
+    let client = arrival.client.ok_or_else(internal)?;
+    let (host, _) = arrival.host.as_ref().ok_or_else(internal)?;
+    let public = Origin::parse(&admitted.node.settings.issuer(&admitted.slot.slug));
     let own: Vec<_> = public.into_iter().chain([Origin::of_host(client.scheme, host)]).collect();
     let check = |carries| origin::check(&parts.method, carries, &parts.headers, &own, &[]);
     check(Carries::Nothing)?;
@@ -145,9 +141,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
         let cx = &tenant.cx;
         let claims = cx.node.authenticate(&cx.slot, &cx.live, token)?;
         cx.node.confirm(&cx.slot, &claims).await?;
-        if let Some(notes) = parts.extensions.get::<Notes>() {
-            notes.authenticated();
-        }
+        Arrival::of(&parts.extensions)?.note_authenticated();
         Ok(Self { tenant, claims: Some(claims) })
     }
 }

@@ -25,12 +25,13 @@ use tracing::Instrument;
 
 pub(crate) use self::unreadable::Unreadable;
 use crate::access_log::Line;
+use crate::arrival::Arrival;
 use crate::body;
 use crate::client_address::{Client, Peer, Scheme, TrustedProxies};
 use crate::headers;
 use crate::host::{Authority, Place, Platform};
 use crate::problem::{Kind, Problem};
-use crate::request_id::{RequestTag, X_REQUEST_ID};
+use crate::request_id::{RequestIds, RequestTag, X_REQUEST_ID};
 use freehold_actors::ambient::Ambient;
 
 const TARGET_BYTES_MAX: usize = 8 * 1024;
@@ -60,15 +61,15 @@ impl EdgeOptions {
 
 /// Puts [`Edge`] around a service.
 ///
-/// Behind it every request has the extensions [`Client`], [`RequestTag`], [`Authority`], [`Place`], [`Ambient`] and [`Notes`](crate::access_log::Notes).
+/// Behind it every request has the extension `Arc<`[`Arrival`]`>`.
 #[derive(Clone, Debug)]
-pub struct EdgeLayer(Arc<EdgeOptions>);
+pub struct EdgeLayer(Arc<Shared>);
 
 impl EdgeLayer {
     /// The layer with these options.
     #[must_use]
     pub fn new(options: EdgeOptions) -> Self {
-        Self(Arc::new(options))
+        Self(Arc::new(Shared { ids: RequestIds::new(options.ambient), options }))
     }
 }
 
@@ -76,15 +77,22 @@ impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { options: Arc::clone(&self.0), inner }
+        Edge { shared: Arc::clone(&self.0), inner }
     }
 }
 
 /// A service with the edge around it: it answers every request, and always with the promised headers.
 #[derive(Clone, Debug)]
 pub struct Edge<S> {
-    options: Arc<EdgeOptions>,
+    shared: Arc<Shared>,
     inner: S,
+}
+
+/// What every request at this edge needs.
+#[derive(Debug)]
+struct Shared {
+    options: EdgeOptions,
+    ids: RequestIds,
 }
 
 impl<S> Service<Request> for Edge<S>
@@ -101,50 +109,49 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let (options, inner) = (Arc::clone(&self.options), self.inner.clone());
-        Box::pin(async move { Ok(handle(&options, inner, request).await) })
+        let (shared, inner) = (Arc::clone(&self.shared), self.inner.clone());
+        Box::pin(async move { Ok(handle(&shared, inner, request).await) })
     }
 }
 
-/// What is known of a request before it is routed and still needed for its answer.
-struct Arrival {
-    version: Version,
-    host: Option<(Authority, Place)>,
-    line: Line,
-}
-
-async fn handle<S>(options: &EdgeOptions, inner: S, request: Request) -> Response<Body>
+async fn handle<S>(shared: &Shared, inner: S, request: Request) -> Response<Body>
 where
     S: Service<Request, Response = Response<Body>, Error = Infallible> + Send,
     S::Future: Send,
 {
-    let at = Instant::now();
+    let (at, Shared { options, ids }) = (Instant::now(), shared);
     let (mut parts, body) = request.into_parts();
     let client = parts.extensions.get::<Peer>().map(|peer| Client::behind(*peer, &parts.headers, &options.proxies));
-    let tag = RequestTag::of(&parts.headers, client.is_some_and(|client| client.proxied), options.ambient);
-    let line = Line::new(at, tag, parts.method.clone(), client);
-    let mut arrival = Arrival { version: parts.version, host: None, line };
-    let response = match admit(options, &mut parts, &mut arrival) {
+    let id = RequestTag::of(&parts.headers, client.is_some_and(|client| client.proxied), ids, options.ambient);
+    let mut host = None;
+    let admitted = admit(options, &parts, &mut host);
+    let arrival = Arc::new(Arrival::new(id, client, host, options.ambient));
+    let line = Line::new(at, &parts.method, Arc::clone(&arrival));
+    let version = parts.version;
+    let response = match admitted {
         Ok(bytes_max) => {
+            parts.extensions.insert(Arc::clone(&arrival));
             let body = body::bound(body, bytes_max, at + options.body_read_max);
-            let span = tracing::info_span!("request", request.id = arrival.line.id.as_str());
+            let span = tracing::info_span!("request", request.id = arrival.id.as_str());
             let answer = panics::caught(async move { inner.oneshot(Request::from_parts(parts, body)).await });
             match answer.instrument(span).await {
                 Ok(Ok(response)) => response,
                 Err(panic) => {
                     let panic = panics::message(&*panic);
-                    tracing::error!(request.id = arrival.line.id.as_str(), panic, "a handler panicked");
+                    tracing::error!(request.id = arrival.id.as_str(), panic, "a handler panicked");
                     Problem::new(Kind::Internal).into_response()
                 }
             }
         }
         Err(problem) => problem.into_response(),
     };
-    send_off(response, arrival)
+    let response = send_off(response, &arrival, version);
+    line.write(response.status());
+    response
 }
 
-/// Refuses what no route should see; otherwise completes the request's extensions and says how large its body may be.
-fn admit(options: &EdgeOptions, parts: &mut Parts, arrival: &mut Arrival) -> Result<u64, Problem> {
+/// Refuses what no route should see; otherwise says how large the body may be. Tells the host as soon as it is known.
+fn admit(options: &EdgeOptions, parts: &Parts, told: &mut Option<(Authority, Place)>) -> Result<u64, Problem> {
     if let Some(unreadable) = parts.extensions.get::<Unreadable>() {
         return Err((*unreadable).into());
     }
@@ -157,7 +164,7 @@ fn admit(options: &EdgeOptions, parts: &mut Parts, arrival: &mut Arrival) -> Res
     }
     let host = Authority::of(parts)?;
     let place = options.platform.place(&host);
-    arrival.host = Some((host.clone(), place.clone()));
+    *told = Some((host, place));
     if parts.method == Method::CONNECT {
         return Err(Problem::new(Kind::MethodNotAllowed).allow("GET, HEAD, POST, PUT, PATCH, DELETE"));
     }
@@ -165,38 +172,27 @@ fn admit(options: &EdgeOptions, parts: &mut Parts, arrival: &mut Arrival) -> Res
     if body::too_large(&parts.headers, bytes_max) {
         return Err(Problem::new(Kind::PayloadTooLarge));
     }
-    let extensions = &mut parts.extensions;
-    if let Some(client) = arrival.line.client {
-        extensions.insert(client);
-    }
-    extensions.insert(arrival.line.id.clone());
-    extensions.insert(host);
-    extensions.insert(place);
-    extensions.insert(options.ambient);
-    extensions.insert(arrival.line.notes.clone());
     Ok(bytes_max)
 }
 
-/// Gives the answer everything that each answer has, and logs it.
-fn send_off(mut response: Response<Body>, arrival: Arrival) -> Response<Body> {
-    let Arrival { version, host, mut line } = arrival;
+/// Gives the answer everything that each answer has.
+fn send_off(mut response: Response<Body>, arrival: &Arrival, version: Version) -> Response<Body> {
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
         // Written here, so whatever length the empty body had is gone.
         response.headers_mut().remove(CONTENT_LENGTH);
-        *response.body_mut() = Body::from(problem.render(line.id.as_str()));
+        *response.body_mut() = Body::from(problem.render(arrival.id.as_str()));
         if version < Version::HTTP_2 && problem.ends_connection() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
     let context = headers::Context {
-        scheme: line.client.map_or(Scheme::Http, |client| client.scheme),
-        host: host.as_ref().map(|(host, place)| (host, place)),
-        no_store: problem.is_some() || line.notes.is_authenticated(),
+        scheme: arrival.client.map_or(Scheme::Http, |client| client.scheme),
+        host: arrival.host.as_ref().map(|(host, place)| (host, place)),
+        no_store: problem.is_some() || arrival.is_authenticated(),
     };
     headers::secure(&mut response, context);
-    response.headers_mut().insert(X_REQUEST_ID, line.id.header());
-    line.write(response.status());
+    response.headers_mut().insert(X_REQUEST_ID, arrival.id.header());
     response
 }
 

@@ -1,6 +1,7 @@
 //! One router per kind of host: what is served at a tenant's host is not reachable at the API's, and so on.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -10,12 +11,16 @@ use axum::http::Response;
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
+use crate::arrival::Arrival;
 use crate::fallback::finish;
 use crate::host::Place;
 
 /// The routers of the public listener, by the place that the edge found for the request's host.
+#[derive(Clone, Debug, Default)]
+pub struct Faces(Arc<Routers>);
+
 #[derive(Clone, Debug)]
-pub struct Faces {
+struct Routers {
     apex: Router,
     tenant: Router,
     api: Router,
@@ -23,7 +28,7 @@ pub struct Faces {
     unknown: Router,
 }
 
-impl Default for Faces {
+impl Default for Routers {
     /// Every host answers 404.
     fn default() -> Self {
         let nothing = finish(Router::new());
@@ -41,31 +46,31 @@ impl Faces {
     /// What the platform's own domain serves.
     #[must_use]
     pub fn apex(self, routes: Router) -> Self {
-        Self { apex: finish(routes), ..self }
+        Self(Arc::new(Routers { apex: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What `{tenant}.{platform}` serves.
     #[must_use]
     pub fn tenant(self, routes: Router) -> Self {
-        Self { tenant: finish(routes), ..self }
+        Self(Arc::new(Routers { tenant: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What `api.{platform}` serves.
     #[must_use]
     pub fn api(self, routes: Router) -> Self {
-        Self { api: finish(routes), ..self }
+        Self(Arc::new(Routers { api: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What `admin.{platform}` serves.
     #[must_use]
     pub fn admin(self, routes: Router) -> Self {
-        Self { admin: finish(routes), ..self }
+        Self(Arc::new(Routers { admin: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What other hosts serve: custom domains, once they are verified.
     #[must_use]
     pub fn unknown(self, routes: Router) -> Self {
-        Self { unknown: finish(routes), ..self }
+        Self(Arc::new(Routers { unknown: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
     }
 }
 
@@ -79,13 +84,14 @@ impl Service<Request> for Faces {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let router = match request.extensions().get::<Place>() {
-            Some(Place::Apex) => &mut self.apex,
-            Some(Place::Tenant(_)) => &mut self.tenant,
-            Some(Place::Api) => &mut self.api,
-            Some(Place::Admin) => &mut self.admin,
-            Some(Place::Unknown) | None => &mut self.unknown,
+        let Routers { apex, tenant, api, admin, unknown } = &*self.0;
+        let router = match Arrival::of(request.extensions()).ok().and_then(|arrival| arrival.place()) {
+            Some(Place::Apex) => apex,
+            Some(Place::Tenant(_)) => tenant,
+            Some(Place::Api) => api,
+            Some(Place::Admin) => admin,
+            Some(Place::Unknown) | None => unknown,
         };
-        router.call(request)
+        router.clone().call(request)
     }
 }

@@ -14,9 +14,10 @@ use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
+use crate::arrival::Arrival;
 use crate::client_address::Scheme;
 use crate::host::{Authority, Place};
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use freehold_actors::ambient::Ambient;
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -54,9 +55,7 @@ impl<S: Sync> FromRequestParts<S> for Nonce {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let ambient = parts.extensions.get::<Ambient>();
-        // Only a router that is not behind the edge has none.
-        ambient.copied().map(Self::new).ok_or_else(|| Problem::new(Kind::Internal))
+        Ok(Self::new(Arrival::of(&parts.extensions)?.ambient))
     }
 }
 
@@ -85,7 +84,7 @@ impl IntoResponse for Page {
 }
 
 /// Marks an answer that must not be kept: `Cache-Control: no-store`. Answers to a caller whose credential was accepted
-/// are marked by themselves ([`crate::access_log::Notes::authenticated`]), and so is every problem.
+/// are marked by themselves ([`Arrival::note_authenticated`]), and so is every problem.
 #[derive(Clone, Copy, Debug)]
 pub struct NoStore;
 

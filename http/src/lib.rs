@@ -8,6 +8,7 @@
 
 pub mod access_log;
 pub mod admission;
+pub mod arrival;
 pub mod auth;
 pub mod body;
 pub mod caller;
@@ -30,4 +31,5 @@ pub mod public;
 pub mod query;
 pub mod readiness;
 pub mod request_id;
+mod series;
 pub mod serve;

@@ -14,8 +14,8 @@ use freehold_actors::node::Node;
 use freehold_actors::{jobs, node::tree};
 use serde_json::json;
 
+use crate::arrival::Arrival;
 use crate::fallback::finish;
-use crate::host::Authority;
 use crate::problem::{Kind, Problem};
 use crate::readiness::Readiness;
 
@@ -47,8 +47,8 @@ pub fn router(private: Private) -> Router {
 
 /// Refuses a `Host` that is a name in the DNS.
 async fn direct(request: Request, next: Next) -> Result<Response, Problem> {
-    match request.extensions().get::<Authority>() {
-        Some(host) if host.host() == "localhost" || host.literal().is_some() => Ok(next.run(request).await),
+    match &Arrival::of(request.extensions())?.host {
+        Some((host, _)) if host.host() == "localhost" || host.literal().is_some() => Ok(next.run(request).await),
         _ => Err(Problem::new(Kind::NotFound)),
     }
 }

@@ -10,11 +10,10 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Response, StatusCode};
-use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use freehold_actors::node::Node;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, service_fn};
 
 use crate::admission;
 use crate::caller::Tenant;
@@ -31,13 +30,16 @@ pub fn service(
     readiness: &Readiness,
 ) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
     let faces = Faces::default()
-        .apex(shared(readiness).route("/", get(pages::apex)))
+        .apex(shared(readiness).route("/", get(pages::apex)).layer(Extension(Arc::clone(&node))))
         .tenant(tenant(readiness))
         .api(shared(readiness))
         .admin(shared(readiness))
         .unknown(shared(readiness)); // a load balancer asks by address
-    let admitted = from_fn_with_state(node, admission::admit).layer(faces);
-    EdgeLayer::new(edge).layer(admitted.map_response(IntoResponse::into_response))
+    let admitted = service_fn(move |request| {
+        let answer = admission::answer(Arc::clone(&node), faces.clone(), request);
+        async { Ok(answer.await) }
+    });
+    EdgeLayer::new(edge).layer(admitted)
 }
 
 /// What every host serves.

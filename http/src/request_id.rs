@@ -1,6 +1,6 @@
 //! The id of a request: on every answer, in every log line, in every problem.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use freehold_domain::id::RequestId;
@@ -12,17 +12,37 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const CHARS_MAX: usize = 128;
 
-/// The id of a request as everybody sees it: from a trusted proxy, else a fresh [`RequestId`]. An extension of every
-/// request behind the edge. 1 to 128 visible ASCII characters.
+/// The id of a request as everybody sees it: from a trusted proxy, else a fresh [`RequestId`]. 1 to 128 visible ASCII
+/// characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestTag(Arc<str>);
+pub struct RequestTag(Box<str>);
+
+/// Makes request ids that no other process makes: UUIDv7 with a counter from a random start (RFC 9562 §6.2, method 1).
+/// They are no secret, and asking the system for randomness costs as much as all the rest of an id.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    process: [u8; 2],
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new(ambient: Ambient) -> Self {
+        Self { process: ambient.random(), next: AtomicU64::new(u64::from_ne_bytes(ambient.random())) }
+    }
+
+    fn next(&self, ambient: Ambient) -> RequestId {
+        let [a, b] = self.process;
+        let [c, d, e, f, g, h, i, j] = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        RequestId::new(ambient.wall(), [a, b, c, d, e, f, g, h, i, j])
+    }
+}
 
 impl RequestTag {
     /// The proxy's id if the peer is one (`proxied`), sent exactly one and it is well-formed; else a new UUIDv7.
     #[must_use]
-    pub(crate) fn of(headers: &HeaderMap, proxied: bool, ambient: Ambient) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, proxied: bool, ids: &RequestIds, ambient: Ambient) -> Self {
         let given = if proxied { given(headers) } else { None };
-        given.unwrap_or_else(|| Self(RequestId::new(ambient.wall(), ambient.random()).to_string().into()))
+        given.unwrap_or_else(|| Self(ids.next(ambient).to_string().into()))
     }
 
     /// The id.
@@ -57,7 +77,15 @@ mod tests {
             headers.append(X_REQUEST_ID, HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
         }
         let ambient = Ambient { now: || UnixMs::new(1), wall: || UnixMs::new(1), fill: |bytes| bytes.fill(7) };
-        RequestTag::of(&headers, proxied, ambient).as_str().to_owned()
+        RequestTag::of(&headers, proxied, &RequestIds::new(ambient), ambient).as_str().to_owned()
+    }
+
+    #[test]
+    fn ids_do_not_repeat() {
+        let ambient = Ambient { now: || UnixMs::new(1), wall: || UnixMs::new(1), fill: |bytes| bytes.fill(255) };
+        let ids = RequestIds::new(ambient);
+        let made: std::collections::BTreeSet<_> = (0..1_000).map(|_| ids.next(ambient).to_string()).collect();
+        assert_eq!(made.len(), 1_000);
     }
 
     #[test]

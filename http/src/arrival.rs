@@ -1,0 +1,74 @@
+//! What the edge knows of a request when it lets it in, and what is learned on the way: one value for the whole way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use axum::http::Extensions;
+use freehold_actors::ambient::Ambient;
+
+use crate::client_address::Client;
+use crate::host::{Authority, Place};
+use crate::problem::{Kind, Problem};
+use crate::request_id::RequestTag;
+use crate::series::Series;
+
+/// One request. `Arc<Arrival>` is an extension of every request behind the edge.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its id.
+    pub id: RequestTag,
+    /// Who sent it; `None` on a listener that does not say.
+    pub client: Option<Client>,
+    /// The host it is for, and what lives there; `None` when that cannot be read.
+    pub host: Option<(Authority, Place)>,
+    /// Time and randomness.
+    pub ambient: Ambient,
+    pub(crate) series: OnceLock<Arc<Series>>,
+    tenant: OnceLock<Box<str>>,
+    authenticated: AtomicBool,
+}
+
+impl Arrival {
+    pub(crate) fn new(
+        id: RequestTag,
+        client: Option<Client>,
+        host: Option<(Authority, Place)>,
+        ambient: Ambient,
+    ) -> Self {
+        let (series, tenant) = (OnceLock::new(), OnceLock::new());
+        Self { id, client, host, ambient, series, tenant, authenticated: AtomicBool::new(false) }
+    }
+
+    /// The arrival of the request with these extensions.
+    ///
+    /// # Errors
+    /// [`Kind::Internal`] for a router that is not behind the edge.
+    pub fn of(extensions: &Extensions) -> Result<&Arc<Self>, Problem> {
+        extensions.get().ok_or_else(|| Problem::new(Kind::Internal))
+    }
+
+    /// What lives at its host.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        self.host.as_ref().map(|(_, place)| place)
+    }
+
+    /// The request is for the tenant with this slug. The first call counts.
+    pub fn note_tenant(&self, slug: &str) {
+        self.tenant.get_or_init(|| slug.into());
+    }
+
+    /// The slug that was noted.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.tenant.get().map(AsRef::as_ref)
+    }
+
+    /// A credential was accepted: the answer is `Cache-Control: no-store`, whatever it says.
+    pub fn note_authenticated(&self) {
+        self.authenticated.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.authenticated.load(Ordering::Relaxed)
+    }
+}
