@@ -36,7 +36,7 @@ pub use fault::{Fault, Faults};
 pub use http::{Http, Private};
 pub use keys::Keys;
 pub use log::LogFilter;
-pub use platform::{Domain, Platform, PublicUrl, Scheme};
+pub use platform::{Domain, Platform, PublicUrl};
 pub use profile::Profile;
 pub use refresh::Refresh;
 pub use tree::Tree;
