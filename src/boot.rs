@@ -20,7 +20,7 @@ use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreEr
 
 use crate::cli::Exit;
 use crate::clock::AMBIENT;
-use crate::config::{Config, Database, Pooler, PublicUrl, prepare_data_dir};
+use crate::config::{Config, DEVELOPMENT_KEY_FILE, Database, Pooler, PublicUrl, prepare_data_dir};
 use crate::failure::{Failure, chain};
 use crate::lock::{DataDirLock, NotLocked};
 
@@ -28,8 +28,6 @@ use crate::lock::{DataDirLock, NotLocked};
 const OPEN_FILES_MAX: usize = 256;
 /// How many connections to PostgreSQL a node holds.
 const CONNECTIONS_MAX: u32 = 32;
-/// The master key that development makes for itself.
-const DEVELOPMENT_KEY_FILE: &str = "development-master-key";
 const STARTED_FILE: &str = "started";
 const LEVELS_FILE: &str = "levels.json";
 
