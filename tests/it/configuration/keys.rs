@@ -182,3 +182,14 @@ async fn a_file_with_secrets_that_others_can_read_is_refused() {
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
+
+on_both_engines!(no_key_is_made_for_a_store_that_has_one);
+
+async fn no_key_is_made_for_a_store_that_has_one(engine: Engine) {
+    let mut server = Server::start(Options::new(engine)).await;
+    server.kill();
+    for args in [["serve"].as_slice(), &["tenant", "list"]] {
+        is_refused(&on_store_of(&server, engine).args(args).output().unwrap(), "FREEHOLD_KEYS_MASTER");
+        assert!(!server.data_dir().join("development-master-key").exists());
+    }
+}
