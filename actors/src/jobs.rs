@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{StoreError, change, family, lockout};
+use freehold_storage::{Chain, StoreError, change, family, lockout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metric;
@@ -46,7 +46,7 @@ async fn sweep_all(node: &Node) {
     for id in active {
         let Some(slot) = node.slots.by_id(id) else { continue };
         if let Err(error) = sweep(node, &slot, node.ambient.now()).await {
-            tracing::warn!(tenant.id = %id, %error, "a tenant's store could not be swept");
+            tracing::warn!(tenant.id = %id, error = %Chain(&error), "a tenant's store could not be swept");
         }
     }
 }

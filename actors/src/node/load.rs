@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use freehold_domain::keys::{KeyVersion, MasterKeyId, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::tier::{Limit, Limits, Tier};
-use freehold_storage::{StoreError, rate_limit, root_key, signing_key};
+use freehold_storage::{Chain, StoreError, rate_limit, root_key, signing_key};
 
 use crate::changes;
 use crate::node::Node;
@@ -33,7 +33,7 @@ pub enum LoadError {
 impl From<StoreError> for LoadError {
     fn from(error: StoreError) -> Self {
         let meaning = if error.is_transient() { Self::Unavailable } else { Self::Corrupt };
-        tracing::warn!(%error, "a tenant could not be read");
+        tracing::warn!(error = %Chain(&error), "a tenant could not be read");
         meaning
     }
 }
