@@ -20,7 +20,7 @@ use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreEr
 
 use crate::cli::Exit;
 use crate::clock::AMBIENT;
-use crate::config::{Config, Database, Pooler, PublicUrl, prepare_data_dir};
+use crate::config::{Config, DEVELOPMENT_KEY_FILE, Database, Pooler, PublicUrl, prepare_data_dir};
 use crate::failure::{Failure, chain};
 use crate::lock::{DataDirLock, NotLocked};
 
@@ -28,8 +28,6 @@ use crate::lock::{DataDirLock, NotLocked};
 const OPEN_FILES_MAX: usize = 256;
 /// How many connections to PostgreSQL a node holds.
 const CONNECTIONS_MAX: u32 = 32;
-/// The master key that development makes for itself.
-const DEVELOPMENT_KEY_FILE: &str = "development-master-key";
 const STARTED_FILE: &str = "started";
 const LEVELS_FILE: &str = "levels.json";
 
@@ -57,7 +55,7 @@ pub struct Opened {
 /// Exit 78 for a store that must not be served as it is, 69 for one that is away.
 pub async fn open(config: &Config) -> Result<Opened, Failure> {
     let store = open_store(config).await?;
-    let ring = master_ring(config)?;
+    let ring = master_ring(config, &store).await?;
     check_ring(&store, &ring).await?;
     Ok(Opened { store, ring })
 }
@@ -125,31 +123,35 @@ pub(crate) fn refused(error: &OpenError) -> Failure {
     Failure::new(exit, format!("FREEHOLD_DATABASE_URL: {}; {}", chain(error), error.remedy()))
 }
 
-fn master_ring(config: &Config) -> Result<MasterRing, Failure> {
-    match &config.keys.master {
-        Some(ring) => Ok(ring.clone()),
-        None => development_ring(&config.data_dir).map_err(|error| {
-            Failure::new(Exit::Config, format!("FREEHOLD_KEYS_MASTER: {error}; set it to a key of `freehold keys new`"))
-        }),
+async fn master_ring(config: &Config, store: &Store) -> Result<MasterRing, Failure> {
+    if let Some(ring) = &config.keys.master {
+        return Ok(ring.clone());
+    }
+    let failed = |error: io::Error| {
+        Failure::new(Exit::Config, format!("FREEHOLD_KEYS_MASTER: {error}; set it to a key of `freehold keys new`"))
+    };
+    let path = config.data_dir.join(DEVELOPMENT_KEY_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => Secret::new(text).expose().trim().parse().map_err(|error| failed(io::Error::other(error))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut tx = store.keys_read().await.map_err(away)?;
+            if !master_check::all(&mut tx).await.map_err(away)?.is_empty() {
+                return Err(wrong_ring("not set, and this store was sealed with one"));
+            }
+            make_development_ring(&path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
     }
 }
 
 /// The key of a development server, made at its first start. It lies beside what it seals, so it protects nothing: that
 /// is why production does not do this.
-fn development_ring(data_dir: &Path) -> io::Result<MasterRing> {
-    let path = data_dir.join(DEVELOPMENT_KEY_FILE);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => Secret::new(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tracing::warn!("no master key is set: one was made for development, beside the data it seals");
-            let id: MasterKeyId = "development".parse().map_err(io::Error::other)?;
-            let entry = MasterRing::generate_entry(&id, &Secret::new(AMBIENT.random()));
-            write_new(&path, entry.expose().as_bytes())?;
-            entry
-        }
-        Err(error) => return Err(error),
-    };
-    text.expose().trim().parse().map_err(io::Error::other)
+fn make_development_ring(path: &Path) -> io::Result<MasterRing> {
+    tracing::warn!("no master key is set: one was made for development, beside the data it seals");
+    let id: MasterKeyId = "development".parse().map_err(io::Error::other)?;
+    let entry = MasterRing::generate_entry(&id, &Secret::new(AMBIENT.random()));
+    write_new(path, entry.expose().as_bytes())?;
+    entry.expose().parse().map_err(io::Error::other)
 }
 
 /// Compares the ring with the store's check values; a key the store has not met gets one.
@@ -157,20 +159,15 @@ fn development_ring(data_dir: &Path) -> io::Result<MasterRing> {
 /// # Errors
 /// Exit 78 for a ring that is not the store's, 69 for a store that is away.
 pub async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure> {
-    let away = |error: StoreError| refused(&OpenError::Store(error));
-    let wrong = |fault: &str| {
-        let remedy = "give the ring this store was made with, or start with an empty data directory";
-        Failure::new(Exit::Config, format!("FREEHOLD_KEYS_MASTER: {fault}; {remedy}"))
-    };
     let mut tx = store.keys_write().await.map_err(away)?;
     let checks = master_check::all(&mut tx).await.map_err(away)?;
     let known: Vec<_> = checks.iter().filter_map(|check| Some((check.key_id.parse().ok()?, &check.sealed))).collect();
     let mine: Vec<&(MasterKeyId, _)> = known.iter().filter(|(id, _)| ring.ids().any(|mine| mine == id)).collect();
     if mine.iter().any(|(id, sealed)| ring.verify_check(id, sealed).is_err()) {
-        return Err(wrong("a key of the ring is not the one that this store knows by its id"));
+        return Err(wrong_ring("a key of the ring is not the one that this store knows by its id"));
     }
     if mine.is_empty() && !known.is_empty() {
-        return Err(wrong("no key of the ring is one that this store was sealed with"));
+        return Err(wrong_ring("no key of the ring is one that this store was sealed with"));
     }
     if !known.iter().any(|(id, _)| id == ring.newest()) {
         let check = ring.seal_check(Nonce::from_random(AMBIENT.random()));
@@ -180,6 +177,15 @@ pub async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure>
         tx.commit().await.map_err(away)?;
     }
     Ok(())
+}
+
+fn away(error: StoreError) -> Failure {
+    refused(&OpenError::Store(error))
+}
+
+fn wrong_ring(fault: &str) -> Failure {
+    let remedy = "give the ring this store was made with, or start with an empty data directory";
+    Failure::new(Exit::Config, format!("FREEHOLD_KEYS_MASTER: {fault}; {remedy}"))
 }
 
 /// What the last run left behind: the levels of a clean stop, or the moment since which nothing is known.

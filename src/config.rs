@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::tier::Limits;
 
+pub(crate) use data::{DEMO_FILE, DEVELOPMENT_KEY_FILE};
 pub use data::{control_socket, prepare_data_dir};
 pub use database::{Database, Pooler};
 pub use env::Env;
@@ -36,7 +37,7 @@ pub use fault::{Fault, Faults};
 pub use http::{Http, Private};
 pub use keys::Keys;
 pub use log::LogFilter;
-pub use platform::{Domain, Platform, PublicUrl, Scheme};
+pub use platform::{Domain, Platform, PublicUrl};
 pub use profile::Profile;
 pub use refresh::Refresh;
 pub use tree::Tree;
@@ -79,7 +80,7 @@ impl Config {
     /// Reads the defaults, then `file`, then `env`. Relative paths are relative to the working directory.
     ///
     /// # Errors
-    /// Every fault of all three, and of the key file they name; the exit code is [`EXIT_CONFIG`].
+    /// Every fault of all three, of the key file they name, and of the modes in the data directory; the exit code is [`EXIT_CONFIG`].
     pub fn load(file: Option<&Path>, env: &Env) -> Result<Self, Faults> {
         let mut values = Values::gather(file, env);
         let profile = profile::read(&mut values);
@@ -94,10 +95,8 @@ impl Config {
     pub fn load_demo(file: Option<&Path>, env: &Env) -> Result<Self, Faults> {
         let mut values = Values::gather(file, env);
         let profile = profile::read_demo(&mut values);
+        http::check_demo(&mut values);
         let config = Self::read(&mut values, profile);
-        if let Some(config) = &config {
-            http::check_demo(&mut values, &config.http, &config.private);
-        }
         finish(config, values)
     }
 

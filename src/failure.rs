@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use freehold_storage::Chain;
+
 use crate::cli::Exit;
 use crate::config::Faults;
 use crate::out;
@@ -37,12 +39,5 @@ impl From<Faults> for Failure {
 
 /// An error with its causes on one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        line.push_str(": ");
-        line.push_str(&source.to_string());
-        cause = source.source();
-    }
-    line
+    Chain(error).to_string()
 }

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::boot;
 use crate::cli::{Exit, KeysVerb, TenantVerb, read_password};
 use crate::clock::AMBIENT;
-use crate::config::{Config, Database, Profile, control_socket};
+use crate::config::{Config, DEMO_FILE, Database, Profile, control_socket};
 use crate::control::{self, Reply, Request};
 use crate::failure::{Failure, chain};
 use crate::out;
@@ -248,5 +248,5 @@ pub async fn migrate(config: &Config, plan: bool) -> Result<(), Failure> {
 /// Where the passwords of the demo tenants stand.
 #[must_use]
 pub fn demo_file(data_dir: &Path) -> std::path::PathBuf {
-    data_dir.join("demo.txt")
+    data_dir.join(DEMO_FILE)
 }

@@ -10,7 +10,7 @@ use freehold_domain::access_token::AccessClaims;
 use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::time::UnixMs;
 use freehold_storage::feed::{self, FeedRow};
-use freehold_storage::{StoreError, family};
+use freehold_storage::{Chain, StoreError, family};
 use tokio_util::sync::CancellationToken;
 
 use crate::changes;
@@ -46,7 +46,7 @@ pub async fn follow(node: Arc<Node>, stop: CancellationToken) {
             Ok(()) => node.feed_read_at.store(seen.read_at.get(), Ordering::Release),
             Err(error) => {
                 node.note_silence(&error);
-                tracing::warn!(%error, "the change feed could not be read");
+                tracing::warn!(error = %Chain(&error), "the change feed could not be read");
             }
         }
     }

@@ -1,11 +1,12 @@
-//! What is done every so often: rows nobody needs any more are swept from the stores of active tenants, and gauges set.
+//! What is done every so often: rows nobody needs any more are swept from the stores of active tenants and from the
+//! system store, and gauges set.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{StoreError, change, family, lockout};
+use freehold_storage::{Chain, Store, StoreError, change, family, lockout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metric;
@@ -46,8 +47,11 @@ async fn sweep_all(node: &Node) {
     for id in active {
         let Some(slot) = node.slots.by_id(id) else { continue };
         if let Err(error) = sweep(node, &slot, node.ambient.now()).await {
-            tracing::warn!(tenant.id = %id, %error, "a tenant's store could not be swept");
+            tracing::warn!(tenant.id = %id, error = %Chain(&error), "a tenant's store could not be swept");
         }
+    }
+    if let Err(error) = sweep_system(&node.store, node.ambient.now()).await {
+        tracing::warn!(error = %Chain(&error), "the system store could not be swept");
     }
 }
 
@@ -56,6 +60,16 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
+    change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
+    tx.commit().await
+}
+
+/// Deletes old changes of tenants as such. In a shared store they stand with the tenant's own, and go with those.
+async fn sweep_system(store: &Store, now: UnixMs) -> Result<(), StoreError> {
+    if store.is_shared() {
+        return Ok(());
+    }
+    let mut tx = store.system_write().await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
     tx.commit().await
 }

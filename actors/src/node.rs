@@ -6,7 +6,7 @@ mod tokens;
 pub mod tree;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -17,7 +17,7 @@ use freehold_domain::lockout::LockoutRule;
 use freehold_domain::slug::Slug;
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_storage::Store;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use ractor::{Actor, ActorRef, Message, SpawnErr};
 use tokio::time::Instant;
 
@@ -41,9 +41,8 @@ use crate::{lockouts, rate_limits, sessions};
 /// How long a report of an effect is tried to be delivered.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
 
-/// How many of its own changes a node remembers, and for how long: longer than the change feed takes to bring them.
-const MARKS_MAX: u64 = 10_000;
-const MARKS_KEPT: Duration = Duration::from_mins(10);
+/// How many of its own changes a node remembers: more than it makes until the change feed has brought them.
+const MARKS_MAX: usize = 10_000;
 /// How long to wait before a front end that is down is looked for again.
 const FRONT_END_RETRY: Duration = Duration::from_millis(2);
 
@@ -106,6 +105,8 @@ pub struct Node {
     queues: [Arc<Queue>; Kind::ALL.len()],
     front_ends: Box<[ArcSwapOption<ActorRef<front_end::Msg>>]>,
     rootless: AtomicBool,
+    /// How many tenants were loaded.
+    loads: AtomicU64,
     /// The marks of changes that this node made itself and has in force already.
     marks: Cache<i64, ()>,
     /// When the change feed was last read.
@@ -185,7 +186,8 @@ impl Node {
             }),
             front_ends: (0..SHARDS).map(|_| ArcSwapOption::empty()).collect(),
             rootless: AtomicBool::new(false),
-            marks: Cache::builder().max_capacity(MARKS_MAX).time_to_live(MARKS_KEPT).build(),
+            loads: AtomicU64::new(0),
+            marks: Cache::new(MARKS_MAX),
             feed_read_at: AtomicI64::new(ambient.now().get()),
             store_silent_at: AtomicI64::new(0),
         });
@@ -214,7 +216,7 @@ impl Node {
 
     /// Whether a change was made by this node.
     pub(crate) fn made(&self, mark: i64) -> bool {
-        self.marks.contains_key(&mark)
+        self.marks.get(&mark).is_some()
     }
 
     /// A fresh nonce for sealing.

@@ -94,6 +94,8 @@ impl Standing {
 
 /// What an active tenant has loaded, and the actors that serve it.
 pub struct Live {
+    /// Which of the node's loads this is.
+    pub(crate) number: u64,
     /// Its keys, opened.
     pub keys: TenantKeys,
     /// The `iss` of its access tokens.

@@ -1,6 +1,6 @@
 //! `[data]`: the data directory, which is ours alone.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -18,16 +18,54 @@ const SOCKET_PATH_BYTES_MAX: usize = if cfg!(target_os = "macos") { 103 } else {
 /// The permission bits of everybody but the owner.
 pub(super) const OTHERS: u32 = 0o077;
 
+/// The master key that development makes for itself, in the data directory.
+pub(crate) const DEVELOPMENT_KEY_FILE: &str = "development-master-key";
+
+/// The passwords of the demo tenants, in the data directory.
+pub(crate) const DEMO_FILE: &str = "demo.txt";
+
 /// The control socket of the server that owns `data_dir`.
 #[must_use]
 pub fn control_socket(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
+/// The data directory. What it holds already is a fault where other users could read secrets in it.
 pub(super) fn read(values: &mut Values) -> Option<PathBuf> {
-    values.read(DIR, "a path", "write the path of a directory", |text| {
+    let data_dir = values.read(DIR, "a path", "write the path of a directory", |text| {
         (!text.contains('\0')).then(|| PathBuf::from(text))
-    })
+    })?;
+    for (fault, remedy) in exposed_in(&data_dir) {
+        values.fault(DIR, &fault, remedy);
+    }
+    Some(data_dir)
+}
+
+/// The directory and what holds secrets in it, where others could read it. One that is not there yet holds nothing;
+/// tenants' files are not looked at one by one, since there may be thousands: their folder is.
+fn exposed_in(data_dir: &Path) -> Vec<(String, &'static str)> {
+    // What is no directory is refused by `prepare_data_dir`.
+    let Ok(entries) = fs::read_dir(data_dir) else { return vec![] };
+    let held = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(holds_secrets));
+    let looked_at = [data_dir.to_owned()].into_iter().chain(held.map(|entry| entry.path()));
+    let fault = |path: PathBuf| {
+        // SQLite removes its side files when it likes.
+        let (fault, remedy) = exposed(&fs::metadata(&path).ok()?)?;
+        Some((format!("{} {fault}", path.display()), remedy))
+    };
+    looked_at.filter_map(fault).collect()
+}
+
+/// The databases with their logs and the copies made before an upgrade, the tenants, the keys and the passwords.
+fn holds_secrets(name: &str) -> bool {
+    ["system.db", "keys.db"].iter().any(|database| name.starts_with(database))
+        || ["tenants", DEVELOPMENT_KEY_FILE, DEMO_FILE].contains(&name)
+}
+
+fn exposed(found: &Metadata) -> Option<(String, &'static str)> {
+    let remedy = if found.is_dir() { "make it private: chmod 700" } else { "make it private: chmod 600" };
+    let permissions = found.mode() & 0o7777;
+    (permissions & OTHERS != 0).then(|| (format!("is open to other users (mode {permissions:04o})"), remedy))
 }
 
 /// Makes `data_dir` with mode 0700 where it is missing, and checks that it is ours, that nobody else can enter it,
@@ -53,9 +91,8 @@ fn prepare(data_dir: &Path) -> Result<(), (String, &'static str)> {
     })?;
     let unreadable = |error: io::Error| (format!("cannot be read ({})", error.kind()), "choose another directory");
     let found = fs::metadata(data_dir).map_err(unreadable)?;
-    let permissions = found.mode() & 0o7777;
-    if permissions & OTHERS != 0 {
-        return Err((format!("is open to other users (mode {permissions:04o})"), "make it private: chmod 700"));
+    if let Some(refusal) = exposed(&found) {
+        return Err(refusal);
     }
     let ours = own_uid(data_dir).map_err(|error| {
         (format!("cannot be written ({})", error.kind()), "give this user the right to, or choose another directory")

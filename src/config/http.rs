@@ -65,10 +65,10 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<(Http, Priva
     Some((http, Private { listen: private? }))
 }
 
-/// Under `--demo` nobody else may reach the listeners.
-pub(super) fn check_demo(values: &mut Values, http: &Http, private: &Private) {
-    for (setting, listen) in [(LISTEN, http.listen), (PRIVATE_LISTEN, private.listen)] {
-        if !listen.ip().is_loopback() {
+/// Under `--demo` nobody else may reach the listeners. Reads them itself: another fault must not hide these.
+pub(super) fn check_demo(values: &mut Values) {
+    for setting in [LISTEN, PRIVATE_LISTEN] {
+        if address(values, setting).is_some_and(|listen| !listen.ip().is_loopback()) {
             values.fault(
                 setting,
                 "is not a loopback address, and --demo needs one",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use freehold_http::client_address::Scheme;
+
 use super::profile::Profile;
 use super::values::Values;
 
@@ -51,35 +53,6 @@ impl fmt::Display for Domain {
     }
 }
 
-/// How clients speak to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Plain, for development.
-    Http,
-    /// Encrypted, by a proxy in front.
-    Https,
-}
-
-impl Scheme {
-    /// `http` or `https`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    /// 80 or 443.
-    #[must_use]
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
 /// The platform's address as clients see it: a scheme, a host and perhaps a port. `Display` is its origin, without
 /// a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,11 +73,7 @@ impl PublicUrl {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => return None,
-        };
+        let scheme = Scheme::parse(scheme)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = match authority.split_once(':') {
             None => (authority, scheme.default_port()),

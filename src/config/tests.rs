@@ -1,6 +1,7 @@
 //! The configuration as a whole.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 
 use freehold_domain::tier::{Limit, Limits, Tier};
@@ -202,7 +203,7 @@ fn a_file_that_cannot_be_read_is_a_fault() {
 fn the_key_file_is_private_and_apart() {
     let scratch = Scratch::new();
     let data = scratch.path().join("data");
-    fs::create_dir(&data).expect("a data directory");
+    fs::DirBuilder::new().mode(0o700).create(&data).expect("a data directory");
     let load = |path: &Path| {
         let [data, path] = [&data, path].map(|path| path.display().to_string());
         production(&[("FREEHOLD_DATA_DIR", &data), ("FREEHOLD_KEYS_MASTER", ""), ("FREEHOLD_KEYS_MASTER_FILE", &path)])
@@ -274,4 +275,6 @@ fn demo_is_development_on_loopback() {
     );
     let open = Config::load_demo(None, &env(&[("FREEHOLD_HTTP_LISTEN", "0.0.0.0:0")]));
     assert!(line(open).starts_with("FREEHOLD_HTTP_LISTEN: is not a loopback address"));
+    let both = env(&[("FREEHOLD_HTTP_LISTEN", "0.0.0.0:0"), ("FREEHOLD_LOG", "=")]);
+    assert_eq!(lines(Config::load_demo(None, &both)).len(), 2, "one fault hides no other");
 }

@@ -1,6 +1,7 @@
 //! What can go wrong with a store, and when it is opened.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -10,6 +11,27 @@ use sqlx::sqlite::SqliteError;
 
 /// The error underneath, of whatever kind.
 pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Shows an error and all that caused it on one line, for the log: `the store failed: the file is damaged: …`. A cause
+/// that the one above it repeats at its end is left out. No error of this crate holds a value that was bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'e>(pub &'e dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut last = self.0.to_string();
+        f.write_str(&last)?;
+        let mut cause = self.0.source();
+        while let Some(source) = cause {
+            let text = source.to_string();
+            if !last.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            (last, cause) = (text, source.source());
+        }
+        Ok(())
+    }
+}
 
 /// A transaction failed. Whatever it had done is undone, except that the outcome of a failed commit is unknown.
 #[derive(Debug, thiserror::Error)]
@@ -279,5 +301,19 @@ impl OpenError {
                 "as a superuser: CREATE ROLE freehold_app NOLOGIN; or ALTER ROLE <owner> CREATEROLE; then migrate again"
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_names_every_cause_once() {
+        let disk = io::Error::other("disk I/O error");
+        let error = OpenError::Store(StoreError::from(sqlx::Error::Io(disk)));
+        let shown = "the store does not answer: error communicating with database: disk I/O error";
+        assert_eq!(Chain(&error).to_string(), shown);
+        assert_eq!(Chain(&StoreError::Poisoned).to_string(), StoreError::Poisoned.to_string());
     }
 }

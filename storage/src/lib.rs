@@ -25,7 +25,7 @@ mod sqlite;
 mod store;
 mod tenant_tx;
 
-pub use error::{Cause, OpenError, StoreError};
+pub use error::{Cause, Chain, OpenError, StoreError};
 pub use store::{Pooler, PostgresOptions, SqliteOptions, Store};
 pub use tenant_tx::{Cell, HasChanges, Keys, KeysTx, Row, STORE_TIMEOUT, System, SystemTx, Tenant, TenantTx, Tx};
 

@@ -236,6 +236,14 @@ fn a_demonstration_is_never_production_and_never_reached_from_elsewhere() {
     ] {
         assert_eq!(Refusal::of(&["serve", "--demo"], &[(name, address)]).names(), [name], "{address}");
     }
+    // Nothing else that is wrong hides them.
+    let all = [
+        ("FREEHOLD_HTTP_LISTEN", "0.0.0.0:0"),
+        ("FREEHOLD_LOCKOUT_LOCK_S", "15min"),
+        ("FREEHOLD_PRIVATE_LISTEN", "localhost"),
+        ("FREEHOLD_PROFILE", "production"),
+    ];
+    assert_eq!(Refusal::of(&["serve", "--demo"], &all).names(), all.map(|(name, _)| name));
 }
 
 #[test]

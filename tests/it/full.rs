@@ -21,17 +21,17 @@ async fn a_store_without_room_refuses_writes_and_is_not_damaged() {
 
     let cramped = Cramped::over(&server);
     let mut conn = Conn::open(cramped.http.parse().unwrap(), &acme.host()).await;
-    let session = conn.sign_in(&acme).await;
+    let (session, ended) = (conn.sign_in(&acme).await, conn.sign_in(&acme).await);
     cramped.room("0");
     for _ in 0..3 {
         is_503(&conn.login(&acme, &acme.password).await, "unavailable");
         is_503(&conn.refresh(&session.refresh).await, "unavailable");
         assert_eq!(conn.me(&session.access).await, 200);
-        // What is read from the store may have to open its file anew, which needs room too; it never is our fault.
-        let listed = conn.get("/v1/sessions", Some(&session.access)).await;
-        assert!([200, 503].contains(&listed.status.as_u16()), "{listed:?}");
+        // A failed write leaves the file open, and what is open can be read.
+        conn.get("/v1/sessions", Some(&session.access)).await.is(200);
     }
-    is_503(&conn.call("POST", "/v1/auth/logout", Some(&session.access)).await, "unavailable");
+    // Whether that session ended is not known, and so it may be dead; the other is not.
+    is_503(&conn.call("POST", "/v1/auth/logout", Some(&ended.access)).await, "unavailable");
     assert_eq!(conn.me(&session.access).await, 200);
 
     cramped.room("unlimited");

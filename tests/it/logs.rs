@@ -259,3 +259,20 @@ async fn a_trusted_proxy_names_requests_and_clients() {
     assert_eq!(server.terminate(), Some(0));
     assert!(settled(&server).iter().any(|line| line["request.id"] == "theirs-7f3a" && line["http.status"] == 200));
 }
+
+#[tokio::test]
+async fn a_failure_of_the_store_is_logged_with_its_causes() {
+    let mut server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    assert_eq!(server.terminate(), Some(0));
+    let file = server.data_dir().join(format!("tenants/{}.db", acme.id));
+    fs::write(file, "no database, but long enough to be read as one".repeat(100)).unwrap();
+    let mut server = server.restarted();
+    let answer = Conn::to(&server, &acme).await.login(&acme, &acme.password).await;
+    assert!(answer.status.is_server_error(), "{answer:?}");
+    assert_eq!(server.terminate(), Some(0));
+    let lines = settled(&server);
+    let line = lines.iter().find(|line| line["message"] == "a tenant could not be read");
+    let error = line.unwrap_or_else(|| panic!("{lines:#?}"))["error"].as_str().unwrap();
+    assert!(error.starts_with("the store's file is damaged: ") && error.contains("file is not a database"), "{error}");
+}

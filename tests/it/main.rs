@@ -37,6 +37,7 @@ mod sessions;
 mod smoke;
 mod stall;
 mod supervision;
+mod sweeps;
 mod tenants_apart;
 mod tokens;
 mod two_nodes;

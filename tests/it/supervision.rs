@@ -20,9 +20,15 @@ const TENANTS: usize = 100;
 const PACE: Duration = Duration::from_millis(50);
 /// One request in so many is a refresh.
 const REFRESH_EVERY: u32 = 8;
-/// How soon a struck tenant answers again: 100 ms on a machine of its own; this one may be busy with builds.
+/// How soon a struck tenant answers again: half of the times at least. A machine that is busy with something else may
+/// let a single one wait longer.
+const BACK_WITHIN_MEDIAN: Duration = Duration::from_millis(100);
+/// How soon it answers again in any case.
 const BACK_WITHIN: Duration = Duration::from_secs(1);
 
+/// The promise is 100 ms from a panic to the next good answer. It is held by the median of one panic of each kind of
+/// actor, measured under load from the order to panic to the answer of everything that the actor is needed for; none
+/// takes longer than a second, since the machine under test may be shared.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_of_any_actor_is_felt_by_no_other_tenant() {
     // Reading debug symbols for a backtrace takes longer than anything that is measured here.
@@ -35,6 +41,7 @@ async fn a_panic_of_any_actor_is_felt_by_no_other_tenant() {
     }
     let load = Load::start(&server, &tenants).await;
     let begun = Instant::now();
+    let mut times = vec![];
     for (actor, kept) in ACTORS.into_iter().zip(&mut struck) {
         let mut conn = Conn::to(&server, &kept.tenant).await;
         let before = restarts(&server, actor).await;
@@ -51,11 +58,14 @@ async fn a_panic_of_any_actor_is_felt_by_no_other_tenant() {
         kept.live = Session::of(&conn.refresh(&kept.live.refresh).await);
         let took = since.elapsed();
         eprintln!("{actor}: answered again within {took:?}");
-        assert!(took < BACK_WITHIN, "{actor}: {took:?}");
+        assert!(took <= BACK_WITHIN, "{actor}: {took:?}");
+        times.push(took);
         load.goes_on(2 * tenants.len()).await;
         kept.hold(&mut conn).await;
         assert_eq!(restarts(&server, actor).await, before + 1);
     }
+    times.sort();
+    assert!(times[times.len() / 2] <= BACK_WITHIN_MEDIAN, "{times:?}");
     for kept in &mut struck {
         let mut conn = Conn::to(&server, &kept.tenant).await;
         kept.hold(&mut conn).await;

@@ -11,7 +11,7 @@ pub(crate) use client::{Answer, Conn, Session};
 pub(crate) use database::Database;
 pub(crate) use folder::Folder;
 pub(crate) use proxy::{Line, Proxy};
-pub(crate) use server::{Options, Server, Tenant, freehold};
+pub(crate) use server::{MASTER, Options, Server, Tenant, freehold};
 pub(crate) use together::{open_many, post_at_once};
 
 /// The engines a test runs on.

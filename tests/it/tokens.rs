@@ -1,5 +1,7 @@
 //! Access tokens: who can make one (the tenant's key), who can check one (anybody), and what is not one.
 
+mod well_signed;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -8,10 +10,13 @@ use serde_json::{Value, json};
 use crate::raw;
 use crate::support::{Answer, Conn, Engine, Options, Server, Session};
 
-/// A private key in PKCS #8 that anybody could make: the seed is 32 sevens.
+/// The seed of a key that anybody could make.
+const SEED: [u8; 32] = [7; 32];
+
+/// Its private key in PKCS #8.
 fn foreign_key() -> EncodingKey {
     let prefix = [48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32];
-    EncodingKey::from_ed_der(&[prefix.as_slice(), &[7; 32]].concat())
+    EncodingKey::from_ed_der(&[prefix.as_slice(), &SEED].concat())
 }
 
 fn part(token: &str, index: usize) -> Value {

@@ -16,8 +16,8 @@ const CLIPPY: [&str; 11] = [
     "-D", "warnings",
 ];
 const TEST: [&str; 7] = ["test", "--workspace", "--profile", "quick", "--features", "test-faults", "--locked"];
-/// Where a copy of the `RustSec` advisory database is looked for when `FREEHOLD_ADVISORY_DB` names none.
-const ADVISORIES: &str = "../shared/advisory-db";
+/// Names a copy of the `RustSec` advisory database.
+const ADVISORY_DB: &str = "FREEHOLD_ADVISORY_DB";
 
 /// All steps.
 pub(crate) fn full(args: &[OsString]) -> Result<ExitCode> {
@@ -58,18 +58,25 @@ fn tests(steps: &mut Steps, args: &[OsString]) -> Result<()> {
 
 fn advisories(steps: &mut Steps) -> Result<()> {
     steps.run("advisories", || {
-        let database = env::var_os("FREEHOLD_ADVISORY_DB").map_or_else(|| PathBuf::from(ADVISORIES), PathBuf::from);
         if process::find("cargo-audit").is_none() {
-            out::note("skipped: cargo-audit is not installed");
-        } else if !database.is_dir() {
-            out::note(&format!(
-                "skipped: no advisory database at {}, FREEHOLD_ADVISORY_DB can name one",
-                database.display()
-            ));
-        } else {
+            out::note("skipped: `cargo install cargo-audit --locked` enables it");
+        } else if let Some(database) = advisory_db(|name| env::var_os(name)) {
             process::run(process::cargo(&["audit", "--no-fetch", "--db"]).arg(database))?;
+        } else {
+            out::note(&format!(
+                "skipped: `cargo audit` once, or {ADVISORY_DB} with a copy of its database, enables it"
+            ));
         }
         Ok(())
+    })
+}
+
+/// The advisory database: the one that is named, whether or not it is there, else cargo-audit's own, if it has one.
+fn advisory_db(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let named = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    named(ADVISORY_DB).or_else(|| {
+        let cargo_home = named("CARGO_HOME").or_else(|| Some(named("HOME")?.join(".cargo")))?;
+        Some(cargo_home.join("advisory-db")).filter(|database| database.is_dir())
     })
 }
 
@@ -111,4 +118,27 @@ impl Steps {
 
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f32())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advisory_database_is_the_named_one_or_cargo_audits_own() {
+        let home = env::temp_dir().join(format!("freehold-xtask-{}", std::process::id()));
+        let own = home.join(".cargo/advisory-db");
+        let found = |named: &[(&str, &str)]| {
+            let named: Vec<_> = named.iter().map(|(name, value)| (*name, OsString::from(value))).collect();
+            advisory_db(|name| named.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()))
+        };
+        let text = home.to_str().expect("a path in UTF-8");
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[("HOME", text)]), None, "it has fetched none yet");
+        std::fs::create_dir_all(&own).expect("a folder");
+        assert_eq!(found(&[("HOME", text)]), Some(own.clone()));
+        assert_eq!(found(&[("HOME", "/nonexistent"), ("CARGO_HOME", &format!("{text}/.cargo"))]), Some(own));
+        assert_eq!(found(&[("HOME", text), (ADVISORY_DB, "/named")]), Some(PathBuf::from("/named")));
+        std::fs::remove_dir_all(home).expect("it goes");
+    }
 }

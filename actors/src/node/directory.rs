@@ -14,7 +14,7 @@ use freehold_domain::slug::Slug;
 use freehold_domain::time::UnixMs;
 use freehold_storage::StoreError;
 use freehold_storage::directory::{self, TenantRow};
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::front_end::SHARDS;
@@ -23,14 +23,15 @@ use crate::node::Node;
 use crate::slot::{Standing, TenantSlot};
 
 const NOBODY_TTL: Duration = Duration::from_secs(1);
-const NOBODY_MAX: u64 = 10_000;
+const NOBODY_MAX: usize = 10_000;
 const TURNS: usize = 64;
 
 /// The slots of the tenants this node has met.
 pub struct Slots {
     by_slug: DashMap<Slug, Arc<TenantSlot>>,
     by_id: DashMap<TenantId, Arc<TenantSlot>>,
-    nobody: Cache<Slug, ()>,
+    /// Slugs that were nobody's, and when.
+    nobody: Cache<Slug, UnixMs>,
     /// Look-ups of one slug go one at a time: a burst for a tenant that is not known yet asks the directory once.
     turns: [Mutex<()>; TURNS],
     /// Levels of the last run, for slots that were not met yet.
@@ -50,11 +51,10 @@ pub enum Unreachable {
 
 impl Default for Slots {
     fn default() -> Self {
-        let nobody = Cache::builder().max_capacity(NOBODY_MAX).time_to_live(NOBODY_TTL).build();
         Self {
             by_slug: DashMap::new(),
             by_id: DashMap::new(),
-            nobody,
+            nobody: Cache::new(NOBODY_MAX),
             turns: std::array::from_fn(|_| Mutex::default()),
             saved: DashMap::new(),
         }
@@ -63,11 +63,12 @@ impl Default for Slots {
 
 impl Slots {
     /// The slot of this slug, or that it is nobody's, as far as is known without asking.
-    fn known(&self, slug: &Slug) -> Option<Result<Arc<TenantSlot>, Unreachable>> {
+    fn known(&self, slug: &Slug, now: UnixMs) -> Option<Result<Arc<TenantSlot>, Unreachable>> {
         if let Some(slot) = self.by_slug.get(slug) {
             return Some(Ok(Arc::clone(&slot)));
         }
-        self.nobody.contains_key(slug).then_some(Err(Unreachable::Unknown))
+        let nobody = self.nobody.get(slug).is_some_and(|at| now.since(at) < NOBODY_TTL);
+        nobody.then_some(Err(Unreachable::Unknown))
     }
 
     /// Waits for the turn of this slug's look-up.
@@ -147,7 +148,7 @@ impl Slots {
         slot.set_standing(standing);
         let slot = Arc::clone(&slot);
         self.by_slug.insert(slug.clone(), Arc::clone(&slot));
-        self.nobody.invalidate(&slug);
+        self.nobody.remove(&slug);
         Ok(slot)
     }
 }
@@ -158,11 +159,11 @@ impl Node {
     /// # Errors
     /// [`Unreachable`] when there is none, or the directory cannot be read.
     pub async fn slot(&self, slug: &Slug) -> Result<Arc<TenantSlot>, Unreachable> {
-        if let Some(known) = self.slots.known(slug) {
+        if let Some(known) = self.slots.known(slug, self.ambient.now()) {
             return known;
         }
         let _turn = self.slots.turn(slug).await;
-        if let Some(known) = self.slots.known(slug) {
+        if let Some(known) = self.slots.known(slug, self.ambient.now()) {
             return known;
         }
         let mut tx = self.store.system_read().await?;
@@ -173,7 +174,7 @@ impl Node {
             self.reread(slot.id).await?;
             return Ok(slot);
         }
-        self.slots.nobody.insert(slug.clone(), ());
+        self.slots.nobody.insert(slug.clone(), self.ambient.now());
         Err(Unreachable::Unknown)
     }
 

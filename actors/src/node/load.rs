@@ -1,13 +1,14 @@
 //! Loading a parked tenant: its keys, its limits, and what it revoked of late.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use freehold_domain::keys::{KeyVersion, MasterKeyId, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::tier::{Limit, Limits, Tier};
-use freehold_storage::{StoreError, rate_limit, root_key, signing_key};
+use freehold_storage::{Chain, StoreError, rate_limit, root_key, signing_key};
 
 use crate::changes;
 use crate::node::Node;
@@ -34,7 +35,7 @@ pub enum LoadError {
 impl From<StoreError> for LoadError {
     fn from(error: StoreError) -> Self {
         let meaning = if error.is_transient() { Self::Unavailable } else { Self::Corrupt };
-        tracing::warn!(%error, "a tenant could not be read");
+        tracing::warn!(error = %Chain(&error), "a tenant could not be read");
         meaning
     }
 }
@@ -69,6 +70,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     let keys = TenantKeys::open(slot.id, &opened, &signing).map_err(|error| corrupt(slot, &error))?;
     slot.bury_all(&dead);
     Ok(Live {
+        number: node.loads.fetch_add(1, Ordering::Relaxed),
         keys,
         issuer: node.settings.issuer(&slot.slug).into(),
         limits: limits(&node.settings.limits, overrides)?,

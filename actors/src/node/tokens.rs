@@ -6,23 +6,22 @@
 use std::sync::Arc;
 
 use freehold_domain::access_token::{self, ACCESS_TOKEN_BYTES_MAX, AccessClaims, token_digest};
-use freehold_domain::id::TenantId;
-use freehold_domain::revocation::ACCESS_TTL;
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 
 use crate::node::Node;
 use crate::ops::refusal::Refusal;
 use crate::slot::{Live, TenantSlot};
 
 /// How many verified tokens a node remembers.
-const REMEMBERED_MAX: u64 = 100_000;
+const REMEMBERED_MAX: usize = 100_000;
 
-/// Verified tokens by tenant and SHA-256.
-pub struct Tokens(Cache<(TenantId, [u8; 32]), Arc<AccessClaims>>);
+/// Verified tokens by SHA-256 and by the load whose keys verified them: a tenant that is loaded anew, as after a change
+/// of its keys, has none.
+pub struct Tokens(Cache<(u64, [u8; 32]), Arc<AccessClaims>>);
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(REMEMBERED_MAX).time_to_live(ACCESS_TTL).build())
+        Self(Cache::new(REMEMBERED_MAX))
     }
 }
 
@@ -35,7 +34,7 @@ impl Node {
         if token.len() > ACCESS_TOKEN_BYTES_MAX {
             return Err(Refusal::Unauthenticated);
         }
-        let key = (slot.id, token_digest(token));
+        let key = (live.number, token_digest(token));
         let now = self.ambient.wall();
         let claims = if let Some(claims) = self.tokens.0.get(&key) {
             claims

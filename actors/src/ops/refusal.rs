@@ -2,7 +2,7 @@
 
 use freehold_domain::gcra::RateLimited;
 use freehold_domain::lockout::Locked;
-use freehold_storage::StoreError;
+use freehold_storage::{Chain, StoreError};
 
 use crate::ask::NoAnswer;
 use crate::gate::Full;
@@ -46,13 +46,13 @@ impl Refusal {
     #[must_use]
     pub fn from_store(error: &StoreError) -> Self {
         if error.is_transient() {
-            tracing::warn!(%error, "the store did not answer");
+            tracing::warn!(error = %Chain(error), "the store did not answer");
             Self::Unavailable
         } else if matches!(error, StoreError::Full { .. }) {
-            tracing::error!(%error, "the store has no room left");
+            tracing::error!(error = %Chain(error), "the store has no room left");
             Self::Unavailable
         } else {
-            tracing::error!(%error, "the store failed");
+            tracing::error!(error = %Chain(error), "the store failed");
             Self::Internal
         }
     }

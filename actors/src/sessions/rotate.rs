@@ -9,7 +9,7 @@ use freehold_domain::rotation::Effect;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_domain::token_family::{self, Judgement};
-use freehold_storage::{StoreError, TenantTx, family};
+use freehold_storage::{Chain, StoreError, TenantTx, family};
 
 use crate::changes;
 use crate::fault;
@@ -177,7 +177,7 @@ async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Refusal {
                 fault::reach("revocation.committed");
                 return Refusal::Unauthenticated;
             }
-            Err(error) => tracing::warn!(%error, tenant.id = %slot.id, "a replayed family could not be revoked yet"),
+            Err(error) => tracing::warn!(error = %Chain(&error), tenant.id = %slot.id, "a replayed family could not be revoked yet"),
         }
     }
     Refusal::Unavailable

@@ -13,8 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlitePool};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous, SqliteTransactionManager,
+};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use sqlx_core::transaction::TransactionManager;
 
 use crate::error::StoreError;
 use crate::migrate;
@@ -93,12 +96,21 @@ fn connect(path: &Path, connections: u32) -> SqlitePool {
         .test_before_acquire(false)
         .after_release(|connection, _| {
             Box::pin(async move {
-                // A full disk makes SQLite roll back by itself, and sqlx then believes the transaction is still open.
                 connection.ping().await?;
-                Ok(!connection.is_in_transaction())
+                if connection.is_in_transaction() {
+                    resume(connection).await?;
+                }
+                Ok(true)
             })
         })
         .connect_lazy_with(options)
+}
+
+/// A full disk makes SQLite roll back by itself, and sqlx then believes that the transaction is still open. It is given
+/// one to roll back, since a new connection would need room on that disk, and reading would have to wait for it too.
+async fn resume(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN").execute(&mut *connection).await?;
+    SqliteTransactionManager::rollback(connection).await
 }
 
 /// SQLite has no lock of its own for migrations, hence the parameter.

@@ -211,6 +211,7 @@ async fn a_sweep_spares_a_row_that_was_locked_meanwhile() {
 #[tokio::test]
 async fn a_full_disk_does_not_spoil_the_connection() {
     const SHRINK: Sql<0> = Sql::new("PRAGMA max_page_count = 1");
+    const GROW: Sql<0> = Sql::new("PRAGMA max_page_count = 100000");
     let bed = Bed::new(Kind::Sqlite).await;
     let tenant = bed.tenant().await;
     let mut tx = bed.store.write(tenant).await.unwrap();
@@ -219,9 +220,19 @@ async fn a_full_disk_does_not_spoil_the_connection() {
     let error = member::insert(&mut tx, &large).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }) && !error.is_transient(), "{error:?}");
     drop(tx);
+    // The same connection goes on: a new one would need room to open the file.
+    for _ in 0..2 {
+        let mut tx = bed.store.write(tenant).await.unwrap();
+        assert!(matches!(member::insert(&mut tx, &large).await, Err(StoreError::Full { .. })));
+        drop(tx);
+        assert!(member::page(&mut bed.store.read(tenant).await.unwrap(), None, 9).await.unwrap().is_empty());
+    }
     let mut tx = bed.store.write(tenant).await.unwrap();
-    assert!(member::insert(&mut tx, &large).await.unwrap(), "a new connection, for which there is room");
+    tx.execute(GROW, args![]).await.unwrap();
+    assert!(member::insert(&mut tx, &large).await.unwrap());
     tx.commit().await.unwrap();
+    let kept = member::page(&mut bed.store.read(tenant).await.unwrap(), None, 9).await.unwrap();
+    assert_eq!(kept.len(), 1);
     bed.end().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -89,12 +90,12 @@ async fn a_new_key_works() {
 async fn a_key_file_is_private_and_not_with_the_data() {
     let folder = Folder::new();
     let data = folder.path().join("data");
-    let run = |file: &std::path::Path| {
+    let run = |file: &Path| {
         let mut command = freehold();
         command.env("FREEHOLD_PROFILE", "development").env("FREEHOLD_DATA_DIR", &data);
         command.env("FREEHOLD_KEYS_MASTER_FILE", file).args(["tenant", "list"]).output().unwrap()
     };
-    let write = |path: &std::path::Path, text: &str, mode: u32| {
+    let write = |path: &Path, text: &str, mode: u32| {
         fs::write(path, text).unwrap();
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     };
@@ -134,4 +135,61 @@ async fn a_data_directory_that_others_can_enter_is_refused() {
     let mut elsewhere = on_store_of(&stopped, Engine::Sqlite);
     let file = elsewhere.env("FREEHOLD_DATA_DIR", "/dev/null").args(["serve"]).output().unwrap();
     is_refused(&file, "FREEHOLD_DATA_DIR");
+}
+
+#[tokio::test]
+async fn a_file_with_secrets_that_others_can_read_is_refused() {
+    let mut server = Server::start(Options::new(Engine::Sqlite)).await;
+    server.tenant("acme");
+    server.kill();
+    let dir = server.data_dir();
+    for name in ["development-master-key", "demo.txt", "keys.db.before-0009"] {
+        fs::write(dir.join(name), "").unwrap();
+        chmod(&dir.join(name), 0o600);
+    }
+    let run = |log: &str| {
+        let mut command = on_store_of(&server, Engine::Sqlite);
+        command.env("FREEHOLD_KEYS_MASTER", RING).env("FREEHOLD_LOG", log).args(["tenant", "list"]).output().unwrap()
+    };
+    let names = ["demo.txt", "development-master-key", "keys.db", "keys.db.before-0009", "system.db", "system.db-wal"];
+    for name in names {
+        for mode in [0o640, 0o604, 0o622] {
+            chmod(&dir.join(name), mode);
+            let refused = run("info");
+            is_refused(&refused, "FREEHOLD_DATA_DIR");
+            let said = String::from_utf8(refused.stderr).unwrap();
+            assert!(said.contains(&format!("/{name} is open to other users")) && said.contains("chmod 600"), "{said}");
+        }
+        chmod(&dir.join(name), 0o600);
+    }
+    chmod(&dir.join("tenants"), 0o750);
+    let refused = run("info");
+    is_refused(&refused, "FREEHOLD_DATA_DIR");
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("chmod 700"));
+    // All of them at once, and with whatever else is wrong.
+    for name in names {
+        chmod(&dir.join(name), 0o644);
+    }
+    chmod(&dir, 0o755);
+    let refused = run("freehold=loud");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    let faults = said.lines().filter(|line| line.starts_with("FREEHOLD_DATA_DIR: ") && line.contains("; ")).count();
+    assert_eq!((refused.status.code(), faults), (Some(78), names.len() + 2), "{said}");
+    assert!(said.contains("FREEHOLD_LOG: "), "{said}");
+}
+
+#[track_caller]
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+on_both_engines!(no_key_is_made_for_a_store_that_has_one);
+
+async fn no_key_is_made_for_a_store_that_has_one(engine: Engine) {
+    let mut server = Server::start(Options::new(engine)).await;
+    server.kill();
+    for args in [["serve"].as_slice(), &["tenant", "list"]] {
+        is_refused(&on_store_of(&server, engine).args(args).output().unwrap(), "FREEHOLD_KEYS_MASTER");
+        assert!(!server.data_dir().join("development-master-key").exists());
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Conn, Database, Engine, Folder};
 
 /// A master ring for tests.
-const MASTER: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const MASTER: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
