@@ -1,13 +1,14 @@
 //! Group commit: whoever waits for the same writer shares its next transaction, and with it one wait for the disk.
 //!
 //! ```text
-//! Idle --join--> Committing(whoever waits)      (none) --join while committing--> waiting
-//! Committing --answered, somebody waits--> Committing(all who wait)      --answered, nobody waits--> Idle
+//! Idle --join--> Gathering --`gather`--> Committing(all who joined until then)
+//! Committing --answered, somebody joined meanwhile--> Gathering      --answered, nobody did--> Idle
 //! ```
 //!
 //! How many share is bounded by what the tenant may have in flight.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -24,9 +25,10 @@ impl<A, T> Default for GroupCommit<A, T> {
 }
 
 impl<A, T> GroupCommit<A, T> {
-    /// Joins whoever waits. One of them calls its `commit` with what all of them ask; it answers in the same order.
-    /// `None` when it ended without an answer: nobody knows then what was committed.
-    pub(crate) async fn join<F>(&self, ask: A, commit: impl FnOnce(Vec<A>) -> F) -> Option<T>
+    /// Joins whoever waits. One of them waits for company as long as `gather`, and calls its `commit` with what all of
+    /// them ask; it answers in the same order. `None` when it ended without an answer: nobody knows then what was
+    /// committed.
+    pub(crate) async fn join<F>(&self, ask: A, gather: Duration, commit: impl FnOnce(Vec<A>) -> F) -> Option<T>
     where
         F: Future<Output = Vec<T>>,
     {
@@ -36,6 +38,9 @@ impl<A, T> GroupCommit<A, T> {
             biased;
             outcome = &mut outcome => return outcome.ok(),
             _writer = self.writer.lock() => {
+                if !gather.is_zero() {
+                    tokio::time::sleep(gather).await;
+                }
                 let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
                 let (asks, answers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
                 // The writer before may have answered us while we took its place.
@@ -74,7 +79,9 @@ mod tests {
         let mut joined = JoinSet::new();
         for ask in 0..20 {
             let (group, permits, sizes) = (Arc::clone(&group), Arc::clone(&permits), Arc::clone(&sizes));
-            joined.spawn(async move { (ask, group.join(ask, |asks| double(asks, permits, sizes)).await) });
+            joined.spawn(
+                async move { (ask, group.join(ask, Duration::ZERO, |asks| double(asks, permits, sizes)).await) },
+            );
             tokio::task::yield_now().await;
         }
         permits.add_permits(2);
@@ -82,6 +89,21 @@ mod tests {
             assert_eq!(outcome, Some(2 * ask));
         }
         assert_eq!(*sizes.lock().unwrap(), [1, 19]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_waits_for_company_and_nobody_longer_than_it() {
+        let (group, permits, sizes) = (Group::default(), Arc::new(Semaphore::new(9)), Arc::default());
+        let mut joined = JoinSet::new();
+        for ask in 0..5 {
+            let (group, permits, sizes) = (Arc::clone(&group), Arc::clone(&permits), Arc::clone(&sizes));
+            joined.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(4 * u64::from(ask))).await;
+                group.join(ask, Duration::from_millis(10), |asks| double(asks, permits, sizes)).await
+            });
+        }
+        joined.join_all().await;
+        assert_eq!(*sizes.lock().unwrap(), [3, 2]);
     }
 
     #[tokio::test]
@@ -96,12 +118,12 @@ mod tests {
                     held.acquire().await.unwrap().forget();
                     unreachable!("the commit dies")
                 };
-                group.join(1, dies).await
+                group.join(1, Duration::ZERO, dies).await
             }
         });
         begun.acquire().await.unwrap().forget();
         held.add_permits(1);
         assert!(first.await.unwrap_err().is_panic());
-        assert_eq!(group.join(4, async |asks| asks).await, Some(4));
+        assert_eq!(group.join(4, Duration::ZERO, async |asks| asks).await, Some(4));
     }
 }

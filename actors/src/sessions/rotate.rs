@@ -23,6 +23,8 @@ use crate::slot::{Deaths, Live, TenantSlot};
 
 /// How often the store is asked to revoke a replayed family.
 const REVOKE_TRIES: u32 = 3;
+/// Which part of the time that a pair is held anyway its rotation may wait for others to share the commit.
+const GATHER_PART: u32 = 5;
 
 /// One token to rotate.
 pub(crate) struct Ask {
@@ -62,7 +64,8 @@ pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live
     let rotated = if node.store.is_shared() {
         all(node, slot, live, vec![ask]).await.pop()
     } else {
-        live.commits.join(ask, |asks| all(node, slot, live, asks)).await
+        let gather = node.settings.refresh_hold / GATHER_PART;
+        live.commits.join(ask, gather, |asks| all(node, slot, live, asks)).await
     };
     match rotated {
         Some(Ok(pair)) => Ok(pair),
@@ -177,7 +180,9 @@ async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Refusal {
                 fault::reach("revocation.committed");
                 return Refusal::Unauthenticated;
             }
-            Err(error) => tracing::warn!(error = %Chain(&error), tenant.id = %slot.id, "a replayed family could not be revoked yet"),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), tenant.id = %slot.id, "a replayed family could not be revoked yet")
+            }
         }
     }
     Refusal::Unavailable
