@@ -31,9 +31,11 @@ impl RequestIds {
     }
 
     fn next(&self, ambient: Ambient) -> RequestId {
-        let [a, b] = self.process;
-        let [c, d, e, f, g, h, i, j] = self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        RequestId::new(ambient.wall(), [a, b, c, d, e, f, g, h, i, j])
+        let mut unique = [0; 10];
+        let (process, count) = unique.split_at_mut(self.process.len());
+        process.copy_from_slice(&self.process);
+        count.copy_from_slice(&self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        RequestId::new(ambient.wall(), unique)
     }
 }
 

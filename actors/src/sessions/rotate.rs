@@ -181,7 +181,7 @@ async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Refusal {
                 return Refusal::Unauthenticated;
             }
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), tenant.id = %slot.id, "a replayed family could not be revoked yet")
+                tracing::warn!(error = %Chain(&error), tenant.id = %slot.id, "a replayed family could not be revoked yet");
             }
         }
     }
