@@ -22,6 +22,9 @@ const SHED_WITHIN: Duration = Duration::from_millis(50);
 const GROWTH_KIB_MAX: u64 = 64 * 1024;
 /// Between two requests of one client.
 const PACE: Duration = Duration::from_millis(10);
+/// Between two requests of the late comer: the crowd is sent away and comes back in waves of [`START_WITHIN`], and who
+/// comes between two of them finds room at the gate.
+const APART: Duration = Duration::from_millis(90);
 /// More than anybody sends here; with no limit at all the stalled actor would not be asked.
 const PLENTY: &str = "1000000/s";
 
@@ -54,7 +57,7 @@ async fn a_stalled_tenant_sheds_load_and_recovers() {
         shed.extend(Some(sent.elapsed()).filter(|took| *took < START_WITHIN));
         assert_eq!(other.me(&elsewhere.access).await, 200);
         served_elsewhere += 1;
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(APART).await;
     }
     let resident = resident_kib(&server);
     shed.sort();
