@@ -1,5 +1,5 @@
 //! What is done every so often: rows nobody needs any more are swept from the stores of active tenants and from the
-//! system store, and gauges set.
+//! system store, tenants that are parked and blank are forgotten, and gauges set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,9 @@ use crate::slot::TenantSlot;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 const GAUGE_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks for tenants to forget: as long as a tenant may be idle, within these.
+const FORGET_EVERY_MIN: Duration = Duration::from_secs(1);
+const FORGET_EVERY_MAX: Duration = Duration::from_mins(1);
 /// How long failures are remembered of an account that nobody tries.
 const LOCKOUT_KEPT: Duration = Duration::from_hours(24);
 const ROWS_MAX: u32 = 1_000;
@@ -23,11 +26,17 @@ const ROWS_MAX: u32 = 1_000;
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut sweeps = tokio::time::interval(SWEEP_EVERY);
     let mut gauges = tokio::time::interval(GAUGE_EVERY);
+    let passivate = node.settings.passivate;
+    let mut forgets = tokio::time::interval(passivate.clamp(FORGET_EVERY_MIN, FORGET_EVERY_MAX));
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = sweeps.tick() => sweep_all(&node).await,
             _ = gauges.tick() => set_gauges(&node),
+            _ = forgets.tick() => {
+                let now = node.ambient.now();
+                node.slots.forget(now.minus(passivate), now);
+            }
         }
     }
 }
@@ -35,6 +44,7 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
 /// Sets the gauges to what is now.
 pub fn set_gauges(node: &Node) {
     let (active, quarantined) = node.slots.census(node.ambient.now());
+    metrics::gauge!(metric::KNOWN_TENANTS).set(u32::try_from(node.slots.len()).unwrap_or(u32::MAX));
     metrics::gauge!(metric::ACTIVE_TENANTS).set(u32::try_from(active).unwrap_or(u32::MAX));
     metrics::gauge!(metric::QUARANTINED_TENANTS).set(u32::try_from(quarantined).unwrap_or(u32::MAX));
     metrics::gauge!(metric::IN_FLIGHT).set(node.in_flight());

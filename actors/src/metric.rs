@@ -10,6 +10,8 @@ pub const ACTIVATIONS: &str = "freehold_tenant_activations_total";
 pub const ACTIVATION_SECONDS: &str = "freehold_tenant_activation_seconds";
 /// Tenants parked again.
 pub const PASSIVATIONS: &str = "freehold_tenant_passivations_total";
+/// Tenants that the node remembers something of.
+pub const KNOWN_TENANTS: &str = "freehold_tenants_known";
 /// Tenants that are active.
 pub const ACTIVE_TENANTS: &str = "freehold_tenants_active";
 /// Tenants that are quarantined.

@@ -189,6 +189,17 @@ impl Cells {
     pub(crate) fn attempts(&self) -> MutexGuard<'_, SlotAttempts> {
         take(&self.attempts)
     }
+
+    /// Whether they keep nothing that a new slot would not begin with.
+    fn is_blank(&self, now: UnixMs) -> bool {
+        let mut buckets = self.buckets();
+        buckets.0.sweep(now);
+        buckets.0.is_empty()
+            && buckets.1.is_none()
+            && self.rotations().is_empty()
+            && self.attempts().is_empty()
+            && take(&self.restarts).is_quiet(now)
+    }
 }
 
 impl TenantSlot {
@@ -284,6 +295,16 @@ impl TenantSlot {
     /// When it was last asked for anything.
     pub(crate) fn used_at(&self) -> UnixMs {
         UnixMs::new(self.used_at.load(Ordering::Relaxed))
+    }
+
+    /// Whether nothing would be lost with this slot: it is parked, nobody has asked for it since `idle_since`, and what
+    /// its cells keep is what a new slot begins with.
+    pub(crate) fn is_blank(&self, idle_since: UnixMs, now: UnixMs) -> bool {
+        let is_idle = self.live().is_none() && self.in_flight() == 0 && self.used_at() < idle_since;
+        is_idle
+            && self.quarantine.load().as_ref().is_none_or(|quarantine| quarantine.is_forgotten(now))
+            && self.revocations().is_all_past(now)
+            && self.cells.is_blank(now)
     }
 
     /// Publishes what was loaded, or parks the tenant.

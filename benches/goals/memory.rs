@@ -54,14 +54,11 @@ pub(crate) async fn measure(args: &[String]) {
     eprintln!("  {:.1} kB more each with sessions", sessions / 1e3);
 
     let before = resident();
-    let known = Arc::clone(&node);
-    let met = load::each(dormant, 4, move |number| {
-        let node = Arc::clone(&known);
-        async move { drop(node.slot(&format!("d{number}").parse().unwrap()).await.unwrap_or_else(|_| panic!("{number}"))) }
-    });
-    met.await;
-    let dormant = (resident() - before) / dormant as f64;
-    eprintln!("  {dormant:.0} bytes each when dormant");
+    let half = meet(&node, 0, dormant / 2).await;
+    eprintln!("  {:.0} bytes each when dormant, until they are forgotten", 2.0 * (half - before) / dormant as f64);
+    node.slots.forget(AMBIENT.now(), AMBIENT.now());
+    let dormant = 2.0 * (meet(&node, dormant / 2, dormant / 2).await - half) / dormant as f64;
+    eprintln!("  {dormant:.0} bytes each for more, once the first are forgotten");
     let base = whole - tenants as f64 * limits;
     println!("{}", serde_json::to_string(&Weights { base, limits, sessions, dormant }).unwrap());
 }
@@ -104,6 +101,17 @@ impl Cards {
         self.0.lock().unwrap().read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()
     }
+}
+
+/// Meets so many dormant tenants, from the one with this number on; what the process weighs then.
+async fn meet(node: &Arc<Node>, first: usize, count: usize) -> f64 {
+    let node = Arc::clone(node);
+    let one = move |number| {
+        let (node, slug) = (Arc::clone(&node), format!("d{}", first + number));
+        async move { drop(node.slot(&slug.parse().unwrap()).await.unwrap_or_else(|_| panic!("{slug}"))) }
+    };
+    load::each(count, 4, one).await;
+    resident()
 }
 
 /// Makes the next tenants active by counting a request of each; what the process weighs then.

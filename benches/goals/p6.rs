@@ -31,7 +31,7 @@ pub(crate) struct Weights {
     pub(crate) limits: f64,
     /// What sessions and a remembered token add to it.
     pub(crate) sessions: f64,
-    /// One more tenant that is only known.
+    /// One more dormant tenant, once those before it are forgotten.
     pub(crate) dormant: f64,
 }
 
@@ -67,6 +67,6 @@ fn rows(weights: &Weights, measured: Options) -> Vec<Row> {
     vec![
         row("100,000 active tenants, limits only ÷ 1.8 GB", all(limits), 1.8e9, limits, measured.tenants),
         row("100,000 active tenants, sessions too ÷ 2.6 GB", all(both), 2.6e9, both, measured.tenants),
-        row("1,000,000 dormant tenants more ÷ 150 MB", 1e6 * dormant, 150e6, dormant, measured.dormant),
+        row("1,000,000 dormant tenants met and forgotten ÷ 150 MB", 1e6 * dormant, 150e6, dormant, measured.dormant),
     ]
 }

@@ -49,6 +49,12 @@ impl Restarts {
         }
         Verdict::RestartAfter(*delay)
     }
+
+    /// Whether no failure counts any more at `now`.
+    #[must_use]
+    pub fn is_quiet(&self, now: UnixMs) -> bool {
+        self.recent.iter().flatten().all(|at| now.since(*at) >= WINDOW)
+    }
 }
 
 /// A tenant that failed too often and is not served until `until`.
@@ -65,10 +71,16 @@ impl Quarantine {
     #[must_use]
     pub fn begin(last: Option<Self>, base: Duration, now: UnixMs) -> Self {
         let length = match last {
-            Some(last) if now < last.until.plus(last.length) => (last.length * 2).min(QUARANTINE_MAX.max(base)),
+            Some(last) if !last.is_forgotten(now) => (last.length * 2).min(QUARANTINE_MAX.max(base)),
             _ => base,
         };
         Self { until: now.plus(length), length }
+    }
+
+    /// Whether it has no bearing on the next one any more: the tenant ran well for as long as it lasted.
+    #[must_use]
+    pub fn is_forgotten(&self, now: UnixMs) -> bool {
+        now >= self.until.plus(self.length)
     }
 
     /// How long the tenant still waits for its trial; `None` when it may begin.

@@ -57,6 +57,13 @@ impl Revocations {
         self.epochs.retain(|_, (_, at)| now.since(*at) < DEPTH);
     }
 
+    /// Whether nothing is remembered that may still concern a living token.
+    #[must_use]
+    pub fn is_all_past(&self, now: UnixMs) -> bool {
+        let past = |at: &UnixMs| now.since(*at) >= DEPTH;
+        self.families.values().all(past) && self.epochs.values().all(|(_, at)| past(at))
+    }
+
     /// How many entries are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -101,6 +108,7 @@ mod tests {
         dead.raise_epoch(member, 1, T0);
         dead.prune(T0.plus(ACCESS_TTL));
         assert_eq!(dead.len(), 2);
+        assert!(!dead.is_all_past(T0.plus(ACCESS_TTL)) && dead.is_all_past(T0.plus(DEPTH)));
         dead.prune(T0.plus(DEPTH));
         assert!(dead.is_empty());
     }

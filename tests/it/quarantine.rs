@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::keepsakes::{self, Keepsakes};
-use crate::support::{Conn, Engine, Options, Server, on_both_engines};
+use crate::support::{Conn, Engine, Options, Server, Session, on_both_engines};
 use crate::watch::{is_503, metric, panic_of, remaining, set_limit, until};
 
 /// Failures within a minute that a tenant survives.
@@ -65,6 +65,26 @@ async fn an_idle_tenant_is_parked_and_forgets_nothing(engine: Engine) {
 
     kept.hold(&mut conn).await;
     assert_eq!(tree(&server).await["tenants"][0]["slug"], "acme");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_tenant_is_forgotten_once_there_is_nothing_to_remember() {
+    let options = Options::new(Engine::Sqlite).limits_off().env("FREEHOLD_TREE_PASSIVATE_S", "1");
+    let server = Server::start(options).await;
+    let (acme, globex) = (server.tenant("acme"), server.tenant("globex"));
+    set_limit(&server, "globex", "api-tenant", "2/h");
+    let (mut conn, mut other) = (Conn::to(&server, &acme).await, Conn::to(&server, &globex).await);
+    let (session, limited) = (conn.sign_in(&acme).await, other.sign_in(&globex).await);
+    assert_eq!((conn.me(&session.access).await, other.me(&limited.access).await), (200, 200));
+    assert_eq!(other.me(&limited.access).await, 429);
+
+    let forgotten = async || (tree(&server).await["tenants_known"] == 1).then_some(());
+    until("the tenant that left nothing behind is forgotten", forgotten).await;
+    assert_eq!(metric(&server, "freehold_tenants_known").await, 1);
+    assert_eq!(other.me(&limited.access).await, 429);
+    assert_eq!(conn.me(&session.access).await, 200);
+    Session::of(&conn.refresh(&session.refresh).await);
+    assert_eq!(tree(&server).await["tenants_known"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

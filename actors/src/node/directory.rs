@@ -1,6 +1,7 @@
 //! The slots of known tenants, found by slug or id without asking an actor.
 //!
-//! A tenant is known from its first request on; until then it costs nothing. A slug that is nobody's is remembered for
+//! A tenant is known from its first request on, until it is parked and there is nothing left to remember of it; before
+//! and after that it costs nothing. A slug that is nobody's is remembered for
 //! a second, so that a flood of unknown hosts does not become a flood of queries.
 
 use std::collections::BTreeMap;
@@ -102,6 +103,31 @@ impl Slots {
         self.by_id.iter().for_each(|slot| see(&slot));
     }
 
+    /// Forgets the tenants of which nothing would be lost and that nobody holds; their next request meets them anew.
+    pub fn forget(&self, idle_since: UnixMs, now: UnixMs) {
+        let blank = |slot: &TenantSlot| slot.is_blank(idle_since, now);
+        let mut candidates = vec![];
+        self.all(|slot| candidates.extend(blank(slot).then(|| (slot.id, slot.slug.clone()))));
+        for (id, slug) in candidates {
+            self.by_slug.remove_if(&slug, |_, _| {
+                // Under both locks nobody can take hold of it, and these two are all who hold it.
+                self.by_id.remove_if(&id, |_, slot| Arc::strong_count(slot) == 2 && blank(slot)).is_some()
+            });
+        }
+    }
+
+    /// How many tenants are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
     /// How many tenants are active, and how many are quarantined.
     #[must_use]
     pub fn census(&self, now: UnixMs) -> (usize, usize) {
@@ -134,7 +160,7 @@ impl Slots {
             decided_at: row.updated_at_ms,
         };
         let id = row.id;
-        let slot = self.by_id.entry(id).or_insert_with(|| {
+        let known = self.by_id.entry(id).or_insert_with(|| {
             let slot = TenantSlot::new(id, slug.clone(), &row.name, standing.clone());
             if let Some((_, saved)) = self.saved.remove(&id) {
                 let mut cell = slot.cells.buckets();
@@ -145,8 +171,9 @@ impl Slots {
             }
             Arc::new(slot)
         });
+        let slot = Arc::clone(&known);
+        drop(known); // its lock comes after the slug's: see `forget`
         slot.set_standing(standing);
-        let slot = Arc::clone(&slot);
         self.by_slug.insert(slug.clone(), Arc::clone(&slot));
         self.nobody.remove(&slug);
         Ok(slot)
@@ -188,5 +215,62 @@ impl Node {
             self.slots.meet(&row)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use freehold_storage::directory::TenantStateRow;
+
+    use super::*;
+
+    const NOW: UnixMs = UnixMs::new(1_700_000_000_000);
+
+    fn row() -> TenantRow {
+        TenantRow {
+            id: TenantId::new(NOW, [7; 10]),
+            slug: "acme".into(),
+            name: "Acme".into(),
+            state: TenantStateRow { name: "active".into(), reason: None, until_ms: None },
+            created_at_ms: NOW,
+            updated_at_ms: NOW,
+        }
+    }
+
+    #[test]
+    fn a_slot_is_forgotten_only_when_it_is_blank() {
+        let slots = Slots::default();
+        let forget = || slots.forget(NOW, NOW);
+        let slot = slots.meet(&row()).unwrap();
+        forget();
+        assert_eq!(slots.len(), 1, "somebody holds it");
+        slot.bury(&crate::slot::Deaths::family(freehold_domain::id::FamilyId::new(NOW, [1; 10])), NOW);
+        drop(slot);
+        forget();
+        assert_eq!(slots.len(), 1, "it remembers a death");
+        slots.forget(NOW, NOW.plus(freehold_domain::revocation::DEPTH));
+        assert!(slots.is_empty() && slots.by_slug.is_empty());
+    }
+
+    /// Two slots of one tenant would be two counts of everything that is counted for it.
+    #[test]
+    fn while_anybody_holds_a_slot_it_is_the_only_one_of_its_tenant() {
+        let slots = Slots::default();
+        let (row, slug) = (row(), "acme".parse().unwrap());
+        thread::scope(|scope| {
+            scope.spawn(|| (0..20_000).for_each(|_| slots.forget(NOW, NOW)));
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let known = slots.known(&slug, NOW).and_then(Result::ok);
+                        let held = known.unwrap_or_else(|| slots.meet(&row).unwrap());
+                        let now = slots.by_id(row.id).expect("a slot that is held is known");
+                        assert!(Arc::ptr_eq(&held, &now));
+                    }
+                });
+            }
+        });
     }
 }
