@@ -13,6 +13,9 @@ const POSTGRES_VERSION_MIN: u32 = 15;
 const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isready"];
 const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres) and pgbouncer, \
                       on Debian: apt-get install postgresql pgbouncer";
+/// A machine that has just started may be updating itself, and a download may fail once.
+const APT_LOCK_WAIT: &str = "DPkg::Lock::Timeout=180";
+const APT_RETRIES: &str = "Acquire::Retries=3";
 /// While this file exists and says 101, Debian's packages start no service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -72,8 +75,14 @@ fn major(version: &str) -> Option<u32> {
 fn install() -> Result<()> {
     out::note("installing postgresql and pgbouncer");
     let _quiet = NoServices::begin()?;
-    let apt = |args: &[&str]| process::run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"));
-    apt(&["update"])?;
+    let apt = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(["-o", APT_LOCK_WAIT, "-o", APT_RETRIES]).args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        process::run(&mut command)
+    };
+    if let Err(error) = apt(&["update"]) {
+        out::note(&format!("{error:#}: trying with the lists at hand"));
+    }
     apt(&["install", "-y", "--no-install-recommends", "postgresql", "pgbouncer"])
 }
 
