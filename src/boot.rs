@@ -13,7 +13,6 @@ use freehold_actors::password_pool::PasswordPool;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterKeyId, MasterRing, Nonce};
-use freehold_domain::password::Argon2Params;
 use freehold_domain::secret::Secret;
 use freehold_storage::master_check::{self, MasterCheckRow};
 use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreError};
@@ -71,11 +70,12 @@ pub async fn start_node(
     unseen: Unseen,
 ) -> Result<Arc<Node>, Failure> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let pool = PasswordPool::start(threads, Argon2Params::default(), AMBIENT)
+    let pool = PasswordPool::start(threads, config.passwords.params, AMBIENT)
         .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let settings = Settings {
         limits: Arc::new(config.limits.clone()),
         lockout: config.lockout,
+        breached: config.passwords.breached.clone(),
         passivate: config.tree.passivate,
         quarantine: config.tree.quarantine,
         refresh_hold: config.refresh.coalesce,

@@ -13,6 +13,7 @@ mod limits;
 mod lockout;
 mod log;
 mod names;
+mod passwords;
 mod platform;
 mod profile;
 mod redis;
@@ -37,6 +38,7 @@ pub use fault::{Fault, Faults};
 pub use http::{Http, Private};
 pub use keys::Keys;
 pub use log::LogFilter;
+pub use passwords::Passwords;
 pub use platform::{Domain, Platform, PublicUrl};
 pub use profile::Profile;
 pub use refresh::Refresh;
@@ -68,6 +70,8 @@ pub struct Config {
     pub limits: Limits,
     /// When an account closes, and for how long: 1 to 100 failures, a second to a day.
     pub lockout: LockoutRule,
+    /// How passwords are kept and which are refused.
+    pub passwords: Passwords,
     /// How long tenants stay in memory.
     pub tree: Tree,
     /// How long a refresh waits for others like it.
@@ -110,6 +114,7 @@ impl Config {
         let keys = keys::read(values, profile, data_dir.as_deref());
         let limits = limits::read(values, profile);
         let lockout = lockout::read(values);
+        let passwords = passwords::read(values);
         let tree = tree::read(values);
         let refresh = refresh::read(values);
         let log = log::read(values);
@@ -124,6 +129,7 @@ impl Config {
             keys,
             limits,
             lockout: lockout?,
+            passwords: passwords?,
             tree: tree?,
             refresh: refresh?,
             log: log?,

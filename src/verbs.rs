@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
+use freehold_actors::breached::Compromised;
 use freehold_actors::node::Node;
 use freehold_actors::ops::tenants::{self, NewTenant, TenantRefusal};
 use freehold_domain::email::Email;
@@ -202,8 +203,11 @@ fn parse_slug(slug: &str) -> Result<Slug, Failure> {
 
 fn refused(error: &TenantRefusal) -> Failure {
     let exit = match error {
-        TenantRefusal::Reserved(_) | TenantRefusal::Taken(_) | TenantRefusal::Unknown(_) => Exit::Data,
-        TenantRefusal::Store(_) => Exit::Unavailable,
+        TenantRefusal::Reserved(_)
+        | TenantRefusal::Taken(_)
+        | TenantRefusal::Unknown(_)
+        | TenantRefusal::Password(Compromised::Known) => Exit::Data,
+        TenantRefusal::Password(Compromised::Unknown) | TenantRefusal::Store(_) => Exit::Unavailable,
         TenantRefusal::Internal => Exit::Internal,
     };
     Failure::new(exit, chain(error))

@@ -10,6 +10,7 @@
 
 pub mod ambient;
 pub mod ask;
+pub mod breached;
 pub mod changes;
 pub mod fault;
 pub mod feed;

@@ -28,6 +28,10 @@ pub const ACCOUNTS_LOCKED: &str = "freehold_accounts_locked_total";
 pub const REPLAYS: &str = "freehold_refresh_replays_total";
 /// Passwords waiting for a hashing thread.
 pub const HASH_QUEUE: &str = "freehold_hash_queue_depth";
+/// New passwords of which nobody could say whether they were breached.
+pub const BREACH_UNKNOWN: &str = "freehold_breached_unknown_total";
+/// Stored password hashes that were made anew at a sign-in.
+pub const REHASHES: &str = "freehold_password_rehashes_total";
 /// Seconds a password waited for a hashing thread.
 pub const HASH_WAIT_SECONDS: &str = "freehold_hash_wait_seconds";
 /// Passwords hashed.

@@ -26,6 +26,7 @@ pub use tokens::Tokens;
 
 use crate::ambient::Ambient;
 use crate::ask::{NoAnswer, Queue, Reply, START_WITHIN, question, queued};
+use crate::breached::Breached;
 use crate::front_end::{self, SHARDS};
 use crate::gate::{self, Full, Gate, Pass};
 use crate::levels::AddressBuckets;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub limits: Arc<Limits>,
     /// When an account locks.
     pub lockout: LockoutRule,
+    /// Where new passwords are looked up.
+    pub breached: Breached,
     /// How long a tenant may be idle before it is parked.
     pub passivate: Duration,
     /// The first quarantine.

@@ -113,6 +113,12 @@ impl PasswordPool {
         hash.map_err(|_| HashFailed)
     }
 
+    /// Whether a hash should be made anew when its password is at hand: it cost less or more than new ones do.
+    #[must_use]
+    pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
+        hash.needs_rehash(self.params)
+    }
+
     /// How many places are taken.
     #[must_use]
     pub fn depth(&self) -> usize {

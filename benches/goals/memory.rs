@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use freehold::clock::AMBIENT;
+use freehold_actors::breached::{Breached, WhenUnknown};
 use freehold_actors::node::{Node, Parts, Settings};
 use freehold_actors::ops::context::{Client, Context, Counted};
 use freehold_actors::ops::refresh::refresh;
@@ -68,6 +69,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
     let settings = Settings {
         limits: Arc::new(Limits::default()),
         lockout: LockoutRule { failures_max: 5, lock: Duration::from_mins(15) },
+        breached: Breached { folder: None, unknown: WhenUnknown::Accept },
         passivate: Duration::from_hours(1),
         quarantine: Duration::from_secs(30),
         refresh_hold: Duration::from_millis(50),

@@ -142,6 +142,9 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
             Refusal::Locked(locked) => Self::new(Kind::AccountLocked).retry_after(locked.retry_after),
+            Refusal::Breached => {
+                Self::invalid("new_password", "has appeared in a breach of another service: choose another")
+            }
             Refusal::InvalidCredentials => Self::new(Kind::InvalidCredentials),
             Refusal::Unauthenticated => Self::invalid_token(),
             Refusal::Conflict => Self::new(Kind::Conflict).retry_after(SOON),

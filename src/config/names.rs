@@ -2,7 +2,9 @@
 
 use freehold_domain::tier::Tier;
 
-use super::{data, database, env, http, keys, limits, lockout, log, platform, profile, redis, refresh, tree};
+use super::{
+    data, database, env, http, keys, limits, lockout, log, passwords, platform, profile, redis, refresh, tree,
+};
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
 const SECRET: [&str; 5] = [keys::MASTER, database::URL, database::MIGRATE_URL, redis::URL, platform::PUBLIC_URL];
@@ -24,6 +26,7 @@ pub(super) fn all() -> Vec<String> {
         redis::SETTINGS,
         keys::SETTINGS,
         lockout::SETTINGS,
+        passwords::SETTINGS,
         tree::SETTINGS,
         refresh::SETTINGS,
         log::SETTINGS,

@@ -178,6 +178,21 @@ fn unknown_names_are_refused_with_a_guess() {
 }
 
 #[test]
+fn a_hash_is_never_weaker_than_owasp_allows() {
+    let with = |memory_kib, passes| {
+        development(&[("FREEHOLD_PASSWORDS_MEMORY_KIB", memory_kib), ("FREEHOLD_PASSWORDS_PASSES", passes)])
+    };
+    for (memory_kib, passes) in [("19456", "2"), ("12288", "3"), ("9216", "4"), ("7168", "5"), ("47104", "1")] {
+        assert_eq!(
+            with(memory_kib, passes).expect("OWASP has it").passwords.params.memory_kib().to_string(),
+            memory_kib
+        );
+    }
+    let weak = line(with("12288", "2"));
+    assert!(weak.starts_with("FREEHOLD_PASSWORDS_MEMORY_KIB: ") && weak.contains("at least 17920"), "{weak}");
+}
+
+#[test]
 fn the_file_overrides_the_defaults_and_the_environment_both() {
     let scratch = Scratch::new();
     let text = "profile = 'development'\nhttp.listen = '127.0.0.1:1'\nprivate.listen = '127.0.0.1:2'\n\

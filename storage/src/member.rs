@@ -25,6 +25,8 @@ queries! {
         UPDATE member SET password_hash = $3, credential_version = credential_version + 1, epoch = epoch + 1
         WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
         RETURNING credential_version, epoch";
+    MEMBER_RENEW_HASH (3) = "
+        UPDATE member SET password_hash = $3 WHERE id = $1 AND credential_version = $2";
     MEMBER_HOLD (2) = "
         UPDATE member SET credential_version = credential_version
         WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
@@ -144,6 +146,20 @@ pub async fn set_password(
     hash: &Secret<String>,
 ) -> Result<Option<Credentials>, StoreError> {
     tx.fetch_optional(MEMBER_SET_PASSWORD, args![id, expected, hash]).await
+}
+
+/// Puts another hash of the same password in place, while the member's credentials are of version `expected`, which they
+/// stay. `false` when they are not.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn renew_hash(
+    tx: &mut TenantTx,
+    id: MemberId,
+    expected: i64,
+    hash: &Secret<String>,
+) -> Result<bool, StoreError> {
+    Ok(tx.execute(MEMBER_RENEW_HASH, args![id, expected, hash]).await? == 1)
 }
 
 /// What a new session of a member says of it.

@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 44] = [
+const GARBLED: [(&str, &str); 48] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -150,6 +150,10 @@ const GARBLED: [(&str, &str); 44] = [
     ("FREEHOLD_LOCKOUT_FAILURES_MAX", "0"),
     ("FREEHOLD_LOCKOUT_LOCK_S", "15min"),
     ("FREEHOLD_LOG", "freehold=loud"),
+    ("FREEHOLD_PASSWORDS_BREACHED_DIR", "/no/such/folder"),
+    ("FREEHOLD_PASSWORDS_BREACHED_UNKNOWN", "maybe"),
+    ("FREEHOLD_PASSWORDS_MEMORY_KIB", "7167"),
+    ("FREEHOLD_PASSWORDS_PASSES", "0"),
     ("FREEHOLD_PLATFORM_DOMAIN", "exa mple.com"),
     ("FREEHOLD_PLATFORM_PUBLIC_URL", "https://user:cAnArY5ecret@example.com"),
     ("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1"),

@@ -23,6 +23,7 @@ mod keepsakes;
 mod kill;
 mod lockout;
 mod logs;
+mod new_passwords;
 mod openapi;
 mod origins;
 mod outage;

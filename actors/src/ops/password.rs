@@ -25,6 +25,7 @@ use crate::slot::Deaths;
 /// under way and access tokens of any age are dead.
 ///
 /// # Errors
+/// [`Refusal::Breached`] for a new password that has appeared in a breach, before anything is charged;
 /// [`Refusal::InvalidCredentials`] for a wrong current password or one that was changed meanwhile.
 pub async fn change_password(
     cx: &Context,
@@ -36,6 +37,7 @@ pub async fn change_password(
     let member = read(cx, caller).await?;
     let account = cx.live.keys.lockout_key(&email_of(cx, &member)?);
     cx.admit(&[login_account(account)]).await?;
+    cx.node.settings.breached.check(&new).await?;
     let mut permit = cx.node.pool.reserve()?;
     let _attempt = Attempt::charge(&cx.node, &cx.slot, account).await?;
     let hash = sign_in::stored_hash(cx, &member)?;

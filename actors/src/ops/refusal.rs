@@ -5,6 +5,7 @@ use freehold_domain::lockout::Locked;
 use freehold_storage::{Chain, StoreError};
 
 use crate::ask::NoAnswer;
+use crate::breached::Compromised;
 use crate::gate::Full;
 use crate::node::load::LoadError;
 use crate::password_pool::{HashFailed, QueueFull};
@@ -21,6 +22,9 @@ pub enum Refusal {
     /// Unknown account or wrong password.
     #[error("invalid credentials")]
     InvalidCredentials,
+    /// The new password has appeared in a breach.
+    #[error("the password has appeared in a breach")]
+    Breached,
     /// No valid token.
     #[error("unauthenticated")]
     Unauthenticated,
@@ -54,6 +58,15 @@ impl Refusal {
         } else {
             tracing::error!(error = %Chain(error), "the store failed");
             Self::Internal
+        }
+    }
+}
+
+impl From<Compromised> for Refusal {
+    fn from(compromised: Compromised) -> Self {
+        match compromised {
+            Compromised::Known => Self::Breached,
+            Compromised::Unknown => Self::Unavailable,
         }
     }
 }

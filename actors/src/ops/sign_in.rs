@@ -14,9 +14,11 @@ use freehold_storage::{TenantTx, family, lockout, member};
 
 use crate::fault;
 use crate::lockouts::Attempt;
+use crate::metric;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::{self, Holder, SESSION_TTL, TokenPair};
+use crate::password_pool::HashPermit;
 
 /// A session that was started, and the cookie by which its device is known from now on.
 pub struct SignedIn {
@@ -53,12 +55,28 @@ pub async fn sign_in(
         device.filter(|device| found.as_ref().is_some_and(|m| m.credential_version == device.credential_version));
     let counter = known.map_or(account, |device| device.counter);
     let _attempt = Attempt::charge(&cx.node, &cx.slot, counter).await?;
+    let outdated = hash.as_ref().is_some_and(|hash| cx.node.pool.is_outdated(hash)).then(|| password.clone());
     let right = cx.node.pool.verify(&mut permit, password, hash).await?;
     let Some(member) = found.filter(|_| right) else { return Err(Refusal::InvalidCredentials) };
+    if let Some(password) = outdated
+        && let Err(refusal) = rehash(cx, &member, password, &mut permit).await
+    {
+        tracing::warn!(%refusal, tenant.id = %cx.slot.id, "an outdated password hash stays until the next sign-in");
+    }
     let pair = complete_sign_in(cx, &member, counter).await?;
     let device = cx.node.ambient.random();
     let device_cookie = device_cookie::issue(keys, email, device, member.credential_version);
     Ok(SignedIn { pair, device_cookie })
+}
+
+/// Replaces a hash that was made with other parameters, now that its password is at hand and known to be right.
+async fn rehash(cx: &Context, member: &MemberRow, password: Password, permit: &mut HashPermit) -> Result<(), Refusal> {
+    let hash = cx.node.pool.hash(permit, password).await?;
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    member::renew_hash(&mut tx, member.id, member.credential_version, &hash.text()).await?;
+    tx.commit().await?;
+    metrics::counter!(metric::REHASHES).increment(1);
+    Ok(())
 }
 
 /// Starts a session: the only code that does, whatever proved who is there.

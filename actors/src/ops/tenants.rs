@@ -21,6 +21,7 @@ use freehold_storage::root_key::RootKeyRow;
 use freehold_storage::signing_key::SigningKeyRow;
 use freehold_storage::{StoreError, member, rate_limit, root_key, signing_key};
 
+use crate::breached::Compromised;
 use crate::changes;
 use crate::node::{Node, Unreachable};
 use crate::ops::sign_in::{email_place, name_place};
@@ -56,6 +57,9 @@ pub enum TenantRefusal {
     /// There is no such tenant.
     #[error("there is no tenant {0}")]
     Unknown(Slug),
+    /// The first admin's password is not to be used.
+    #[error(transparent)]
+    Password(#[from] Compromised),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -76,6 +80,7 @@ pub async fn create(node: &Node, new: NewTenant) -> Result<TenantRow, TenantRefu
     if directory::by_slug(&mut node.store.system_read().await?, new.slug.as_str()).await?.is_some() {
         return Err(TenantRefusal::Taken(new.slug));
     }
+    node.settings.breached.check(&new.admin_password).await?;
     let now = node.ambient.now();
     let id = TenantId::new(now, node.ambient.random());
     let root = RootKey::from_random(KeyVersion::FIRST, node.ambient.random());

@@ -104,6 +104,12 @@ impl Server {
         Self::run(self.options.clone(), Arc::new(Folder::new()), self.database.clone())
     }
 
+    /// Starts a server on what this one left behind, with another setting.
+    pub(crate) fn restarted_with(mut self, name: &str, value: &str) -> Self {
+        self.options = self.options.clone().env(name, value);
+        self.restarted()
+    }
+
     /// Starts a server on what this one left behind.
     pub(crate) fn restarted(mut self) -> Self {
         self.kill();

@@ -44,6 +44,10 @@ pub(crate) async fn are_kept(bed: &Bed) {
 
     let hash = Secret::new("new hash".to_owned());
     let mut tx = bed.store.write(tenant).await.unwrap();
+    assert!(member::renew_hash(&mut tx, first.id, 1, &Secret::new("renewed".to_owned())).await.unwrap());
+    assert!(!member::renew_hash(&mut tx, first.id, 2, &hash).await.unwrap(), "not the version that was asked for");
+    let renewed = member::by_id(&mut tx, first.id).await.unwrap().unwrap();
+    assert_eq!((renewed.password_hash.unwrap().expose().as_str(), renewed.credential_version), ("renewed", 1));
     let raised = member::set_password(&mut tx, first.id, 1, &hash).await.unwrap();
     assert_eq!(raised, Some(Credentials { version: 2, epoch: 2 }));
     assert_eq!(member::set_password(&mut tx, first.id, 1, &hash).await.unwrap(), None, "the version has moved on");

@@ -1,0 +1,54 @@
+//! `[passwords]`: what a hash costs, and where breached passwords are looked up.
+
+use std::path::PathBuf;
+
+use freehold_actors::breached::{Breached, WhenUnknown};
+use freehold_domain::password::Argon2Params;
+
+use super::values::Values;
+
+const MEMORY_KIB: &str = "passwords.memory_kib";
+const PASSES: &str = "passwords.passes";
+const BREACHED_DIR: &str = "passwords.breached_dir";
+const BREACHED_UNKNOWN: &str = "passwords.breached_unknown";
+pub(super) const SETTINGS: &[&str] = &[MEMORY_KIB, PASSES, BREACHED_DIR, BREACHED_UNKNOWN];
+
+/// KiB times passes of the weakest row of OWASP's table (Password Storage Cheat Sheet: 7 MiB, 5 passes, 1 lane).
+const WORK_MIN: u32 = 7_168 * 5;
+
+/// How passwords are kept and which are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passwords {
+    /// What a new hash costs: 7 MiB to 1 GiB, 1 to 32 passes, one lane, and no less work than OWASP's minimum.
+    pub params: Argon2Params,
+    /// Where breached passwords are looked up.
+    pub breached: Breached,
+}
+
+pub(super) fn read(values: &mut Values) -> Option<Passwords> {
+    let memory_kib = values.number(MEMORY_KIB, "KiB", 7_168..=1_048_576);
+    let passes = values.number(PASSES, "passes", 1..=32);
+    let unknown = values.read(BREACHED_UNKNOWN, "accept or refuse", "write one of the two", |text| match text {
+        "accept" => Some(WhenUnknown::Accept),
+        "refuse" => Some(WhenUnknown::Refuse),
+        _ => None,
+    });
+    let folder = breached_dir(values);
+    let (memory_kib, passes) = (memory_kib?, passes?);
+    if memory_kib.saturating_mul(passes) < WORK_MIN {
+        let fault = format!("with {passes} passes is less work than OWASP's minimum for argon2id");
+        values.fault(MEMORY_KIB, &fault, &format!("at least {}", WORK_MIN.div_ceil(passes)));
+        return None;
+    }
+    let params = Argon2Params::new(memory_kib, passes, 1).ok()?;
+    Some(Passwords { params, breached: Breached { folder, unknown: unknown? } })
+}
+
+/// The folder, if one is set; that it is there is seen now, not at the first new password.
+fn breached_dir(values: &mut Values) -> Option<PathBuf> {
+    let remedy = "name the folder that holds 00000.txt to FFFFF.txt";
+    values.read(BREACHED_DIR, "a folder of range files", remedy, |text| {
+        let folder = PathBuf::from(text);
+        Breached::is_folder_of_ranges(&folder).then_some(folder)
+    })
+}
