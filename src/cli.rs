@@ -88,6 +88,12 @@ pub enum Verb {
     /// Manage master keys.
     #[command(subcommand)]
     Keys(KeysVerb),
+    /// Measure what a password hash costs on this machine with the configured parameters.
+    Doctor {
+        /// Also propose the strongest parameters with which a hash takes no longer: 1 to 10000 ms.
+        #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        argon2_target_ms: Option<u64>,
+    },
 }
 
 /// What to do with tenants.
@@ -220,6 +226,8 @@ mod tests {
             "freehold tenant limit acme export off",
             "freehold migrate --plan",
             "freehold keys new --id k-1",
+            "freehold doctor",
+            "freehold doctor --argon2-target-ms 250",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }
@@ -237,6 +245,7 @@ mod tests {
             "freehold tenant limit acme login_address 5/min",
             "freehold tenant limit acme pin 5/m",
             "freehold keys new --id K",
+            "freehold doctor --argon2-target-ms 0",
         ] {
             assert_eq!(read(line).map(|_| ()), Err(Exit::Usage), "{line}");
         }

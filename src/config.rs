@@ -13,7 +13,7 @@ mod limits;
 mod lockout;
 mod log;
 mod names;
-mod passwords;
+pub(crate) mod passwords;
 mod platform;
 mod profile;
 mod redis;

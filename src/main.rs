@@ -1,11 +1,12 @@
 //! The `freehold` program.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use freehold::cli::{Cli, Exit, Verb};
 use freehold::config::{Config, Env, Faults};
 use freehold::failure::Failure;
-use freehold::{logging, serve, verbs};
+use freehold::{doctor, logging, serve, verbs};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -35,6 +36,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let config = load(false)?;
             logging::to_stderr(&config.log);
             runtime()?.block_on(verbs::tenant(&config, verb))
+        }
+        Verb::Doctor { argon2_target_ms } => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            doctor::examine(&config, argon2_target_ms.map(Duration::from_millis))
         }
         Verb::Migrate { plan } => {
             let config = load(false)?;

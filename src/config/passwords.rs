@@ -25,6 +25,12 @@ pub struct Passwords {
     pub breached: Breached,
 }
 
+/// Fewest passes over so much memory that OWASP's minimum allows.
+#[must_use]
+pub(crate) const fn passes_min(memory_kib: u32) -> u32 {
+    WORK_MIN.div_ceil(memory_kib)
+}
+
 pub(super) fn read(values: &mut Values) -> Option<Passwords> {
     let memory_kib = values.number(MEMORY_KIB, "KiB", 7_168..=1_048_576);
     let passes = values.number(PASSES, "passes", 1..=32);
@@ -35,7 +41,7 @@ pub(super) fn read(values: &mut Values) -> Option<Passwords> {
     });
     let folder = breached_dir(values);
     let (memory_kib, passes) = (memory_kib?, passes?);
-    if memory_kib.saturating_mul(passes) < WORK_MIN {
+    if passes < passes_min(memory_kib) {
         let fault = format!("with {passes} passes is less work than OWASP's minimum for argon2id");
         values.fault(MEMORY_KIB, &fault, &format!("at least {}", WORK_MIN.div_ceil(passes)));
         return None;

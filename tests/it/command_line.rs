@@ -197,6 +197,21 @@ fn a_wrong_command_line_is_64() {
     }
 }
 
+#[test]
+fn the_doctor_measures_a_hash_and_proposes_no_weaker_one_than_owasp() {
+    let doctor = |args: &[&str]| {
+        let mut command = freehold();
+        command.env("FREEHOLD_PROFILE", "development").env("FREEHOLD_PASSWORDS_PASSES", "3").arg("doctor").args(args);
+        result(&command.output().unwrap())
+    };
+    let measured = doctor(&[]);
+    assert_eq!((&measured["argon2"]["memory_kib"], &measured["argon2"]["passes"]), (&json!(19_456), &json!(3)));
+    assert!(measured["argon2"]["ms"].as_u64().unwrap() > 0 && measured["proposed"].is_null());
+    let strict = doctor(&["--argon2-target-ms", "1"]);
+    assert_eq!((&strict["proposed"]["memory_kib"], &strict["proposed"]["passes"]), (&json!(7_168), &json!(5)));
+    assert_eq!((&strict["reached"], &strict["target_ms"]), (&json!(false), &json!(1)));
+}
+
 #[tokio::test]
 async fn what_is_away_or_in_use_is_69() {
     let server = Server::start(Options::new(Engine::Sqlite)).await;

@@ -83,6 +83,12 @@ impl Argon2Params {
         self.memory_kib
     }
 
+    /// Passes over the memory.
+    #[must_use]
+    pub const fn passes(self) -> u32 {
+        self.passes
+    }
+
     pub(super) fn library(self, output_bytes: usize) -> Result<Params, HashError> {
         Params::new(self.memory_kib, self.passes, self.lanes, Some(output_bytes)).map_err(|_| HashError::Argon2)
     }
