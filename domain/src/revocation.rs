@@ -28,6 +28,12 @@ impl Revocations {
         !self.families.contains_key(&family) && self.epochs.get(&member).is_none_or(|(least, _)| epoch >= *least)
     }
 
+    /// The least epoch that a token of this member must have, when there is one.
+    #[must_use]
+    pub fn least_epoch(&self, member: MemberId) -> Option<i64> {
+        self.epochs.get(&member).map(|(least, _)| *least)
+    }
+
     /// Remembers that `family` was revoked at `at`.
     pub fn revoke(&mut self, family: FamilyId, at: UnixMs) {
         self.families.entry(family).or_insert(at);

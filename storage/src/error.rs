@@ -113,6 +113,13 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. } | Self::Conflict { .. })
     }
 
+    /// Whether a commit that failed like this may have happened all the same. Every other failure is the store's word
+    /// that it did not.
+    #[must_use]
+    pub const fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Damaged { .. })
+    }
+
     /// The store cannot be reached or does not answer.
     pub(crate) fn unavailable(source: impl Into<Cause>) -> Self {
         Self::Unavailable { source: source.into() }

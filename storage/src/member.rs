@@ -31,6 +31,8 @@ queries! {
         UPDATE member SET credential_version = credential_version
         WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
         RETURNING role, epoch";
+    MEMBER_LIFT_EPOCH (2) = "
+        UPDATE member SET epoch = $2 WHERE id = $1 AND epoch < $2";
     MEMBER_RAISE_EPOCH (1) = "
         UPDATE member SET epoch = epoch + 1 WHERE id = $1 RETURNING credential_version, epoch";
     MEMBER_PAGE (2) = "
@@ -160,6 +162,14 @@ pub async fn renew_hash(
     hash: &Secret<String>,
 ) -> Result<bool, StoreError> {
     Ok(tx.execute(MEMBER_RENEW_HASH, args![id, expected, hash]).await? == 1)
+}
+
+/// Raises the member's epoch to `epoch`. `false` when it is that far already.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn lift_epoch(tx: &mut TenantTx, id: MemberId, epoch: i64) -> Result<bool, StoreError> {
+    Ok(tx.execute(MEMBER_LIFT_EPOCH, args![id, epoch]).await? == 1)
 }
 
 /// What a new session of a member says of it.

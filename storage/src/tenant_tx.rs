@@ -193,7 +193,7 @@ impl<Of> Tx<Of> {
     /// Makes all that was written durable and seen by others.
     ///
     /// # Errors
-    /// [`StoreError::Poisoned`]: nothing was written. Any other: it is unknown whether it was.
+    /// It is unknown whether it was when [`StoreError::leaves_doubt`]; otherwise nothing was written.
     pub async fn commit(self) -> Result<(), StoreError> {
         if self.poisoned {
             return Err(StoreError::Poisoned);

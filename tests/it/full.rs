@@ -38,13 +38,35 @@ async fn a_store_without_room_refuses_writes_and_is_not_damaged() {
     let refreshed = async || Some(conn.refresh(&session.refresh).await).filter(|answer| answer.status == 200);
     let session = Session::of(&until("it writes again", refreshed).await.0);
     conn.login(&acme, "wrong horse").await.is_problem(401, "invalid-credentials");
-    conn.sign_in(&acme).await;
+    is_whole(&mut conn, &ended).await;
+
+    // The same for all sessions at once; whoever signs in after it has a session that works.
+    let session = conn.sign_in(&acme).await;
+    cramped.room("0");
+    is_503(&conn.call("POST", "/v1/auth/logout-all", Some(&session.access)).await, "unavailable");
+    cramped.room("unlimited");
+    let again = async || Some(conn.login(&acme, &acme.password).await).filter(|answer| answer.status == 200);
+    let later = Session::of(&until("it writes again", again).await.0);
+    assert_eq!(conn.me(&later.access).await, 200);
+    is_whole(&mut conn, &session).await;
+    let session = Session::of(&conn.refresh(&later.refresh).await);
+    assert_eq!(conn.me(&session.access).await, 200);
     drop(cramped);
 
     let server = server.restarted();
     let mut conn = Conn::to(&server, &acme).await;
     assert_eq!(conn.me(&session.access).await, 200);
     Session::of(&conn.refresh(&session.refresh).await);
+}
+
+/// Asserts that a session is alive in every way or dead in every way.
+async fn is_whole(conn: &mut Conn, session: &Session) {
+    let alive = conn.me(&session.access).await == 200;
+    let refreshed = conn.refresh(&session.refresh).await;
+    assert_eq!(refreshed.status == 200, alive, "{refreshed:?}");
+    if alive {
+        assert_eq!(conn.me(&Session::of(&refreshed).access).await, 200);
+    }
 }
 
 /// A server on the folder of another that has ended. It is told by an error, not by a signal, when there is no room.

@@ -3,7 +3,7 @@
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::refresh_token::{RefreshToken, TokenHash};
-use freehold_storage::{TenantTx, family, member};
+use freehold_storage::{StoreError, TenantTx, family, member};
 
 use crate::changes;
 use crate::ops::context::Context;
@@ -99,9 +99,12 @@ pub async fn end_session(cx: &Context, caller: &AccessClaims, id: FamilyId) -> R
 }
 
 /// Commits a transaction that kills, and buries the dead. When nobody knows whether it was committed they are buried all
-/// the same: a living session then signs in again, a dead one never comes back.
+/// the same: a dead session never comes back, and whoever next writes about one that was only buried makes it true
+/// ([`crate::ops::sign_in::complete_sign_in`], and the rotation of its refresh token).
 pub(super) async fn commit(cx: &Context, tx: TenantTx, deaths: &Deaths) -> Result<(), Refusal> {
     let committed = tx.commit().await;
-    cx.slot.bury(deaths, cx.node.ambient.now());
+    if committed.as_ref().err().is_none_or(StoreError::leaves_doubt) {
+        cx.slot.bury(deaths, cx.node.ambient.now());
+    }
     Ok(committed?)
 }

@@ -12,6 +12,7 @@ use freehold_storage::family::NewFamily;
 use freehold_storage::member::MemberRow;
 use freehold_storage::{TenantTx, family, lockout, member};
 
+use crate::changes;
 use crate::fault;
 use crate::lockouts::Attempt;
 use crate::metric;
@@ -111,6 +112,7 @@ pub(super) async fn start_session(
     // Held to the end of the transaction: a change of the credential that comes now waits, and then revokes this session.
     let standing = member::hold(tx, member.id, member.credential_version).await?;
     let standing = standing.ok_or(Refusal::InvalidCredentials)?;
+    let epoch = make_buried_true(cx, tx, member.id, standing.epoch).await?;
     let id = FamilyId::new(now, node.ambient.random());
     let refresh = token_pair::new_refresh_token(node, id);
     let expires_at_ms = now.plus(SESSION_TTL);
@@ -130,8 +132,20 @@ pub(super) async fn start_session(
     }
     lockout::reset(tx, account.bytes()).await?;
     let role = standing.role.parse().map_err(|_| Refusal::Internal)?;
-    let holder = Holder { member: member.id, role, epoch: standing.epoch };
+    let holder = Holder { member: member.id, role, epoch };
     token_pair::issue(node, &cx.live, holder, &refresh, expires_at_ms)
+}
+
+/// The member's epoch. An end of sessions that was buried here, and of which the store does not know, was in doubt when it
+/// was committed: it is made true now, before a token is issued that would be dead at birth.
+async fn make_buried_true(cx: &Context, tx: &mut TenantTx, member: MemberId, stored: i64) -> Result<i64, Refusal> {
+    let buried = cx.slot.revocations().least_epoch(member).filter(|buried| *buried > stored);
+    let Some(buried) = buried else { return Ok(stored) };
+    let now = cx.node.ambient.now();
+    member::lift_epoch(tx, member, buried).await?;
+    family::revoke_all_of(tx, member, now).await?;
+    changes::raise(tx, member, buried, now).await?;
+    Ok(buried)
 }
 
 /// Where a session's address and user agent are sealed.

@@ -38,8 +38,8 @@ pub(crate) type Rotated = Result<Arc<TokenPair>, NotRotated>;
 
 /// Why a token was not rotated.
 pub(crate) enum NotRotated {
-    /// It was spent before and its successor handed out: its family has to die.
-    Replayed,
+    /// Its family has to die: it was spent before and its successor handed out, or its end was buried and never stored.
+    Doomed,
     /// Anything else.
     Refused(Refusal),
 }
@@ -69,7 +69,7 @@ pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live
     };
     match rotated {
         Some(Ok(pair)) => Ok(pair),
-        Some(Err(NotRotated::Replayed)) => Err(revoke(node, slot, family).await),
+        Some(Err(NotRotated::Doomed)) => Err(revoke(node, slot, family).await),
         Some(Err(NotRotated::Refused(refusal))) => Err(refusal),
         None => Err(Refusal::Unavailable),
     }
@@ -108,9 +108,17 @@ async fn one(tx: &mut TenantTx, node: &Arc<Node>, slot: &Arc<TenantSlot>, live: 
     let Some(row) = family::by_id(tx, effect.family).await? else { return Err(Refusal::Unauthenticated.into()) };
     match judge(tx, node, &row, effect, now).await? {
         Judgement::Live => {}
-        Judgement::Replayed => return Err(NotRotated::Replayed),
+        Judgement::Replayed => {
+            metrics::counter!(metric::REPLAYS).increment(1);
+            tracing::warn!(tenant.id = %slot.id, session.id = %effect.family, "a spent refresh token was presented");
+            return Err(NotRotated::Doomed);
+        }
         Judgement::SpentElsewhere => return Err(Refusal::Conflict.into()),
         Judgement::Dead | Judgement::Unknown => return Err(Refusal::Unauthenticated.into()),
+    }
+    // Its end was buried here, and the commit was in doubt: it is made true now.
+    if !slot.revocations().admits(effect.family, row.family.member, row.epoch) {
+        return Err(NotRotated::Doomed);
     }
     let role = row.role.parse().map_err(|_| Refusal::Internal)?;
     let holder = Holder { member: row.family.member, role, epoch: row.epoch };
@@ -168,12 +176,10 @@ async fn count(
     node.admit(slot, live, &layers, &counted).await
 }
 
-/// Revokes the family of a replayed token: dead in the snapshot first, then in the store, then 401. A store that fails
+/// Revokes the family of a token that is worth nothing any more: dead in the snapshot first, then in the store, then 401. A store that fails
 /// once is asked again; while it stays away the family is dead on this node, and the answer is 503.
 async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Refusal {
     slot.bury(&Deaths::family(family), node.ambient.now());
-    metrics::counter!(metric::REPLAYS).increment(1);
-    tracing::warn!(tenant.id = %slot.id, session.id = %family, "a spent refresh token was presented");
     for _ in 0..REVOKE_TRIES {
         match changes::revoke_now(node, slot, family).await {
             Ok(()) => {
@@ -181,7 +187,7 @@ async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Refusal {
                 return Refusal::Unauthenticated;
             }
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), tenant.id = %slot.id, "a replayed family could not be revoked yet");
+                tracing::warn!(error = %Chain(&error), tenant.id = %slot.id, "a family could not be revoked yet");
             }
         }
     }

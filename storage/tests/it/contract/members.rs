@@ -56,6 +56,12 @@ pub(crate) async fn are_kept(bed: &Bed) {
     assert_eq!((held.role.as_str(), held.epoch), ("owner", epoch));
     assert_eq!(member::hold(&mut tx, first.id, 1).await.unwrap(), None, "the version has moved on");
     assert_eq!(member::raise_epoch(&mut tx, first.id).await.unwrap(), Some(epoch + 1));
+    assert!(member::lift_epoch(&mut tx, first.id, epoch + 5).await.unwrap());
+    assert!(
+        !member::lift_epoch(&mut tx, first.id, epoch + 5).await.unwrap(),
+        "it never falls, nor stands in for a change"
+    );
+    assert_eq!(member::raise_epoch(&mut tx, first.id).await.unwrap(), Some(epoch + 6));
     assert_eq!(member::raise_epoch(&mut tx, MemberId::from_uuid(uuid::Uuid::nil())).await.unwrap(), None);
     tx.commit().await.unwrap();
 }
