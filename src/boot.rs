@@ -15,7 +15,7 @@ use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterKeyId, MasterRing, Nonce};
 use freehold_domain::secret::Secret;
 use freehold_storage::master_check::{self, MasterCheckRow};
-use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreError};
+use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreError, root_key};
 
 use crate::cli::Exit;
 use crate::clock::AMBIENT;
@@ -25,6 +25,8 @@ use crate::lock::{DataDirLock, NotLocked};
 
 /// How many tenants' files are open at once.
 const OPEN_FILES_MAX: usize = 256;
+/// More master keys than a ring will ever hold.
+const MASTERS_MAX: u32 = 1_000;
 /// How many connections to PostgreSQL a node holds.
 const CONNECTIONS_MAX: u32 = 32;
 const STARTED_FILE: &str = "started";
@@ -168,6 +170,10 @@ pub async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure>
     }
     if mine.is_empty() && !known.is_empty() {
         return Err(wrong_ring("no key of the ring is one that this store was sealed with"));
+    }
+    let needed = root_key::masters(&mut tx, MASTERS_MAX).await.map_err(away)?;
+    if let Some(missing) = needed.iter().find(|needed| !ring.ids().any(|id| id.as_str() == needed.as_str())) {
+        return Err(wrong_ring(&format!("keys of tenants are sealed with {missing}, which is not in the ring")));
     }
     if !known.iter().any(|(id, _)| id == ring.newest()) {
         let check = ring.seal_check(Nonce::from_random(AMBIENT.random()));

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod failure;
 pub mod lock;
 pub mod logging;
+pub mod open_files;
 pub mod out;
 pub mod serve;
 pub mod verbs;

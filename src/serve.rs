@@ -11,7 +11,7 @@ use freehold_actors::node::Node;
 use freehold_actors::{feed, jobs};
 use freehold_domain::slug::Slug;
 use freehold_http::client_address::TrustedProxies;
-use freehold_http::edge::{EdgeLayer, EdgeOptions};
+use freehold_http::edge::EdgeOptions;
 use freehold_http::host::Platform;
 use freehold_http::private::{self, Private};
 use freehold_http::public;
@@ -23,7 +23,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Layer as _;
 
 use crate::boot::{self, LastRun};
 use crate::cli::Exit;
@@ -32,7 +31,7 @@ use crate::config::Config;
 use crate::control;
 use crate::failure::{Failure, chain};
 use crate::verbs;
-use crate::{out, verbs::demo_file};
+use crate::{open_files, out, verbs::demo_file};
 
 /// How often histograms are folded; without it they grow.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -46,6 +45,9 @@ const IDLE_LOOKS: u32 = 250;
 /// # Errors
 /// A [`Failure`] when it cannot start. A server that has started ends well.
 pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
+    if let Err(error) = open_files::raise() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let lock = boot::take_data_dir(&config)?;
     let io = |error: io::Error| Failure::new(Exit::Config, format!("FREEHOLD_DATA_DIR: {error}; check the directory"));
     let opened = boot::open(&config).await?;
@@ -65,8 +67,8 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     }
 
     let control = control::bind(&lock).map_err(io)?;
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
+    let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+    let (tasks, watchers) = (TaskTracker::new(), TaskTracker::new());
     let readiness = Readiness::new(Arc::clone(&node));
     let profile = config.profile;
     let for_control = Arc::clone(&node);
@@ -78,7 +80,16 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     tasks.spawn(feed::follow(Arc::clone(&node), stop.clone()));
     tasks.spawn(jobs::run(Arc::clone(&node), stop.clone()));
     tasks.spawn(keep_up(metrics.clone(), stop.clone()));
-    faces(&config, &node, &readiness, &metrics, (http.0, private.0), &tasks, &stop)?;
+    let (platform, edge) = edge(&config)?;
+    let service = public::service(Arc::clone(&node), edge, &readiness);
+    let options = ServeOptions { connections_max: open_files::connections_max(), ..ServeOptions::default() };
+    tasks.spawn(serve_http(http.0, service, options, stop.clone()));
+    // Operators watch a drain to its end.
+    let edge = EdgeOptions::new(AMBIENT, TrustedProxies::default(), platform);
+    let shown =
+        Private { node: Arc::clone(&node), readiness: readiness.clone(), metrics: Arc::new(move || metrics.render()) };
+    let service = private::service(shown, edge);
+    watchers.spawn(serve_http(private.0, service, ServeOptions::default(), over.clone()));
     readiness.accepting(true);
     let listening = json!({
         "event": "listening", "http": http.1.to_string(), "private": private.1.to_string(),
@@ -92,6 +103,9 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     tasks.close();
     tasks.wait().await;
     idle(&node).await;
+    over.cancel();
+    watchers.close();
+    watchers.wait().await;
     LastRun::save(&node, &config.data_dir).map_err(io)?;
     node.stop().await;
     node.store.close().await;
@@ -107,30 +121,12 @@ async fn listen(name: &str, address: SocketAddr) -> Result<(TcpListener, SocketA
     Ok((listener, bound))
 }
 
-/// Starts the public and the private listener.
-fn faces(
-    config: &Config,
-    node: &Arc<Node>,
-    readiness: &Readiness,
-    metrics: &PrometheusHandle,
-    (http, private): (TcpListener, TcpListener),
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<(), Failure> {
+/// The platform, and the edge of its public listener.
+fn edge(config: &Config) -> Result<(Platform, EdgeOptions), Failure> {
     let platform = Platform::new(config.platform.domain.as_str());
     let platform = platform.map_err(|error| Failure::new(Exit::Config, error))?;
     let proxies = TrustedProxies::new(config.http.trusted_proxies.clone());
-    let public = EdgeOptions::new(AMBIENT, proxies, platform.clone());
-    let service = public::service(Arc::clone(node), public, readiness);
-    tasks.spawn(serve_http(http, service, ServeOptions::default(), stop.clone()));
-
-    let metrics = metrics.clone();
-    let shown =
-        Private { node: Arc::clone(node), readiness: readiness.clone(), metrics: Arc::new(move || metrics.render()) };
-    let edge = EdgeOptions::new(AMBIENT, TrustedProxies::default(), platform);
-    let service = EdgeLayer::new(edge).layer(private::router(shown));
-    tasks.spawn(serve_http(private, service, ServeOptions::default(), stop.clone()));
-    Ok(())
+    Ok((platform.clone(), EdgeOptions::new(AMBIENT, proxies, platform)))
 }
 
 async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {

@@ -15,6 +15,7 @@ use freehold_domain::password::Password;
 use freehold_domain::secret::Secret;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
+use freehold_domain::text::OneLine;
 use freehold_domain::tier::{Limit, Tier};
 use freehold_storage::directory::TenantRow;
 use serde_json::{Map, Value, json};
@@ -114,6 +115,9 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
     }
 }
 
+/// Why a tenant's state was set, in the operator's words.
+type Reason = OneLine<500>;
+
 /// A tenant that was made, and the password that was made up for its admin.
 pub struct Made {
     row: TenantRow,
@@ -146,7 +150,6 @@ pub async fn create(
     password: Option<Secret<String>>,
 ) -> Result<Made, Failure> {
     let slug = parse_slug(slug)?;
-    let data = |what: &str, error: &dyn std::fmt::Display| Failure::new(Exit::Data, format!("{what}: {error}"));
     let email: Email = admin_email.parse().map_err(|error| data("admin e-mail", &error))?;
     let name = name.unwrap_or(slug.as_str()).parse().map_err(|error| data("name", &error))?;
     let generated = password.is_none().then(make_up_password);
@@ -156,6 +159,11 @@ pub async fn create(
     let new = NewTenant { slug, name, admin_email: email, admin_password };
     let row = tenants::create(node, new).await.map_err(|error| refused(&error))?;
     Ok(Made { row, admin_email: admin_email.to_owned(), generated })
+}
+
+/// A value that cannot be accepted.
+fn data(what: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Data, format!("{what}: {error}"))
 }
 
 fn make_up_password() -> Secret<String> {
@@ -181,6 +189,8 @@ async fn set_state(
     state: TenantState,
     reason: Option<&str>,
 ) -> Result<Vec<Value>, Failure> {
+    let reason = reason.map(str::parse::<Reason>).transpose().map_err(|error| data("reason", &error))?;
+    let reason = reason.as_ref().map(Reason::as_str);
     let row = tenants::set_state(node, &parse_slug(slug)?, state, reason).await.map_err(|error| refused(&error))?;
     Ok(vec![tenant_json(node, &row).into()])
 }

@@ -84,7 +84,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(line) = line else { return Ok(None) };
     let text = line.to_str().map_err(|_| Problem::invalid_token())?;
     let given = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    Ok(given.map(|(_, token)| token).filter(|token| !token.is_empty()))
+    Ok(given.map(|(_, token)| token.trim_start_matches(' ')).filter(|token| !token.is_empty()))
 }
 
 /// A cookie's value. A second one of the same name cannot be ours: the `__Host-` prefix allows one (RFC 6265bis).

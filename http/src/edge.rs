@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Response, Version};
 use axum::response::IntoResponse;
@@ -165,6 +165,10 @@ fn admit(options: &EdgeOptions, parts: &Parts, told: &mut Option<(Authority, Pla
     let host = Authority::of(parts)?;
     let place = options.platform.place(&host);
     *told = Some((host, place));
+    if parts.headers.get_all(TRANSFER_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(Problem::invalid("(transfer-encoding)", "must be chunked"));
+    }
     if parts.method == Method::CONNECT {
         return Err(Problem::new(Kind::MethodNotAllowed).allow("GET, HEAD, POST, PUT, PATCH, DELETE"));
     }

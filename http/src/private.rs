@@ -13,8 +13,10 @@ use axum::{Json, Router};
 use freehold_actors::node::Node;
 use freehold_actors::{jobs, node::tree};
 use serde_json::json;
+use tower::Layer as _;
 
 use crate::arrival::Arrival;
+use crate::edge::{Edge, EdgeLayer, EdgeOptions};
 use crate::fallback::finish;
 use crate::problem::{Kind, Problem};
 use crate::readiness::Readiness;
@@ -33,8 +35,13 @@ pub struct Private {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
-/// The routes of the private listener.
-pub fn router(private: Private) -> Router {
+/// Everything the private listener serves.
+#[must_use]
+pub fn service(private: Private, edge: EdgeOptions) -> Edge<Router> {
+    EdgeLayer::new(edge).layer(router(private))
+}
+
+fn router(private: Private) -> Router {
     let routes = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(async || StatusCode::OK))

@@ -1,9 +1,11 @@
 //! A server that is told to stop answers what it has taken on, and then ends well.
 
 use std::io::ErrorKind;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -65,4 +67,30 @@ async fn idle_connections_do_not_delay_the_end() {
     let told = Instant::now();
     assert_eq!(server.terminate(), Some(0));
     assert!(told.elapsed() < IDLE_END, "{:?}", told.elapsed());
+}
+
+/// A request whose body does not come keeps a stopping server waiting; operators can see it wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_can_be_watched_to_its_end() {
+    let mut server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    let mut slow = TcpStream::connect(server.http).await.unwrap();
+    let head = format!(
+        "POST /v1/auth/login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n",
+        acme.host()
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let under_way = async || {
+        let tree = server.private_get("/debug/tree").await.json();
+        (tree["in_flight"] == 1).then_some(())
+    };
+    until("it is under way", under_way).await;
+    let told = Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();
+    assert!(told.success());
+    let closed = async || TcpStream::connect(server.http).await.is_err().then_some(());
+    until("nobody new is let in", closed).await;
+    server.private_get("/livez").await.is(200);
+    server.private_get("/readyz").await.is(503);
+    drop(slow);
+    assert_eq!(tokio::task::spawn_blocking(move || server.ended()).await.unwrap(), Some(0));
 }

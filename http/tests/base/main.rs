@@ -171,6 +171,8 @@ async fn what_is_no_request_is_refused_like_one() {
         (head("Content-Length: -1\r\n"), "validation"),
         (head("Content-Length: 1\r\nContent-Length: 2\r\n"), "validation"),
         (head("Transfer-Encoding: gzip\r\n"), "validation"),
+        (head("Transfer-Encoding: gzip, chunked\r\n"), "validation"),
+        (head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), "validation"),
         (head(&crowd), "headers-too-large"),
         (head(&endless), "headers-too-large"),
     ];

@@ -193,3 +193,24 @@ async fn no_key_is_made_for_a_store_that_has_one(engine: Engine) {
         assert!(!server.data_dir().join("development-master-key").exists());
     }
 }
+
+#[tokio::test]
+async fn a_ring_without_a_key_that_seals_a_tenant_is_refused() {
+    let folder = Folder::new();
+    let newer =
+        format!("newer:{}", RING.split_once(':').unwrap().1.replacen(|c: char| c.is_ascii_alphanumeric(), "A", 1));
+    let both = format!("{newer},{RING}");
+    let run = |ring: &str, args: &[&str]| {
+        let mut command = freehold();
+        command.env("FREEHOLD_PROFILE", "development").env("FREEHOLD_DATA_DIR", folder.path().join("data"));
+        command.env("FREEHOLD_KEYS_MASTER", ring).args(args).output().unwrap()
+    };
+    let create = |ring: &str, slug: &str| run(ring, &["tenant", "create", slug, "--admin-email", "ada@example.com"]);
+    assert_eq!(create(RING, "acme").status.code(), Some(0));
+    assert_eq!(create(&both, "globex").status.code(), Some(0));
+    for half in [RING, newer.as_str()] {
+        is_refused(&run(half, &["tenant", "list"]), "FREEHOLD_KEYS_MASTER");
+        is_refused(&run(half, &["serve"]), "FREEHOLD_KEYS_MASTER");
+    }
+    assert_eq!(run(&both, &["tenant", "list"]).status.code(), Some(0));
+}
