@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use freehold::cli::{Cli, Exit, Verb};
+use freehold::cli::{AuditVerb, Cli, Exit, Verb};
 use freehold::config::{Config, Env, Faults};
 use freehold::failure::Failure;
 use freehold::{logging, serve, verbs};
@@ -35,6 +35,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let config = load(false)?;
             logging::to_stderr(&config.log);
             runtime()?.block_on(verbs::tenant(&config, verb))
+        }
+        Verb::Audit(AuditVerb::Verify { slug }) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::audit_verify(&config, slug))
         }
         Verb::Migrate { plan } => {
             let config = load(false)?;
