@@ -70,7 +70,7 @@ impl Expected {
         let session = Session::of(&answer);
         if self.member.is_empty() {
             let me = conn.get("/v1/me", Some(&session.access)).await.is(200).json();
-            self.member = me["member"]["id"].as_str().unwrap().to_owned();
+            me["member"]["id"].as_str().unwrap().clone_into(&mut self.member);
         }
         self.member(&answer, "session.started", &session.id);
         session

@@ -3,7 +3,7 @@
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::chain::{Entry, Finding, Row, Stop, Suspect, Walk};
 use freehold_domain::audit::{Action, Actor, Detail, Event};
-use freehold_domain::id::AuditId;
+use freehold_domain::id::{AuditId, MemberId};
 use freehold_domain::keys::{CryptoError, Sealed, TenantKeys};
 use freehold_domain::slug::Slug;
 use freehold_domain::time::UnixMs;
@@ -143,7 +143,7 @@ pub async fn list_audit(
         until: filter.until.unwrap_or(UnixMs::MAX),
         action: filter.action.map_or("", Action::as_str),
         actor_kind: filter.actor.map_or("", Actor::kind),
-        actor: filter.actor.and_then(Actor::member).map(freehold_domain::id::MemberId::uuid),
+        actor: filter.actor.and_then(Actor::member).map(MemberId::uuid),
     };
     let mut tx = cx.node.store.read(cx.slot.id).await?;
     let mut rows = audit::before(&mut tx, &wanted, limit + 1).await?;

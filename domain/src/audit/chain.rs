@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::{Action, Detail, Event};
-use crate::id::AuditId;
+use crate::id::{AuditId, MemberId};
 use crate::keys::{CryptoError, KeyVersion, Nonce, TenantKeys};
 use crate::time::UnixMs;
 
@@ -78,7 +78,7 @@ impl Entry {
             at,
             action: event.action.as_str().to_owned(),
             actor_kind: event.actor.kind().to_owned(),
-            actor: event.actor.member().map(crate::id::MemberId::uuid),
+            actor: event.actor.member().map(MemberId::uuid),
             subject: event.subject,
             detail_sealed,
         })

@@ -43,7 +43,9 @@ fn verify(rows: &[Row], head: Option<&Head>) -> Result<(), Finding> {
             Ok(()) => {}
             Err(Stop::Found(finding)) => return Err(finding),
             Err(Stop::Suspect(mut suspect)) => {
-                rows.iter().for_each(|row| suspect.compare(&keys, &row.mac));
+                for row in &rows {
+                    suspect.compare(&keys, &row.mac);
+                }
                 return Err(suspect.finding());
             }
         }
@@ -66,7 +68,7 @@ const CHANGES: [fn(&mut Row); 12] = [
     |row| row.entry.subject = if row.entry.subject.is_some() { None } else { Some(Uuid::nil()) },
     |row| std::mem::swap(&mut row.entry.actor, &mut row.entry.subject),
     |row| row.entry.detail_sealed[20] ^= 1,
-    |row| drop(row.entry.detail_sealed.pop()),
+    |row| row.entry.detail_sealed.truncate(20),
     |row| row.mac[35] ^= 1,
     |row| row.mac[3] ^= 3,
 ];
