@@ -12,6 +12,7 @@ use crate::support::{Conn, Engine, Options, Server, Tenant, on_both_engines, ope
 
 on_both_engines! {
     tampering_is_named
+    what_cannot_be_recorded_does_not_happen
 }
 
 /// A tenant's store as somebody holds it who may do everything to it.
@@ -122,6 +123,31 @@ async fn tampering_is_named(engine: Engine) {
     let server = server.restarted();
     Conn::to(&server, &acme).await.sign_in(&acme).await;
     is_wrong(&server, 0, "missing", 1);
+}
+
+/// The row and what it tells of are one transaction; a suspension, which lies elsewhere, holds without its row, and says so.
+async fn what_cannot_be_recorded_does_not_happen(engine: Engine) {
+    let server = Server::start(Options::new(engine).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let session = conn.sign_in(&acme).await;
+    let mut raw = raw(&server, &acme, engine).await;
+
+    raw.run("ALTER TABLE audit RENAME TO hidden").await;
+    conn.call("POST", "/v1/auth/logout", Some(&session.access)).await.is_problem(500, "internal");
+    conn.login(&acme, &acme.password).await.is_problem(500, "internal");
+    assert_eq!(conn.me(&session.access).await, 200);
+    let suspended = server.cli(&["tenant", "suspend", "acme"], "");
+    assert_eq!((suspended.status.code(), suspended.stdout.len()), (Some(69), 0));
+    assert!(String::from_utf8_lossy(&suspended.stderr).contains("it is done"));
+    conn.get("/v1/me", Some(&session.access)).await.is_problem(403, "tenant-suspended");
+
+    raw.run("ALTER TABLE hidden RENAME TO audit").await;
+    assert!(server.cli(&["tenant", "resume", "acme"], "").status.success());
+    let log = log(&mut conn, &session.access).await;
+    let actions: Vec<_> = log.iter().map(|item| item["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["tenant.created", "session.started", "tenant.resumed"]);
+    is_right(&server, 3);
 }
 
 /// Sign-outs and sign-ins at the same moment on two servers: every one has its row, and the chain is whole.
