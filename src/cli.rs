@@ -79,6 +79,9 @@ pub enum Verb {
     /// Manage tenants, through the running server if there is one.
     #[command(subcommand)]
     Tenant(TenantVerb),
+    /// Look after audit logs, through the running server if there is one.
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// Bring every store to this version's schema.
     Migrate {
         /// Only say what would be done.
@@ -137,6 +140,16 @@ pub enum TenantVerb {
         tier: Tier,
         /// N/s, N/min, N/h or off.
         limit: Limit,
+    },
+}
+
+/// What to do with audit logs.
+#[derive(Debug, Subcommand)]
+pub enum AuditVerb {
+    /// Check that no row was changed, taken away or moved; exit 65 names the first that was.
+    Verify {
+        /// Which tenant.
+        slug: String,
     },
 }
 
@@ -228,6 +241,7 @@ mod tests {
             "freehold keys new --id k-1",
             "freehold doctor",
             "freehold doctor --argon2-target-ms 250",
+            "freehold audit verify acme",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }
@@ -246,6 +260,8 @@ mod tests {
             "freehold tenant limit acme pin 5/m",
             "freehold keys new --id K",
             "freehold doctor --argon2-target-ms 0",
+            "freehold audit",
+            "freehold audit verify",
         ] {
             assert_eq!(read(line).map(|_| ()), Err(Exit::Usage), "{line}");
         }

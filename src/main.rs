@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use freehold::cli::{Cli, Exit, Verb};
+use freehold::cli::{AuditVerb, Cli, Exit, Verb};
 use freehold::config::{Config, Env, Faults};
 use freehold::failure::Failure;
 use freehold::{doctor, logging, serve, verbs};
@@ -41,6 +41,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let config = load(false)?;
             logging::to_stderr(&config.log);
             doctor::examine(&config, argon2_target_ms.map(Duration::from_millis))
+        }
+        Verb::Audit(AuditVerb::Verify { slug }) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::audit_verify(&config, slug))
         }
         Verb::Migrate { plan } => {
             let config = load(false)?;

@@ -2,12 +2,17 @@
 
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use freehold_actors::breached::Compromised;
 use freehold_actors::node::Node;
+use freehold_actors::node::load::LoadError;
+use freehold_actors::ops::audit::{self, NotRecorded, Verdict};
 use freehold_actors::ops::tenants::{self, NewTenant, TenantRefusal};
+use freehold_domain::audit::chain::Finding;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::keys::{MasterKeyId, MasterRing};
@@ -19,6 +24,7 @@ use freehold_domain::text::OneLine;
 use freehold_domain::tier::{Limit, Tier};
 use freehold_storage::directory::TenantRow;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use crate::boot;
 use crate::cli::{Exit, KeysVerb, TenantVerb, read_password};
@@ -29,23 +35,56 @@ use crate::failure::{Failure, chain};
 use crate::out;
 
 const PAGE: u32 = 200;
+/// How long a verb is silent.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs `freehold tenant …`: through the running server, or with the store opened here.
 ///
 /// # Errors
 /// What the verb is refused for.
 pub async fn tenant(config: &Config, verb: TenantVerb) -> Result<(), Failure> {
-    let request = request(verb)?;
-    let socket = control_socket(&config.data_dir);
-    let replies = match control::ask(&socket, &request).await {
-        Ok(replies) => replies,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            alone(config, request).await?
-        }
-        Err(error) => {
-            return Err(Failure::new(Exit::Unavailable, format!("the running server did not answer: {error}")));
-        }
+    say(replies(config, request(verb)?).await?)
+}
+
+/// Runs `freehold audit verify`: through the running server, or with the store opened here.
+///
+/// # Errors
+/// Exit 65 for a log that is not right, once its fault is on stdout; what the verb is refused for.
+pub async fn audit_verify(config: &Config, slug: String) -> Result<(), Failure> {
+    let broken = Failure::new(Exit::Data, format!("the audit log of {slug} is not as it was written"));
+    let waiting = format!("verifying the audit log of {slug} …");
+    let replies = {
+        let replies = pin!(replies(config, Request::AuditVerify { slug }));
+        patiently(replies, &waiting).await?
     };
+    let is_right = replies.iter().all(|reply| !matches!(reply, Reply::Item(item) if item["ok"] == false));
+    say(replies)?;
+    if is_right { Ok(()) } else { Err(broken) }
+}
+
+/// Waits for what may take long, and says so now and then.
+async fn patiently<T>(mut wait: impl Future<Output = T> + Unpin, notice: &str) -> T {
+    loop {
+        match timeout(PATIENCE, &mut wait).await {
+            Ok(outcome) => return outcome,
+            Err(_) => out::notice(&json!({ "notice": notice })),
+        }
+    }
+}
+
+/// What the running server replies to `request`; without one, what the store does.
+async fn replies(config: &Config, request: Request) -> Result<Vec<Reply>, Failure> {
+    match control::ask(&control_socket(&config.data_dir), &request).await {
+        Ok(replies) => Ok(replies),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            alone(config, request).await
+        }
+        Err(error) => Err(Failure::new(Exit::Unavailable, format!("the running server did not answer: {error}"))),
+    }
+}
+
+/// Results go to stdout, a refusal is a failure.
+fn say(replies: Vec<Reply>) -> Result<(), Failure> {
     for reply in replies {
         match reply {
             Reply::Item(item) => out::result(&item).map_err(|error| Failure::new(Exit::Unavailable, error))?,
@@ -112,11 +151,23 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             tenants::set_limit(node, &slug, tier, limit).await.map_err(|error| refused(&error))?;
             Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
         }
+        Request::AuditVerify { slug } => verify(node, &parse_slug(&slug)?).await.map(|verdict| vec![verdict]),
     }
 }
 
 /// Why a tenant's state was set, in the operator's words.
 type Reason = OneLine<500>;
+
+async fn verify(node: &Node, slug: &Slug) -> Result<Value, Failure> {
+    let Verdict { rows, finding } = audit::verify(node, slug).await.map_err(|error| refused(&error))?;
+    let slug = slug.as_str();
+    Ok(match finding {
+        None => json!({ "slug": slug, "rows": rows, "ok": true }),
+        Some(Finding { fault, seq }) => {
+            json!({ "slug": slug, "rows": rows, "ok": false, "fault": fault.as_str(), "seq": seq })
+        }
+    })
+}
 
 /// A tenant that was made, and the password that was made up for its admin.
 pub struct Made {
@@ -217,8 +268,13 @@ fn refused(error: &TenantRefusal) -> Failure {
         | TenantRefusal::Taken(_)
         | TenantRefusal::Unknown(_)
         | TenantRefusal::Password(Compromised::Known) => Exit::Data,
-        TenantRefusal::Password(Compromised::Unknown) | TenantRefusal::Store(_) => Exit::Unavailable,
-        TenantRefusal::Internal => Exit::Internal,
+        TenantRefusal::Password(Compromised::Unknown)
+        | TenantRefusal::Store(_)
+        | TenantRefusal::Keys(LoadError::Unavailable | LoadError::Quarantined)
+        | TenantRefusal::Unrecorded(NotRecorded::Store(_) | NotRecorded::Keys(_)) => Exit::Unavailable,
+        TenantRefusal::Internal
+        | TenantRefusal::Keys(LoadError::Corrupt)
+        | TenantRefusal::Unrecorded(NotRecorded::Crypto(_)) => Exit::Internal,
     };
     Failure::new(exit, chain(error))
 }

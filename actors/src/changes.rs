@@ -7,9 +7,6 @@ use freehold_storage::change::{self, Change};
 use freehold_storage::{HasChanges, StoreError, TenantTx, Tx, family};
 use uuid::Uuid;
 
-use crate::node::Node;
-use crate::slot::TenantSlot;
-
 /// A family was revoked; the subject is the family.
 pub(crate) const FAMILY: &str = "family";
 /// A member's epoch was raised; the subject is the member, the value the epoch.
@@ -26,13 +23,6 @@ pub(crate) async fn revoke(tx: &mut TenantTx, id: FamilyId, now: UnixMs) -> Resu
         change::append(tx, Change { kind: FAMILY, subject: id.uuid(), value: 0, at_ms: now }).await?;
     }
     Ok(revoked)
-}
-
-/// Revokes one family in a transaction of its own.
-pub(crate) async fn revoke_now(node: &Node, slot: &TenantSlot, id: FamilyId) -> Result<(), StoreError> {
-    let mut tx = node.store.write(slot.id).await?;
-    revoke(&mut tx, id, node.ambient.now()).await?;
-    tx.commit().await
 }
 
 /// Announces that a member's tokens must be of `epoch` or later.

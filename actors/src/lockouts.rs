@@ -7,6 +7,8 @@
 use std::sync::Arc;
 
 use freehold_domain::attempts::Charge;
+use freehold_domain::audit::{Action, Actor as Doer, Event};
+use freehold_domain::id::MemberId;
 use freehold_domain::keys::LookupKey;
 use freehold_domain::lockout::Lockout;
 use freehold_domain::time::UnixMs;
@@ -16,8 +18,10 @@ use tokio::runtime::Handle;
 
 use crate::ask::Reply;
 use crate::node::Node;
+use crate::ops::audit;
+use crate::ops::context::{Context, Origin};
 use crate::ops::refusal::Refusal;
-use crate::slot::TenantSlot;
+use crate::slot::{Live, TenantSlot};
 
 /// How often a charge that loses to another node is decided again.
 const RACES_MAX: u32 = 3;
@@ -29,10 +33,24 @@ const FORGOTTEN_AT_ONCE: u32 = 1_000;
 /// The answer to an attempt: charged, or why its password must not be looked at.
 pub type Charged = Result<(), Refusal>;
 
+/// Who attempts what: what the audit log says should this attempt lock its account.
+#[derive(Clone)]
+pub struct Attempted {
+    live: Arc<Live>,
+    member: Option<MemberId>,
+    origin: Origin,
+}
+
+/// An attempt that waits for its charge.
+pub(crate) struct Waiting {
+    attempted: Attempted,
+    reply: Reply<Charged>,
+}
+
 /// What Lockouts can be asked.
 pub enum Msg {
     /// Charge one attempt.
-    Begin(LookupKey, Reply<Charged>),
+    Begin(LookupKey, Attempted, Reply<Charged>),
     /// The charge in flight for this account has come out.
     Settled(LookupKey, Charged, Reply<()>),
     /// The password of a charged attempt has been hashed.
@@ -52,13 +70,14 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Charges one attempt for this account; the charge is committed when this returns.
+    /// Charges one attempt for this account, which may be a member's; the charge is committed when this returns.
     ///
     /// # Errors
     /// [`Refusal::Locked`] while the account is locked; what the actor and the store refuse.
-    pub(crate) async fn charge(node: &Arc<Node>, slot: &Arc<TenantSlot>, account: LookupKey) -> Result<Self, Refusal> {
-        node.ask(slot, |reply| Msg::Begin(account, reply)).await??;
-        Ok(Self { node: Arc::clone(node), slot: Arc::clone(slot), account })
+    pub(crate) async fn charge(cx: &Context, account: LookupKey, member: Option<MemberId>) -> Result<Self, Refusal> {
+        let attempted = Attempted { live: Arc::clone(&cx.live), member, origin: cx.client.origin.clone() };
+        cx.node.ask(&cx.slot, |reply| Msg::Begin(account, attempted.clone(), reply)).await??;
+        Ok(Self { node: Arc::clone(&cx.node), slot: Arc::clone(&cx.slot), account })
     }
 }
 
@@ -92,8 +111,9 @@ impl Actor for Lockouts {
     async fn handle(&self, _: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         let now = state.node.ambient.now();
         match message {
-            Msg::Begin(account, reply) => {
-                if reply.start() && state.slot.cells.attempts().begin(account, reply, now) {
+            Msg::Begin(account, attempted, reply) => {
+                let waiting = reply.start().then_some(Waiting { attempted, reply });
+                if waiting.is_some_and(|waiting| state.slot.cells.attempts().begin(account, waiting, now)) {
                     state.charge(account);
                 }
             }
@@ -101,7 +121,7 @@ impl Actor for Lockouts {
                 if reply.start() {
                     let (answered, more) = state.slot.cells.attempts().settled(&account, outcome(&charged), now);
                     for waiter in answered {
-                        waiter.answer(charged.clone());
+                        waiter.reply.answer(charged.clone());
                     }
                     if more {
                         state.charge(account);
@@ -136,9 +156,12 @@ fn outcome(charged: &Charged) -> Charge {
 impl State {
     /// Starts the charge of an account's first attempt; its outcome comes back as [`Msg::Settled`].
     fn charge(&self, account: LookupKey) {
+        let Some(attempted) = self.slot.cells.attempts().first(&account).map(|first| first.attempted.clone()) else {
+            return;
+        };
         let (node, slot) = (Arc::clone(&self.node), Arc::clone(&self.slot));
         tokio::spawn(async move {
-            let charged = charge(&node, &slot, account).await;
+            let charged = charge(&node, &slot, account, &attempted).await;
             node.report(&slot, |reply| Msg::Settled(account, charged.clone(), reply)).await;
         });
     }
@@ -148,9 +171,9 @@ impl State {
 ///
 /// # Errors
 /// [`Refusal::Locked`] while the lock holds; [`Refusal::Unavailable`] when nothing was charged, or nobody knows.
-async fn charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Charged {
+async fn charge(node: &Node, slot: &TenantSlot, account: LookupKey, attempted: &Attempted) -> Charged {
     for _ in 0..RACES_MAX {
-        if try_charge(node, slot, account).await? {
+        if try_charge(node, slot, account, attempted).await? {
             crate::fault::reach("lockout.answered");
             return Ok(());
         }
@@ -159,7 +182,12 @@ async fn charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Charged {
 }
 
 /// One try: `false` when another node wrote the row in between.
-async fn try_charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Result<bool, Refusal> {
+async fn try_charge(
+    node: &Node,
+    slot: &TenantSlot,
+    account: LookupKey,
+    attempted: &Attempted,
+) -> Result<bool, Refusal> {
     let now = node.ambient.now();
     let mut tx = node.store.write(slot.id).await?;
     crate::fault::reach("lockout.begun");
@@ -175,6 +203,9 @@ async fn try_charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Resul
     if !written {
         return Ok(false);
     }
+    if charged.locked_until.is_some() {
+        record_lock(&mut tx, node, attempted).await?;
+    }
     crate::fault::reach("lockout.written");
     tx.commit().await?;
     crate::fault::reach("lockout.committed");
@@ -183,6 +214,13 @@ async fn try_charge(node: &Node, slot: &TenantSlot, account: LookupKey) -> Resul
         tracing::warn!(tenant.id = %slot.id, failures = charged.failures, "an account was locked");
     }
     Ok(true)
+}
+
+async fn record_lock(tx: &mut TenantTx, node: &Node, attempted: &Attempted) -> Result<(), audit::NotRecorded> {
+    let subject = attempted.member.map(MemberId::uuid);
+    let detail = attempted.origin.detail();
+    let event = Event { action: Action::AccountLocked, actor: Doer::Unknown, subject, detail };
+    audit::record(tx, node, &attempted.live.keys, &event).await
 }
 
 /// Keeps the table near [`ACCOUNTS_MAX`]: one new account in 256 looks, and makes room by forgetting the accounts that

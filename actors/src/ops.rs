@@ -1,5 +1,6 @@
 //! The operations: each joins a tenant, the store and the rules. A handler calls one of them; nothing else does.
 
+pub mod audit;
 pub mod context;
 pub mod logout;
 pub mod password;

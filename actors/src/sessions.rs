@@ -13,7 +13,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::ask::Reply;
 use crate::node::Node;
-use crate::ops::context::Counted;
+use crate::ops::context::{Counted, Origin};
 use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::TokenPair;
 use crate::slot::{Live, SlotRotations, TenantSlot};
@@ -50,6 +50,15 @@ pub struct Presented {
     pub arrived: UnixMs,
     /// What is counted for the request.
     pub counted: Counted,
+    /// Where the request came from.
+    pub origin: Origin,
+}
+
+/// A request that waits for a pair.
+pub(crate) struct Waiting {
+    counted: Counted,
+    origin: Origin,
+    reply: Reply<Refreshed>,
 }
 
 /// The shell around [`freehold_domain::rotation`].
@@ -62,7 +71,7 @@ pub(crate) struct State {
     pub(crate) live: Arc<Live>,
 }
 
-type Acts = Vec<Act<Arc<TokenPair>, Refusal, Reply<Refreshed>>>;
+type Acts = Vec<Act<Arc<TokenPair>, Refusal, Waiting>>;
 
 impl Actor for Sessions {
     type Msg = Msg;
@@ -78,9 +87,10 @@ impl Actor for Sessions {
         match message {
             Msg::Refresh(presented, reply) => {
                 if reply.start() {
-                    let Presented { family, hash, arrived, counted } = presented;
-                    let act = state.rotations(|r| r.present(family, hash, arrived, reply, now).into_iter().collect());
-                    state.perform(act, Some(&counted));
+                    let Presented { family, hash, arrived, counted, origin } = presented;
+                    let waiting = Waiting { counted, origin, reply };
+                    let act = state.rotations(|r| r.present(family, hash, arrived, waiting, now).into_iter().collect());
+                    state.perform(act);
                 }
             }
             Msg::Settled(effect, outcome, reply) => {
@@ -106,29 +116,32 @@ impl State {
     fn report(&self, reply: Reply<()>, step: impl FnOnce(&mut SlotRotations) -> Acts) {
         if reply.start() {
             let acts = self.rotations(step);
-            self.perform(acts, None);
+            self.perform(acts);
             reply.answer(());
         }
     }
 
     /// Does what the machine asks for; every effect runs in a task of its own and reports with a message.
-    fn perform(&self, acts: Acts, counted: Option<&Counted>) {
+    fn perform(&self, acts: Acts) {
         for act in acts {
             match act {
-                Act::Rotate(effect) => self.rotate(effect, counted.cloned()),
+                Act::Rotate(effect) => self.rotate(effect),
                 Act::WakeAt(effect, at) => self.wake(effect, at),
                 Act::Answer(outcome, waiters) => {
                     for waiter in waiters {
-                        waiter.answer(outcome.clone());
+                        waiter.reply.answer(outcome.clone());
                     }
                 }
             }
         }
     }
 
-    fn rotate(&self, effect: Effect, counted: Option<Counted>) {
+    /// Rotates for the first who presented the token; the others share what comes of it.
+    fn rotate(&self, effect: Effect) {
         let (node, slot, live) = self.parts();
-        let ask = rotate::Ask { effect, counted: counted.unwrap_or_default() };
+        let first = self.rotations(|r| r.first(effect.family).map(|w| (w.counted.clone(), w.origin.clone())));
+        let Some((counted, origin)) = first else { return };
+        let ask = rotate::Ask { effect, counted, origin };
         tokio::spawn(async move {
             let outcome = rotate::rotate(&node, &slot, &live, ask).await;
             node.report(&slot, |reply| Msg::Settled(effect, outcome.clone(), reply)).await;

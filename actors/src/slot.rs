@@ -21,10 +21,7 @@ use freehold_domain::tier::Limits;
 use freehold_domain::time::UnixMs;
 use ractor::{ActorCell, ActorRef};
 
-use crate::ask::Reply;
 use crate::gate::{self, Full, Gate, Pass};
-use crate::lockouts::Charged;
-use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::TokenPair;
 use crate::tenant::Kind;
 use crate::{lockouts, rate_limits, sessions, tenant};
@@ -167,10 +164,10 @@ pub(crate) struct Cells {
 }
 
 /// The sign-in attempts of a slot.
-pub(crate) type SlotAttempts = Attempts<LookupKey, Reply<Charged>>;
+pub(crate) type SlotAttempts = Attempts<LookupKey, lockouts::Waiting>;
 
 /// The rotations of a slot: pairs, and the requests that wait for them.
-pub type SlotRotations = Rotations<Arc<TokenPair>, Reply<Result<Arc<TokenPair>, Refusal>>>;
+pub(crate) type SlotRotations = Rotations<Arc<TokenPair>, sessions::Waiting>;
 
 /// A poisoned cell is whole all the same: see [`Cells`].
 fn take<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use freehold::clock::AMBIENT;
 use freehold_actors::breached::{Breached, WhenUnknown};
 use freehold_actors::node::{Node, Parts, Settings};
-use freehold_actors::ops::context::{Client, Context, Counted};
+use freehold_actors::ops::context::{Client, Context, Counted, Origin};
 use freehold_actors::ops::refresh::refresh;
 use freehold_actors::password_pool::PasswordPool;
 use freehold_actors::sessions;
@@ -154,7 +154,8 @@ async fn request(node: &Arc<Node>, card: &Card) -> Context {
     let passes = Arc::new(node.enter(&slot).unwrap());
     let live = node.live(&slot).await.unwrap_or_else(|_| panic!("{} does not load", card.slug));
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let client = Client { address, bucket: Subject(1), user_agent: "bench".into() };
+    let origin = Origin { address, request_id: "bench".into() };
+    let client = Client { origin, bucket: Subject(1), user_agent: "bench".into() };
     Context { node: Arc::clone(node), slot, live, client, counted: Counted::default(), passes }
 }
 

@@ -71,6 +71,12 @@ impl<K: Ord, W> Attempts<K, W> {
         begins
     }
 
+    /// The first who waits for a charge of this account.
+    #[must_use]
+    pub fn first(&self, account: &K) -> Option<&W> {
+        self.0.get(account).and_then(|entry| entry.waiting.front())
+    }
+
     /// The charge of the first who waits has come out: those it answers, and whether another charge must begin.
     #[must_use]
     pub fn settled(&mut self, account: &K, charge: Charge, now: UnixMs) -> (Vec<W>, bool) {

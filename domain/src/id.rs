@@ -79,6 +79,8 @@ ids! {
     NodeId;
     /// One request.
     RequestId;
+    /// One row of an audit log.
+    AuditId;
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //!   Lookup         -> LookupKey: finds a sealed e-mail address
 //!   LockoutAccount -> LookupKey: names an account's lockout row, known or not
 //!   DeviceCookie   -> signs the cookie that keeps a device's failures apart
+//!   Audit          -> chains the rows of the audit log
 //!   SigningKey     -> seals the seeds of the tenant's Ed25519 keys
 //! ```
 //!

@@ -5,6 +5,7 @@
 
 pub mod access_token;
 pub mod attempts;
+pub mod audit;
 pub mod breached;
 pub mod device_cookie;
 pub mod email;

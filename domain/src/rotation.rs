@@ -104,6 +104,12 @@ impl<P, W> Rotations<P, W> {
         Some(Act::Rotate(effect))
     }
 
+    /// The first who presented the token that is being rotated.
+    #[must_use]
+    pub fn first(&self, family: FamilyId) -> Option<&W> {
+        self.entries.get(&family).and_then(|entry| entry.waiters.first())
+    }
+
     /// The store has answered an effect. A pair is held until `hold` after the first arrival; a refusal says that there
     /// is no successor, or that nobody knows.
     pub fn settled<R>(

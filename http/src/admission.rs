@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use freehold_actors::gate::Pass;
 use freehold_actors::node::{Node, Unreachable};
-use freehold_actors::ops::context::{Client as Caller, Counted};
+use freehold_actors::ops::context::{Client as Caller, Counted, Origin};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::slot::TenantSlot;
 use freehold_domain::gcra::{Reading, Subject};
@@ -77,8 +77,8 @@ pub(crate) async fn answer(node: Arc<Node>, mut faces: Faces, request: Request) 
 async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<Option<Admitted>, Problem> {
     let arrival = Arrival::of(&request.extensions)?;
     let client = arrival.client.ok_or_else(|| Problem::new(Kind::Internal))?;
-    let caller =
-        Caller { address: client.address, bucket: bucket(client.key()), user_agent: user_agent(&request.headers) };
+    let origin = Origin { address: client.address, request_id: arrival.id.shared() };
+    let caller = Caller { origin, bucket: bucket(client.key()), user_agent: user_agent(&request.headers) };
     node.admit_address(&caller, counted)?;
     let Some(Place::Tenant(slug)) = arrival.place() else { return Ok(None) };
     if request.uri.path().starts_with(problem::PAGES) {

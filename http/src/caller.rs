@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use freehold_actors::ops::context::Context;
 use freehold_actors::ops::refusal::Refusal;
 use freehold_domain::access_token::AccessClaims;
+use freehold_domain::role::Role;
 
 use crate::admission::Admitted;
 use crate::arrival::Arrival;
@@ -121,6 +122,18 @@ impl<S: Sync> FromRequestParts<S> for Member {
         let Visitor { tenant, claims } = Visitor::from_request_parts(parts, state).await?;
         let claims = claims.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
         Ok(Self { tenant, claims })
+    }
+}
+
+/// A signed-in member whose role is admin; any other is refused with 403.
+pub struct Admin(pub Member);
+
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let member = Member::from_request_parts(parts, state).await?;
+        if member.claims.role == Role::Admin { Ok(Self(member)) } else { Err(Problem::new(Kind::Forbidden)) }
     }
 }
 

@@ -9,6 +9,7 @@
 pub mod access_log;
 pub mod admission;
 pub mod arrival;
+pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod caller;
@@ -31,5 +32,6 @@ pub mod public;
 pub mod query;
 pub mod readiness;
 pub mod request_id;
+mod rfc3339;
 mod series;
 pub mod serve;

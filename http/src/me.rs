@@ -12,14 +12,13 @@ use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::role::Role;
 use freehold_domain::time::UnixMs;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::caller::{Member, run};
 use crate::openapi::{self, ListParams};
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
+use crate::rfc3339;
 
 /// The routes.
 pub fn routes() -> Router {
@@ -66,7 +65,7 @@ pub(crate) async fn me(member: Member, Query(()): Query<()>) -> Result<Response,
         member: MeMember { id: claims.sub, role: claims.role },
         tenant: MeTenant { id: slot.id, slug: slot.slug.as_str(), name: &slot.name },
         session_id: claims.sid,
-        expires_at: rfc3339(UnixMs::new(claims.exp * 1_000)),
+        expires_at: rfc3339::text(UnixMs::new(claims.exp * 1_000)),
     };
     Ok(Json(body).into_response())
 }
@@ -102,8 +101,8 @@ impl From<SessionItem> for Session {
     fn from(session: SessionItem) -> Self {
         Self {
             id: session.id,
-            created_at: rfc3339(session.created_at),
-            last_used_at: rfc3339(session.last_used_at),
+            created_at: rfc3339::text(session.created_at),
+            last_used_at: rfc3339::text(session.last_used_at),
             address: session.address,
             user_agent: session.user_agent,
             current: session.current,
@@ -133,10 +132,4 @@ pub(crate) async fn end(member: Member, Path(id): Path<String>) -> Result<Status
     let (cx, claims) = (member.tenant.cx, member.claims);
     run(async move { end_session(&cx, &claims, id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// RFC 3339 in UTC, with milliseconds where there are any.
-fn rfc3339(at: UnixMs) -> String {
-    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.get()) * 1_000_000);
-    at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }

@@ -13,9 +13,9 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-pub(crate) use self::schemas::{Jwks, ListParams, role};
+pub(crate) use self::schemas::{AuditParams, Jwks, ListParams, action, actor_kind, role};
 use crate::caller::REFRESH_COOKIE;
-use crate::{auth, me, pages, problem, public};
+use crate::{audit, auth, me, pages, problem, public};
 
 /// The document of a tenant's host, as it is served.
 static TENANT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default() + "\n"); // texts alone: cannot fail
@@ -35,6 +35,7 @@ pub async fn tenant() -> impl IntoResponse {
     tags(
         (name = "auth", description = "Signing in and out."),
         (name = "me", description = "Who is signed in, and where."),
+        (name = "audit", description = "What happened at the tenant."),
         (name = "public", description = "For everybody."),
     ),
     paths(
@@ -46,6 +47,7 @@ pub async fn tenant() -> impl IntoResponse {
         me::me,
         me::sessions,
         me::end,
+        audit::audit,
         public::jwks,
         public::ready,
         problem::page::page,
@@ -76,6 +78,7 @@ mod tests {
         let sources = [
             include_str!("auth.rs"),
             include_str!("me.rs"),
+            include_str!("audit.rs"),
             include_str!("public.rs").split_once("fn tenant(").map_or("", |(_, rest)| rest),
         ];
         let document = document();

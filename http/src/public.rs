@@ -21,7 +21,7 @@ use crate::edge::{EdgeLayer, EdgeOptions};
 use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
-use crate::{auth, me, openapi, pages};
+use crate::{audit, auth, me, openapi, pages};
 
 /// Everything the public listener serves.
 pub fn service(
@@ -57,6 +57,7 @@ fn tenant(readiness: &Readiness) -> Router {
         .route("/openapi.json", get(openapi::tenant))
         .merge(auth::routes())
         .merge(me::routes())
+        .merge(audit::routes())
 }
 
 /// `GET /readyz`: whether the node is ready, and not a word why.

@@ -1,5 +1,6 @@
 //! The id of a request: on every answer, in every log line, in every problem.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,7 +16,7 @@ const CHARS_MAX: usize = 128;
 /// The id of a request as everybody sees it: from a trusted proxy, else a fresh [`RequestId`]. 1 to 128 visible ASCII
 /// characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestTag(Box<str>);
+pub struct RequestTag(Arc<str>);
 
 /// Makes request ids that no other process makes: UUIDv7 with a counter from a random start (RFC 9562 §6.2, method 1).
 /// They are no secret, and asking the system for randomness costs as much as all the rest of an id.
@@ -51,6 +52,12 @@ impl RequestTag {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id, for whoever outlives the request.
+    #[must_use]
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 
     /// The id as a header's value.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use freehold_domain::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,9 +10,6 @@ use tokio::time::timeout;
 
 use super::wire::{REQUEST_BYTES_MAX, Reply, Request};
 
-/// How long the server may take for everything.
-const ANSWER_MAX: Duration = Duration::from_mins(1);
-
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -21,7 +17,7 @@ const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 ///
 /// # Errors
 /// `NotFound` or `ConnectionRefused`: no server runs, and nothing was sent. `InvalidInput`: the request is longer than
-/// 64 KiB. Anything else, `TimedOut` after 60 s included: the outcome is unknown.
+/// 64 KiB. Anything else, `TimedOut` included (after a minute, or an hour for an audit log): the outcome is unknown.
 pub async fn ask(socket: &Path, request: &Request) -> io::Result<Vec<Reply>> {
     // Room for all of it at once: growing would leave copies of a password in memory.
     let mut line = Vec::with_capacity(REQUEST_BYTES_MAX);
@@ -33,9 +29,9 @@ pub async fn ask(socket: &Path, request: &Request) -> io::Result<Vec<Reply>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the request is longer than 64 KiB"));
     }
     let stream = UnixStream::connect(socket).await?;
-    match timeout(ANSWER_MAX, exchange(stream, line.expose())).await {
+    match timeout(request.answer_max(), exchange(stream, line.expose())).await {
         Ok(answer) => answer,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the server did not answer within 60 s")),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the server did not answer in time")),
     }
 }
 

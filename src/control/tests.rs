@@ -80,6 +80,7 @@ fn requests() -> Vec<Request> {
         Request::TenantList,
         Request::TenantSuspend { slug: slug(), reason: None },
         Request::TenantResume { slug: slug() },
+        Request::AuditVerify { slug: slug() },
         Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
     ]
 }

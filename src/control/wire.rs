@@ -1,5 +1,7 @@
 //! What is said on the control socket.
 
+use std::time::Duration;
+
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::{Limit, Tier};
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,25 @@ pub enum Request {
         #[serde(with = "as_text")]
         limit: Limit,
     },
+    /// Check a tenant's audit log.
+    AuditVerify {
+        /// Which tenant.
+        slug: String,
+    },
+}
+
+impl Request {
+    /// How long the server may take for everything.
+    pub(super) const fn answer_max(&self) -> Duration {
+        match self {
+            Self::AuditVerify { .. } => Duration::from_hours(1),
+            Self::TenantCreate { .. }
+            | Self::TenantList
+            | Self::TenantSuspend { .. }
+            | Self::TenantResume { .. }
+            | Self::TenantLimit { .. } => Duration::from_mins(1),
+        }
+    }
 }
 
 /// One line of the answer.

@@ -36,7 +36,7 @@ async fn a_store_without_room_refuses_writes_and_is_not_damaged() {
 
     cramped.room("unlimited");
     let refreshed = async || Some(conn.refresh(&session.refresh).await).filter(|answer| answer.status == 200);
-    let session = Session::of(&until("it writes again", refreshed).await.0);
+    Session::of(&until("it writes again", refreshed).await.0);
     conn.login(&acme, "wrong horse").await.is_problem(401, "invalid-credentials");
     is_whole(&mut conn, &ended).await;
 

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod audit;
 mod bad_input;
 mod command_line;
 mod configuration;

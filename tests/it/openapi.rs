@@ -78,6 +78,7 @@ async fn what_is_answered_has_the_shape_that_is_described() {
     let access = signed_in["access_token"].as_str().unwrap().to_owned();
     is_like(&conn.get("/v1/me", Some(&access)).await.json(), &document, "Me");
     is_like(&conn.get("/v1/sessions", Some(&access)).await.json(), &document, "SessionPage");
+    is_like(&conn.get("/v1/audit", Some(&access)).await.json(), &document, "AuditPage");
     is_like(&conn.get("/.well-known/jwks.json", None).await.json(), &document, "Jwks");
     is_like(&conn.get("/v1/me", None).await.json(), &document, "Problem");
     is_like(&conn.post("/v1/auth/login", None, &json!({})).await.json(), &document, "Problem");

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use freehold_domain::keys::{KeyVersion, MasterKeyId, Sealed, StoredSigningKey, TenantKeys};
+use freehold_domain::keys::{KeyVersion, MasterKeyId, RootKey, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::tier::{Limit, Limits, Tier};
-use freehold_storage::{Chain, StoreError, rate_limit, root_key, signing_key};
+use freehold_storage::{Chain, StoreError, TenantTx, rate_limit, root_key, signing_key};
 
 use crate::changes;
 use crate::node::Node;
@@ -46,28 +46,13 @@ impl From<StoreError> for LoadError {
 /// [`LoadError`] when the store is away or what it holds cannot be opened.
 pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadError> {
     let now = node.ambient.now();
-    let roots = {
-        let mut keys = node.store.keys_read().await?;
-        root_key::all_of(&mut keys, slot.id).await?
-    };
-    let mut opened = Vec::with_capacity(roots.len());
-    for row in roots {
-        let id: MasterKeyId = row.master_key_id.parse().map_err(|_| LoadError::Corrupt)?;
-        let version = KeyVersion::new(u32::try_from(row.version).map_err(|_| LoadError::Corrupt)?);
-        let root = node.ring.load().open_root(slot.id, version, &id, &row.sealed);
-        opened.push(root.map_err(|error| corrupt(slot, &error))?);
-    }
+    let roots = roots(node, slot).await?;
     let mut tx = node.store.read(slot.id).await?;
-    let mut signing = vec![];
-    // The newest signs; those that were retired before it still verify.
-    for row in signing_key::all(&mut tx).await?.into_iter().rev() {
-        let seed = Sealed::from_stored(row.private_sealed).map_err(|_| LoadError::Corrupt)?;
-        signing.push(StoredSigningKey { id: row.id, seed });
-    }
+    let signing = signing(&mut tx).await?;
     let overrides = rate_limit::all(&mut tx).await?;
     let dead = changes::since(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
     drop(tx);
-    let keys = TenantKeys::open(slot.id, &opened, &signing).map_err(|error| corrupt(slot, &error))?;
+    let keys = TenantKeys::open(slot.id, &roots, &signing).map_err(|error| corrupt(slot, &error))?;
     slot.bury_all(&dead);
     Ok(Live {
         number: node.loads.fetch_add(1, Ordering::Relaxed),
@@ -80,6 +65,38 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
         sessions: Published::default(),
         lockouts: Published::default(),
     })
+}
+
+/// The keys alone, for what is done to a tenant without waking it.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) async fn keys(node: &Node, slot: &TenantSlot) -> Result<TenantKeys, LoadError> {
+    let roots = roots(node, slot).await?;
+    let signing = signing(&mut node.store.read(slot.id).await?).await?;
+    TenantKeys::open(slot.id, &roots, &signing).map_err(|error| corrupt(slot, &error))
+}
+
+async fn roots(node: &Node, slot: &TenantSlot) -> Result<Vec<RootKey>, LoadError> {
+    let rows = root_key::all_of(&mut node.store.keys_read().await?, slot.id).await?;
+    let mut roots = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id: MasterKeyId = row.master_key_id.parse().map_err(|_| LoadError::Corrupt)?;
+        let version = KeyVersion::new(u32::try_from(row.version).map_err(|_| LoadError::Corrupt)?);
+        let root = node.ring.load().open_root(slot.id, version, &id, &row.sealed);
+        roots.push(root.map_err(|error| corrupt(slot, &error))?);
+    }
+    Ok(roots)
+}
+
+/// The newest signs; those that were retired before it still verify.
+async fn signing(tx: &mut TenantTx) -> Result<Vec<StoredSigningKey>, LoadError> {
+    let mut signing = vec![];
+    for row in signing_key::all(tx).await?.into_iter().rev() {
+        let seed = Sealed::from_stored(row.private_sealed).map_err(|_| LoadError::Corrupt)?;
+        signing.push(StoredSigningKey { id: row.id, seed });
+    }
+    Ok(signing)
 }
 
 fn corrupt(slot: &TenantSlot, error: &dyn std::error::Error) -> LoadError {

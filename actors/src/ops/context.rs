@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use freehold_domain::access_token::AccessClaims;
+use freehold_domain::audit::Detail;
 use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
 use freehold_domain::tier::Tier;
 
@@ -13,11 +14,28 @@ use crate::node::Node;
 use crate::ops::refusal::Refusal;
 use crate::slot::{Live, TenantSlot};
 
+/// What the audit log says of a request.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The address it came from: the peer, or what a trusted proxy said.
+    pub address: IpAddr,
+    /// Its id, as its answer carries it.
+    pub request_id: Arc<str>,
+}
+
+impl Origin {
+    /// The detail of an event that this request made.
+    pub(crate) fn detail(&self) -> Detail {
+        let (address, request_id) = (self.address.to_string(), self.request_id.to_string());
+        Detail { address: Some(address), request_id: Some(request_id), ..Detail::default() }
+    }
+}
+
 /// Where a request came from.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Its address: the peer, or what a trusted proxy said.
-    pub address: IpAddr,
+    /// Its address and its id.
+    pub origin: Origin,
     /// The bucket of that address: IPv4 whole, IPv6 by /64.
     pub bucket: Subject,
     /// Its `User-Agent`, cut to 256 characters.

@@ -1,11 +1,13 @@
 //! Ending sessions: dead in the store and in the snapshot, then answered; the next request knows.
 
 use freehold_domain::access_token::AccessClaims;
+use freehold_domain::audit::{Action, Actor};
 use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::refresh_token::{RefreshToken, TokenHash};
 use freehold_storage::{StoreError, TenantTx, family, member};
 
 use crate::changes;
+use crate::ops::audit::record_request;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 use crate::slot::Deaths;
@@ -28,6 +30,16 @@ pub enum Proof {
     Live,
     /// A refresh token that was good once: it says which session, and is worth nothing beyond that one.
     Spent,
+}
+
+impl Session {
+    /// Who ends it: a spent token does not prove that it is the member.
+    const fn actor(&self) -> Actor {
+        match self.proof {
+            Proof::Live => Actor::Member(self.member),
+            Proof::Spent => Actor::Unknown,
+        }
+    }
 }
 
 impl From<&AccessClaims> for Session {
@@ -62,7 +74,9 @@ pub async fn session_of(cx: &Context, token: &RefreshToken) -> Result<Session, R
 /// [`Refusal::Unavailable`] when the store did not commit.
 pub async fn logout(cx: &Context, session: Session) -> Result<(), Refusal> {
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    changes::revoke(&mut tx, session.family, cx.node.ambient.now()).await?;
+    if changes::revoke(&mut tx, session.family, cx.node.ambient.now()).await? {
+        record_request(&mut tx, cx, Action::SessionEnded, session.actor(), session.family.uuid()).await?;
+    }
     commit(cx, tx, &Deaths::family(session.family)).await
 }
 
@@ -80,6 +94,7 @@ pub async fn logout_all(cx: &Context, session: Session) -> Result<(), Refusal> {
     let epoch = member::raise_epoch(&mut tx, session.member).await?.ok_or(Refusal::Unauthenticated)?;
     family::revoke_all_of(&mut tx, session.member, now).await?;
     changes::raise(&mut tx, session.member, epoch, now).await?;
+    record_request(&mut tx, cx, Action::SessionsEnded, session.actor(), session.member.uuid()).await?;
     commit(cx, tx, &Deaths::epoch(session.member, epoch)).await
 }
 
@@ -95,6 +110,7 @@ pub async fn end_session(cx: &Context, caller: &AccessClaims, id: FamilyId) -> R
     if row.family.member != caller.sub || now >= row.family.expires_at_ms || !changes::revoke(&mut tx, id, now).await? {
         return Err(Refusal::NotFound);
     }
+    record_request(&mut tx, cx, Action::SessionEnded, Actor::Member(caller.sub), id.uuid()).await?;
     commit(cx, tx, &Deaths::family(id)).await
 }
 

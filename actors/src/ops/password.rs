@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use freehold_domain::access_token::AccessClaims;
+use freehold_domain::audit::{Action, Actor};
 use freehold_domain::email::Email;
 use freehold_domain::keys::Sealed;
 use freehold_domain::password::Password;
@@ -11,6 +12,7 @@ use freehold_storage::{family, member};
 
 use crate::changes;
 use crate::lockouts::Attempt;
+use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::logout::commit;
 use crate::ops::refusal::Refusal;
@@ -39,7 +41,7 @@ pub async fn change_password(
     cx.admit(&[login_account(account)]).await?;
     cx.node.settings.breached.check(&new).await?;
     let mut permit = cx.node.pool.reserve()?;
-    let _attempt = Attempt::charge(&cx.node, &cx.slot, account).await?;
+    let _attempt = Attempt::charge(cx, account, Some(member.id)).await?;
     let hash = sign_in::stored_hash(cx, &member)?;
     if !cx.node.pool.verify(&mut permit, current, hash).await? {
         return Err(Refusal::InvalidCredentials);
@@ -54,6 +56,9 @@ pub async fn change_password(
     changes::raise(&mut tx, member.id, raised.epoch, now).await?;
     let member = MemberRow { credential_version: raised.version, epoch: raised.epoch, ..member };
     let pair = sign_in::start_session(cx, &mut tx, &member, account).await?;
+    let actor = Actor::Member(member.id);
+    audit::record_request(&mut tx, cx, Action::PasswordChanged, actor, member.id.uuid()).await?;
+    sign_in::record_start(cx, &mut tx, member.id, pair.session).await?;
     commit(cx, tx, &Deaths::epoch(member.id, raised.epoch)).await?;
     Ok(Arc::new(pair))
 }

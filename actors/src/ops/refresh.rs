@@ -21,6 +21,7 @@ pub async fn refresh(cx: &Context, token: &RefreshToken) -> Result<Arc<TokenPair
         hash: token.hash(),
         arrived: cx.node.ambient.now(),
         counted: cx.counted.clone(),
+        origin: cx.client.origin.clone(),
     };
     cx.node.ask(&cx.slot, |reply| Msg::Refresh(presented.clone(), reply)).await?
 }

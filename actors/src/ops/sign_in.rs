@@ -1,5 +1,6 @@
 //! Signing in: a password checked behind every limit, and the one place a session starts.
 
+use freehold_domain::audit::{Action, Actor};
 use freehold_domain::device_cookie;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, Subject};
@@ -16,6 +17,7 @@ use crate::changes;
 use crate::fault;
 use crate::lockouts::Attempt;
 use crate::metric;
+use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::{self, Holder, SESSION_TTL, TokenPair};
@@ -55,7 +57,7 @@ pub async fn sign_in(
     let known =
         device.filter(|device| found.as_ref().is_some_and(|m| m.credential_version == device.credential_version));
     let counter = known.map_or(account, |device| device.counter);
-    let _attempt = Attempt::charge(&cx.node, &cx.slot, counter).await?;
+    let _attempt = Attempt::charge(cx, counter, found.as_ref().map(|member| member.id)).await?;
     let outdated = hash.as_ref().is_some_and(|hash| cx.node.pool.is_outdated(hash)).then(|| password.clone());
     let right = cx.node.pool.verify(&mut permit, password, hash).await?;
     let Some(member) = found.filter(|_| right) else { return Err(Refusal::InvalidCredentials) };
@@ -94,10 +96,22 @@ pub(crate) async fn complete_sign_in(
 ) -> Result<TokenPair, Refusal> {
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     let pair = start_session(cx, &mut tx, member, account).await?;
+    record_start(cx, &mut tx, member.id, pair.session).await?;
     fault::reach("sign_in.written");
     tx.commit().await?;
     fault::reach("sign_in.committed");
     Ok(pair)
+}
+
+/// Records that a session began; the caller commits.
+pub(super) async fn record_start(
+    cx: &Context,
+    tx: &mut TenantTx,
+    member: MemberId,
+    session: FamilyId,
+) -> Result<(), audit::NotRecorded> {
+    let actor = Actor::Member(member);
+    audit::record_request(tx, cx, Action::SessionStarted, actor, session.uuid()).await
 }
 
 /// Writes a new session of `member` and resets the failures of the account; the caller commits.
@@ -117,7 +131,7 @@ pub(super) async fn start_session(
     let refresh = token_pair::new_refresh_token(node, id);
     let expires_at_ms = now.plus(SESSION_TTL);
     let place = client_place(&id);
-    let client = Secret::new(format!("{}\n{}", cx.client.address, cx.client.user_agent));
+    let client = Secret::new(format!("{}\n{}", cx.client.origin.address, cx.client.user_agent));
     let sealed = cx.live.keys.seal(&place, &client, node.nonce()).map_err(|_| Refusal::Internal)?;
     let new = NewFamily {
         id,

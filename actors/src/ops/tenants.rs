@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_domain::audit::{Action, Actor, Detail, Event};
 use freehold_domain::email::Email;
 use freehold_domain::id::{MemberId, SigningKeyId, TenantId};
 use freehold_domain::keys::{KeyVersion, RootKey, SigningKey, StoredSigningKey, TenantKeys, TenantKeysError};
@@ -23,7 +24,9 @@ use freehold_storage::{StoreError, member, rate_limit, root_key, signing_key};
 
 use crate::breached::Compromised;
 use crate::changes;
+use crate::node::load::{self, LoadError};
 use crate::node::{Node, Unreachable};
+use crate::ops::audit::{self, NotRecorded};
 use crate::ops::sign_in::{email_place, name_place};
 use crate::slot::TenantSlot;
 
@@ -63,9 +66,25 @@ pub enum TenantRefusal {
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The tenant's keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] LoadError),
+    /// It is done and in force, and its row in the audit log is not there. Saying it again writes one.
+    #[error("it is done, but could not be recorded in the audit log")]
+    Unrecorded(#[source] NotRecorded),
     /// It failed on our side.
     #[error("internal error")]
     Internal,
+}
+
+impl From<NotRecorded> for TenantRefusal {
+    fn from(error: NotRecorded) -> Self {
+        match error {
+            NotRecorded::Store(error) => error.into(),
+            NotRecorded::Keys(error) => error.into(),
+            NotRecorded::Crypto(_) => Self::Internal,
+        }
+    }
 }
 
 /// Makes a tenant with one admin. Its row in the directory is written last: until then nothing of it can be seen, and
@@ -91,6 +110,7 @@ pub async fn create(node: &Node, new: NewTenant) -> Result<TenantRow, TenantRefu
     let mut tx = node.store.write(id).await?;
     signing_key::insert(&mut tx, &signing_row).await?;
     member::insert(&mut tx, &admin).await?;
+    audit::record(&mut tx, node, &keys, &by_operator(id, Action::TenantCreated, Detail::default())).await?;
     tx.commit().await?;
 
     let mut tx = node.store.system_write_for(id).await?;
@@ -169,10 +189,18 @@ pub async fn list(node: &Node, after: &str, limit: u32) -> Result<Vec<TenantRow>
     directory::page(&mut node.store.system_read().await?, after, limit).await
 }
 
+/// What an operator did to a tenant.
+fn by_operator(tenant: TenantId, action: Action, detail: Detail) -> Event {
+    Event { action, actor: Actor::Operator, subject: Some(tenant.uuid()), detail }
+}
+
 /// Gives a tenant a state; it is in force for every request that comes after the answer. Repeating is the same.
 ///
+/// The state is set in the directory, and recorded in the tenant's store afterwards, in a transaction of its own: a
+/// tenant whose store is away can be suspended all the same, and a crash in between leaves a state without its row.
+///
 /// # Errors
-/// [`TenantRefusal::Unknown`], or what the store refuses.
+/// [`TenantRefusal::Unknown`], what the store refuses, [`TenantRefusal::Unrecorded`] for a state that is set.
 pub async fn set_state(
     node: &Node,
     slug: &Slug,
@@ -189,9 +217,22 @@ pub async fn set_state(
     changes::tenant(&mut tx, id, node.mark(), now).await?;
     tx.commit().await?;
     let row = find(node, slug).await?;
-    node.slots.meet(&row)?;
+    let slot = node.slots.meet(&row)?;
+    let detail = Detail { reason: reason.map(str::to_owned), ..Detail::default() };
+    let event = by_operator(id, action_of(state), detail);
+    audit::record_alone(node, &slot, &event).await.map_err(TenantRefusal::Unrecorded)?;
     tracing::info!(tenant.id = %id, tenant.slug = %slug, state = state.as_str(), "a tenant's state was set");
     Ok(row)
+}
+
+const fn action_of(state: TenantState) -> Action {
+    match state {
+        TenantState::Active => Action::TenantResumed,
+        TenantState::Suspended => Action::TenantSuspended,
+        TenantState::ReadOnly => Action::TenantFrozen,
+        TenantState::Draining => Action::TenantDrained,
+        TenantState::Held => Action::TenantHeld,
+    }
 }
 
 /// Gives a tenant a limit of its own for one tier; in force when the answer comes.
@@ -201,16 +242,21 @@ pub async fn set_state(
 pub async fn set_limit(node: &Node, slug: &Slug, tier: Tier, limit: Limit) -> Result<(), TenantRefusal> {
     let slot = slot(node, slug).await?;
     let (burst, period_ms) = limit.to_row();
+    let keys = load::keys(node, &slot).await?;
+    let (tier_name, text) = (Some(tier.as_str().to_owned()), Some(limit.to_string()));
+    let event =
+        by_operator(slot.id, Action::TenantLimited, Detail { tier: tier_name, limit: text, ..Detail::default() });
     let now = node.ambient.now();
     let mut tx = node.store.write(slot.id).await?;
     rate_limit::set(&mut tx, &RateLimitRow { tier: tier.as_str().to_owned(), burst, period_ms }).await?;
     changes::tenant(&mut tx, slot.id, node.mark(), now).await?;
+    audit::record(&mut tx, node, &keys, &event).await?;
     tx.commit().await?;
     node.reload(&slot).await;
     Ok(())
 }
 
-async fn slot(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, TenantRefusal> {
+pub(super) async fn slot(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, TenantRefusal> {
     node.slot(slug).await.map_err(|error| match error {
         Unreachable::Unknown => TenantRefusal::Unknown(slug.clone()),
         Unreachable::Store(error) => error.into(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::refresh_token::TokenHash;
@@ -15,7 +16,8 @@ use crate::changes;
 use crate::fault;
 use crate::metric;
 use crate::node::Node;
-use crate::ops::context::Counted;
+use crate::ops::audit::{self, NotRecorded};
+use crate::ops::context::{Counted, Origin};
 use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::{self, Holder, TokenPair};
 use crate::sessions::Refreshed;
@@ -31,6 +33,8 @@ pub(crate) struct Ask {
     pub(super) effect: Effect,
     /// What is counted for the request.
     pub(super) counted: Counted,
+    /// Where the request came from.
+    pub(super) origin: Origin,
 }
 
 /// What became of it.
@@ -58,7 +62,7 @@ impl From<StoreError> for NotRotated {
 
 /// Rotates the presented token, or says why not. A token that was spent before revokes its family.
 pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live, ask: Ask) -> Refreshed {
-    let family = ask.effect.family;
+    let (family, origin) = (ask.effect.family, ask.origin.clone());
     // A shared store has many writers and flushes what they commit together; there, transactions that each hold
     // several families could also wait for each other.
     let rotated = if node.store.is_shared() {
@@ -69,7 +73,7 @@ pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live
     };
     match rotated {
         Some(Ok(pair)) => Ok(pair),
-        Some(Err(NotRotated::Doomed)) => Err(revoke(node, slot, family).await),
+        Some(Err(NotRotated::Doomed)) => Err(revoke(node, slot, live, family, &origin).await),
         Some(Err(NotRotated::Refused(refusal))) => Err(refusal),
         None => Err(Refusal::Unavailable),
     }
@@ -103,7 +107,7 @@ async fn all(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live, asks: Vec<As
 
 /// Writes one rotation. The pair is made first: after the conditional update only the store can fail.
 async fn one(tx: &mut TenantTx, node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live, ask: Ask) -> Rotated {
-    let Ask { effect, counted } = ask;
+    let Ask { effect, counted, .. } = ask;
     let now = node.ambient.now();
     let Some(row) = family::by_id(tx, effect.family).await? else { return Err(Refusal::Unauthenticated.into()) };
     match judge(tx, node, &row, effect, now).await? {
@@ -178,10 +182,10 @@ async fn count(
 
 /// Revokes the family of a token that is worth nothing any more: dead in the snapshot first, then in the store, then 401. A store that fails
 /// once is asked again; while it stays away the family is dead on this node, and the answer is 503.
-async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Refusal {
+async fn revoke(node: &Node, slot: &TenantSlot, live: &Live, family: FamilyId, origin: &Origin) -> Refusal {
     slot.bury(&Deaths::family(family), node.ambient.now());
     for _ in 0..REVOKE_TRIES {
-        match changes::revoke_now(node, slot, family).await {
+        match revoke_once(node, slot, live, family, origin).await {
             Ok(()) => {
                 fault::reach("revocation.committed");
                 return Refusal::Unauthenticated;
@@ -192,4 +196,21 @@ async fn revoke(node: &Node, slot: &TenantSlot, family: FamilyId) -> Refusal {
         }
     }
     Refusal::Unavailable
+}
+
+/// Revokes the family and records the replay, in one transaction. Of those who present spent tokens of a family, the
+/// first ends it.
+async fn revoke_once(
+    node: &Node,
+    slot: &TenantSlot,
+    live: &Live,
+    family: FamilyId,
+    origin: &Origin,
+) -> Result<(), NotRecorded> {
+    let mut tx = node.store.write(slot.id).await?;
+    if changes::revoke(&mut tx, family, node.ambient.now()).await? {
+        let (action, actor, subject) = (Action::SessionReplayed, Actor::Unknown, Some(family.uuid()));
+        audit::record(&mut tx, node, &live.keys, &Event { action, actor, subject, detail: origin.detail() }).await?;
+    }
+    Ok(tx.commit().await?)
 }

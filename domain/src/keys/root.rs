@@ -63,6 +63,8 @@ pub enum Purpose {
     SigningKey,
     /// HMAC of device cookies.
     DeviceCookie,
+    /// HMAC that chains the rows of the audit log.
+    Audit,
 }
 
 impl Purpose {
@@ -73,6 +75,7 @@ impl Purpose {
             Self::LockoutAccount => "lockout-account",
             Self::SigningKey => "signing-key",
             Self::DeviceCookie => "device-cookie",
+            Self::Audit => "audit",
         }
     }
 }
@@ -134,8 +137,14 @@ mod tests {
     use super::*;
     use crate::time::UnixMs;
 
-    const PURPOSES: [Purpose; 5] =
-        [Purpose::Field, Purpose::Lookup, Purpose::LockoutAccount, Purpose::SigningKey, Purpose::DeviceCookie];
+    const PURPOSES: [Purpose; 6] = [
+        Purpose::Field,
+        Purpose::Lookup,
+        Purpose::LockoutAccount,
+        Purpose::SigningKey,
+        Purpose::DeviceCookie,
+        Purpose::Audit,
+    ];
 
     #[test]
     fn every_purpose_tenant_version_and_root_has_its_own_key() {

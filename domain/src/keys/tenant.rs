@@ -1,8 +1,8 @@
-//! The keys that an active tenant holds in memory: raw bytes, about 260 for a tenant that never rotated.
+//! The keys that an active tenant holds in memory: raw bytes, about 290 for a tenant that never rotated.
 
 use super::CryptoError;
 use super::lookup::LookupKey;
-use super::primitives::Nonce;
+use super::primitives::{Nonce, hmac_sha256};
 use super::root::{DerivedKey, KeyVersion, Purpose, RootKey};
 use super::sealed::{Place, Sealable, Sealed};
 use super::signing::{Jwks, SigningKey, VerifyingKey};
@@ -64,6 +64,7 @@ struct VersionKeys {
     lookup: DerivedKey,
     lockout: DerivedKey,
     device: DerivedKey,
+    audit: DerivedKey,
 }
 
 impl TenantKeys {
@@ -155,6 +156,14 @@ impl TenantKeys {
         self.versions().any(|keys| LookupKey::of(&keys.device, content).matches(tag))
     }
 
+    /// The tag of the audit log for the concatenated `parts`, which the caller makes unambiguous, under the key of this
+    /// version; `None` without it.
+    #[must_use]
+    pub(crate) fn audit_tag(&self, version: KeyVersion, parts: &[&[u8]]) -> Option<[u8; 32]> {
+        let keys = self.versions().find(|keys| keys.version == version)?;
+        Some(hmac_sha256(keys.audit.bytes(), parts))
+    }
+
     /// The key that signs access tokens now.
     #[must_use]
     pub const fn current_signing_key(&self) -> &SigningKey {
@@ -190,6 +199,7 @@ impl VersionKeys {
             lookup: root.derive(Purpose::Lookup, tenant)?,
             lockout: root.derive(Purpose::LockoutAccount, tenant)?,
             device: root.derive(Purpose::DeviceCookie, tenant)?,
+            audit: root.derive(Purpose::Audit, tenant)?,
         })
     }
 }

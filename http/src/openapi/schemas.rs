@@ -1,5 +1,6 @@
 //! Shapes of answers whose types belong to crates that know nothing of HTTP, or that are rendered by hand.
 
+use freehold_domain::audit::Action;
 use freehold_domain::role::Role;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
@@ -72,8 +73,40 @@ pub(crate) struct ListParams {
     cursor: Option<String>,
 }
 
+/// Which events are asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a shape: `AuditPart` reads it")]
+pub(crate) struct AuditParams {
+    /// By this member, or by this kind of actor: `operator`, `system` or `unknown`.
+    #[param(nullable = false)]
+    actor: Option<String>,
+    /// Of this action.
+    #[param(nullable = false, schema_with = action)]
+    action: Option<String>,
+    /// At this time or later.
+    #[param(nullable = false, format = DateTime)]
+    since: Option<String>,
+    /// Before this time.
+    #[param(nullable = false, format = DateTime)]
+    until: Option<String>,
+}
+
 /// A member's role.
 pub(crate) fn role() -> Object {
-    let names = [Role::Admin, Role::SalesRep, Role::Employee].map(Role::as_str);
+    one_of([Role::Admin, Role::SalesRep, Role::Employee].map(Role::as_str))
+}
+
+/// What an audit log tells of.
+pub(crate) fn action() -> Object {
+    one_of(Action::ALL.iter().map(|action| action.as_str()))
+}
+
+/// Who acts.
+pub(crate) fn actor_kind() -> Object {
+    one_of(crate::audit::actor_kinds())
+}
+
+fn one_of(names: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }

@@ -1,5 +1,6 @@
 //! What every engine must do alike. The bodies run every statement of the crate, which is asserted.
 
+mod audit;
 mod keys;
 mod members;
 mod recorder;
@@ -36,6 +37,9 @@ async fn keeps_the_contract(kind: Kind) {
     system::directory_is_kept(&bed).await;
     system::changes_are_kept(&bed).await;
     system::feed_is_followed(&bed, kind != Kind::Sqlite).await;
+    audit::rows_are_kept(&bed).await;
+    audit::rivals_leave_no_gap(&bed).await;
+    audit::nothing_is_taken_back(&bed, kind).await;
     keys::are_kept(&bed).await;
     recorder.assert_all_ran(kind != Kind::Sqlite);
     bed.end().await;

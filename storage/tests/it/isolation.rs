@@ -113,6 +113,11 @@ async fn the_database_itself_refuses_to_name_a_tenant() {
         "INSERT INTO change (seq, kind, subject, value, at_ms) OVERRIDING SYSTEM VALUE
          SELECT 1, role, id, 1, 1 FROM member"
             .to_owned(),
+        "UPDATE audit SET action = 'nothing'".to_owned(),
+        "UPDATE audit SET seq = 7 WHERE seq = 8".to_owned(),
+        "DELETE FROM audit".to_owned(),
+        "DELETE FROM audit_head".to_owned(),
+        "TRUNCATE audit".to_owned(),
         "SET LOCAL row_security = off; SELECT id FROM member".to_owned(),
         "ALTER TABLE member DISABLE ROW LEVEL SECURITY".to_owned(),
         "ALTER TABLE member NO FORCE ROW LEVEL SECURITY".to_owned(),

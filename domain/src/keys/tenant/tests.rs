@@ -26,6 +26,12 @@ pub(crate) fn keys(of: u8, signing: &[u8]) -> TenantKeys {
     TenantKeys::open(tenant(of), &[root(1)], &signing).unwrap()
 }
 
+/// [`keys`] with one signing key and the root keys up to this version.
+pub(crate) fn keys_of_versions(of: u8, newest: u32) -> TenantKeys {
+    let roots: Vec<_> = (1..=newest).map(root).collect();
+    TenantKeys::open(tenant(of), &roots, &[stored(tenant(of), 1, &root(1))]).unwrap()
+}
+
 const PLACE: Place<'static> = Place { table: "member", column: "email", row: &[1; 16] };
 
 #[test]

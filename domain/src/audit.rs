@@ -1,0 +1,218 @@
+//! The audit log: what happened at a tenant, who did it, and a [`chain`] that shows when the account of it was changed.
+//!
+//! An [`Event`] is what an operation tells. Where it came from and what else belongs to it may be personal: that is its
+//! [`Detail`], which is sealed as a whole.
+
+pub mod chain;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::id::MemberId;
+use crate::keys::{Place, Sealable};
+use crate::secret::Secret;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident $text:literal;)*) => {
+        /// What happened. The names are part of the public contract: none is ever renamed or used again.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Action {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Action {
+            /// Every action, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its name in rows and JSON.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A member signed in; the subject is the session.
+    SessionStarted "session.started";
+    /// A session was ended by its member; the subject is the session.
+    SessionEnded "session.ended";
+    /// A spent refresh token was presented and its session ended; the subject is the session.
+    SessionReplayed "session.replayed";
+    /// Every session of a member was ended; the subject is the member.
+    SessionsEnded "sessions.ended";
+    /// A member changed the password; the subject is the member.
+    PasswordChanged "password.changed";
+    /// Failures locked an account; the subject is its member, if it has one.
+    AccountLocked "account.locked";
+    /// The tenant was made: the first row of every log. The subject is the tenant.
+    TenantCreated "tenant.created";
+    /// The tenant was suspended.
+    TenantSuspended "tenant.suspended";
+    /// The tenant was resumed.
+    TenantResumed "tenant.resumed";
+    /// The tenant was made read-only.
+    TenantFrozen "tenant.frozen";
+    /// The tenant is being moved away.
+    TenantDrained "tenant.drained";
+    /// The tenant was taken out of service for a while.
+    TenantHeld "tenant.held";
+    /// The tenant was given a limit of its own.
+    TenantLimited "tenant.limited";
+}
+
+/// The text names no action.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("is not a known action")]
+pub struct NotAnAction;
+
+impl FromStr for Action {
+    type Err = NotAnAction;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAction> {
+        Self::ALL.iter().copied().find(|action| action.as_str() == text).ok_or(NotAnAction)
+    }
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A member who had proved to be that.
+    Member(MemberId),
+    /// An operator, by the command line.
+    Operator,
+    /// The server itself.
+    System,
+    /// Somebody who had proved nothing.
+    Unknown,
+}
+
+/// The text names neither a member nor a kind of actor.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be a member's id, operator, system or unknown")]
+pub struct NotAnActor;
+
+impl Actor {
+    /// The name of its kind in rows and JSON.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Member(_) => "member",
+            Self::Operator => "operator",
+            Self::System => "system",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Which member, if it is one.
+    #[must_use]
+    pub const fn member(self) -> Option<MemberId> {
+        match self {
+            Self::Member(id) => Some(id),
+            Self::Operator | Self::System | Self::Unknown => None,
+        }
+    }
+}
+
+/// A member's id, or the name of another kind.
+impl FromStr for Actor {
+    type Err = NotAnActor;
+
+    fn from_str(text: &str) -> Result<Self, NotAnActor> {
+        let named = [Self::Operator, Self::System, Self::Unknown].into_iter().find(|actor| actor.kind() == text);
+        named.or_else(|| text.parse().ok().map(Self::Member)).ok_or(NotAnActor)
+    }
+}
+
+/// What belongs to an event and may be personal.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    /// The address that the request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The request's id, as its answer carried it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Why, in an operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Which limit was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// What it was set to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+}
+
+impl Detail {
+    /// Where the detail of the row with this id is sealed.
+    #[must_use]
+    pub const fn place(row: &[u8; 16]) -> Place<'_> {
+        Place { table: "audit", column: "detail_sealed", row }
+    }
+}
+
+impl fmt::Debug for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[detail]")
+    }
+}
+
+impl Sealable for Detail {
+    fn to_plaintext(&self) -> Secret<Vec<u8>> {
+        Secret::new(serde_json::to_vec(self).unwrap_or_default()) // texts alone: cannot fail
+    }
+
+    fn from_plaintext(plaintext: &[u8]) -> Option<Self> {
+        serde_json::from_slice(plaintext).ok()
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What.
+    pub action: Action,
+    /// Who did it.
+    pub actor: Actor,
+    /// Whom or what it was done to, as [`Action`] says.
+    pub subject: Option<Uuid>,
+    /// From where, and what else there is to say.
+    pub detail: Detail,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::UnixMs;
+
+    #[test]
+    fn names_are_unique_and_read_back() {
+        for action in Action::ALL {
+            assert_eq!(action.as_str().parse(), Ok(*action));
+        }
+        assert_eq!("session".parse::<Action>(), Err(NotAnAction));
+
+        let member = MemberId::new(UnixMs::new(1), [7; 10]);
+        for actor in [Actor::Operator, Actor::System, Actor::Unknown] {
+            assert_eq!((actor.kind().parse(), actor.member()), (Ok(actor), None));
+        }
+        assert_eq!(member.to_string().parse(), Ok(Actor::Member(member)));
+        for other in ["", "member", "Operator", "ada@example.com"] {
+            assert_eq!(other.parse::<Actor>(), Err(NotAnActor), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_detail_reads_back_and_is_not_shown() {
+        let detail =
+            Detail { address: Some("192.0.2.1".to_owned()), reason: Some("a \"b\"\n".to_owned()), ..Detail::default() };
+        assert_eq!(Detail::from_plaintext(detail.to_plaintext().expose()), Some(detail.clone()));
+        assert!(!format!("{detail:?}").contains("192"));
+        assert_eq!(Detail::from_plaintext(b"{}"), Some(Detail::default()));
+    }
+}
