@@ -5,6 +5,8 @@
 
 pub mod access_token;
 pub mod attempts;
+pub mod backup_code;
+pub mod challenge;
 pub mod device_cookie;
 pub mod email;
 pub mod gcra;
@@ -24,3 +26,6 @@ pub mod text;
 pub mod tier;
 pub mod time;
 pub mod token_family;
+pub mod totp;
+
+mod base32;
