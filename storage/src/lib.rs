@@ -16,6 +16,7 @@ pub mod member;
 pub mod migrate;
 pub mod rate_limit;
 pub mod root_key;
+pub mod second_factor;
 pub mod signing_key;
 pub mod sql;
 
@@ -39,6 +40,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     member::ALL,
     rate_limit::ALL,
     root_key::ALL,
+    second_factor::ALL,
     signing_key::ALL,
 ];
 

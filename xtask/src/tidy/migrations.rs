@@ -9,19 +9,23 @@ use super::Finding;
 
 const ENGINES: [&str; 2] = ["migrations/postgres/", "migrations/sqlite/"];
 
+/// A number that is given to a migration still to come.
+const RESERVED: usize = 6;
+
 /// What is wrong with the migrations among `paths`.
 pub(super) fn check(paths: &[String]) -> Vec<Finding> {
     let [postgres, sqlite] = ENGINES.map(|folder| by_name(paths, folder));
     let mut findings = Vec::new();
     for (names, others, other) in [(&postgres, &sqlite, "SQLite"), (&sqlite, &postgres, "PostgreSQL")] {
-        for (index, (name, path)) in names.iter().enumerate() {
+        let numbers = (1..).filter(|number| *number != RESERVED);
+        for (number, (name, path)) in numbers.zip(names.iter()) {
             if !others.contains_key(name) {
                 let rule = format!("no {name} for {other}");
                 findings.push(Finding::new(path, 1, rule, "write the migration for both engines"));
             }
-            let what = name.strip_prefix(&format!("{:04}_", index + 1)).and_then(|rest| rest.strip_suffix(".sql"));
+            let what = name.strip_prefix(&format!("{number:04}_")).and_then(|rest| rest.strip_suffix(".sql"));
             if what.is_none_or(str::is_empty) {
-                let rule = format!("not the migration number {}", index + 1);
+                let rule = format!("not the migration number {number}");
                 findings.push(Finding::new(path, 1, rule, "name it NNNN_what.sql, without a gap"));
             }
         }
