@@ -4,18 +4,20 @@ use freehold_domain::device_cookie;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{FamilyId, MemberId};
-use freehold_domain::keys::{LookupKey, Place};
+use freehold_domain::keys::{LookupKey, Place, Sealed};
 use freehold_domain::password::{Password, PasswordHash};
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
 use freehold_storage::family::NewFamily;
-use freehold_storage::member::MemberRow;
+use freehold_storage::member::{MemberRow, Standing};
 use freehold_storage::{TenantTx, family, lockout, member};
 
 use crate::fault;
 use crate::lockouts::Attempt;
+use crate::ops::assurance::Assurance;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
+use crate::ops::second_factor;
 use crate::ops::token_pair::{self, Holder, SESSION_TTL, TokenPair};
 
 /// A session that was started, and the cookie by which its device is known from now on.
@@ -34,7 +36,8 @@ pub struct SignedIn {
 ///
 /// # Errors
 /// [`Refusal::InvalidCredentials`] for an unknown account and a wrong password alike, [`Refusal::Locked`] from the
-/// attempt after the last one allowed, and what the limits, the queue and the store refuse.
+/// attempt after the last one allowed, [`Refusal::SecondFactorRequired`] for the right password of a member who has a
+/// second factor, and what the limits, the queue and the store refuse.
 pub async fn sign_in(
     cx: &Context,
     email: &Email,
@@ -56,43 +59,62 @@ pub async fn sign_in(
     let right = cx.node.pool.verify(&mut permit, password, hash).await?;
     let Some(member) = found.filter(|_| right) else { return Err(Refusal::InvalidCredentials) };
     let pair = complete_sign_in(cx, &member, counter).await?;
-    let device = cx.node.ambient.random();
-    let device_cookie = device_cookie::issue(keys, email, device, member.credential_version);
-    Ok(SignedIn { pair, device_cookie })
+    Ok(signed_in(cx, pair, email, &member))
 }
 
-/// Starts a session: the only code that does, whatever proved who is there.
+/// A pair with the cookie for the device it goes to.
+pub(super) fn signed_in(cx: &Context, pair: TokenPair, email: &Email, member: &MemberRow) -> SignedIn {
+    let device = cx.node.ambient.random();
+    let device_cookie = device_cookie::issue(&cx.live.keys, email, device, member.credential_version);
+    SignedIn { pair, device_cookie }
+}
+
+/// Ends the first step of a sign-in: with a session, or with a challenge where a second factor is confirmed.
 ///
-/// The family is inserted only if the credential is still the version that was proved, so that a sign-in that was under
-/// way does not survive a change of password; the account's failures are reset in the same transaction.
+/// Either is only given if the credential is still the version that was proved, so that a sign-in that was under way does
+/// not survive a change of password; the account's failures are reset in the same transaction.
 ///
 /// # Errors
-/// [`Refusal::InvalidCredentials`] when the credential has changed or the member was deactivated meanwhile.
+/// [`Refusal::SecondFactorRequired`] with the challenge; [`Refusal::InvalidCredentials`] when the credential has changed
+/// or the member was deactivated meanwhile.
 pub(crate) async fn complete_sign_in(
     cx: &Context,
     member: &MemberRow,
     account: LookupKey,
 ) -> Result<TokenPair, Refusal> {
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let pair = start_session(cx, &mut tx, member, account).await?;
+    let standing = hold(&mut tx, member).await?;
+    lockout::reset(&mut tx, account.bytes()).await?;
+    let Some(assurance) = Assurance::by_first_factor(&mut tx, member.id).await? else {
+        return Err(second_factor::challenge(cx, tx, member).await?);
+    };
+    let pair = start_session(cx, &mut tx, member, &standing, assurance).await?;
     fault::reach("sign_in.written");
     tx.commit().await?;
     fault::reach("sign_in.committed");
     Ok(pair)
 }
 
-/// Writes a new session of `member` and resets the failures of the account; the caller commits.
+/// Holds the member to the end of the transaction: a change of the credential that comes now waits, and then revokes what
+/// this transaction started. Whoever locks other rows of the member locks this one first.
+///
+/// # Errors
+/// [`Refusal::InvalidCredentials`] when the credential is not the one that was proved any more.
+pub(super) async fn hold(tx: &mut TenantTx, member: &MemberRow) -> Result<Standing, Refusal> {
+    member::hold(tx, member.id, member.credential_version).await?.ok_or(Refusal::InvalidCredentials)
+}
+
+/// Writes a new session of a member who is held; the caller commits. The only code that starts one, and the assurance is
+/// the only way in: whatever path leads here has asked for the second factor where there is one.
 pub(super) async fn start_session(
     cx: &Context,
     tx: &mut TenantTx,
     member: &MemberRow,
-    account: LookupKey,
+    standing: &Standing,
+    _: Assurance,
 ) -> Result<TokenPair, Refusal> {
     let node = &cx.node;
     let now = node.ambient.now();
-    // Held to the end of the transaction: a change of the credential that comes now waits, and then revokes this session.
-    let standing = member::hold(tx, member.id, member.credential_version).await?;
-    let standing = standing.ok_or(Refusal::InvalidCredentials)?;
     let id = FamilyId::new(now, node.ambient.random());
     let refresh = token_pair::new_refresh_token(node, id);
     let expires_at_ms = now.plus(SESSION_TTL);
@@ -110,7 +132,6 @@ pub(super) async fn start_session(
     if !family::insert(tx, &new, member.credential_version).await? {
         return Err(Refusal::InvalidCredentials);
     }
-    lockout::reset(tx, account.bytes()).await?;
     let role = standing.role.parse().map_err(|_| Refusal::Internal)?;
     let holder = Holder { member: member.id, role, epoch: standing.epoch };
     token_pair::issue(node, &cx.live, holder, &refresh, expires_at_ms)
@@ -151,7 +172,14 @@ async fn find(cx: &Context, email: &Email) -> Result<Option<MemberRow>, Refusal>
     Ok(None)
 }
 
-fn login_address(cx: &Context) -> Layer {
+/// The member's e-mail address.
+pub(super) fn email_of(cx: &Context, member: &MemberRow) -> Result<Email, Refusal> {
+    let sealed = Sealed::from_stored(member.email_sealed.clone()).map_err(|_| Refusal::Internal)?;
+    cx.live.keys.open_sealed(&email_place(&member.id), &sealed).map_err(|_| Refusal::Internal)
+}
+
+/// Sign-in attempts of the client's address.
+pub(super) fn login_address(cx: &Context) -> Layer {
     Layer { tier: Tier::LoginAddress, subject: cx.client.bucket }
 }
 
