@@ -31,5 +31,7 @@ pub mod public;
 pub mod query;
 pub mod readiness;
 pub mod request_id;
+pub mod second_factor;
 mod series;
 pub mod serve;
+pub mod totp;
