@@ -94,7 +94,7 @@ impl TotpSecret {
         Builder::new()
             .with_algorithm(Algorithm::SHA1)
             .with_digits(6)
-            .with_skew(WINDOW.into())
+            .with_skew(WINDOW)
             .with_step_duration(STEP_S)
             .with_secret(self.0.expose().as_slice())
             .build_noncompliant() // nothing of it can be refused: digits and secret are of the right length

@@ -38,32 +38,24 @@ impl Authenticator {
     }
 
     /// The code that it shows so many steps from now. A server takes the one of now, and the next.
-    pub(crate) fn code(&self, ahead: u64) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(30 * ahead);
-        self.0.code_at(UnixMs::new(i64::try_from(now.as_millis()).unwrap())).expose().clone()
+    pub(crate) fn code(&self, ahead: i64) -> String {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        self.0.code_at(UnixMs::new(i64::try_from(now_ms).unwrap() + 30_000 * ahead)).expose().clone()
     }
 
-    /// A code that it does not show these days.
+    /// A code that it does not show these minutes.
     fn wrong_code(&self) -> String {
-        let shown: Vec<_> = (0..4).map(|ahead| self.code(ahead)).collect();
-        let mut codes = (0..).map(|n| format!("{n:06}"));
-        codes.find(|code| !shown.contains(code) && *code != self.code_before()).unwrap()
-    }
-
-    fn code_before(&self) -> String {
-        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - Duration::from_secs(30);
-        self.0.code_at(UnixMs::new(i64::try_from(before.as_millis()).unwrap())).expose().clone()
+        let shown: Vec<_> = (-2..6).map(|ahead| self.code(ahead)).collect();
+        (0..9).map(|n| format!("{n:06}")).find(|code| !shown.contains(code)).unwrap()
     }
 }
 
 /// The bytes of a text in base 32.
 pub(crate) fn raw(secret: &str) -> Vec<u8> {
-    let value = |letter: u8| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| *known == letter).unwrap();
-    let bits: String = secret.bytes().map(|letter| format!("{:05b}", value(letter))).collect();
-    bits.as_bytes().chunks_exact(8).fold(vec![], |mut bytes, chunk| {
-        bytes.push(u8::from_str_radix(str::from_utf8(chunk).unwrap(), 2).unwrap());
-        bytes
-    })
+    let value = |letter: &u8| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|known| known == letter).unwrap();
+    let eight = secret.as_bytes().chunks_exact(8);
+    let five = eight.map(|eight| eight.iter().fold(0_u64, |bits, letter| bits << 5 | value(letter) as u64));
+    five.flat_map(|bits| bits.to_be_bytes()[3..].to_vec()).collect()
 }
 
 /// A member with a confirmed authenticator: it, the backup codes, and a session.

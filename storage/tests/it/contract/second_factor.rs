@@ -82,14 +82,14 @@ pub(crate) async fn one_rival_spends(bed: &Bed) {
     assert!(second_factor::confirm(&mut tx, member, 1, NOW, STEP).await.unwrap());
     second_factor::replace_backup_codes(&mut tx, member, &[b"a".as_slice()]).await.unwrap();
     tx.commit().await.unwrap();
-    let spend = async || {
+    let rival = async || {
         let mut tx = bed.store.write(tenant).await.unwrap();
         let step = second_factor::spend_step(&mut tx, member, STEP + 1).await.unwrap();
         let code = second_factor::spend_backup_code(&mut tx, member, b"a", NOW).await.unwrap();
         tx.commit().await.unwrap();
         (step, code)
     };
-    let four = async || <[_; 4]>::from(tokio::join!(spend(), spend(), spend(), spend()));
+    let four = async || <[_; 4]>::from(tokio::join!(rival(), rival(), rival(), rival()));
     let (some, others) = tokio::join!(four(), four());
     let spent = [some, others].concat();
     assert_eq!(spent.iter().filter(|(step, _)| *step).count(), 1);
