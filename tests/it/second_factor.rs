@@ -24,6 +24,7 @@ on_both_engines! {
     five_wrong_answers_void_a_challenge
     a_challenge_is_answered_once_in_time_and_for_its_credential
     confirming_and_taking_away_end_every_other_session
+    no_sign_in_slips_past_a_confirmation
     only_a_fresh_session_changes_the_second_factor
     answers_are_limited_by_a_tier_of_their_own
 }
@@ -383,6 +384,41 @@ async fn confirming_and_taking_away_end_every_other_session(engine: Engine) {
     dead(&mut conn, &other).await;
     assert_eq!(conn.me(&next.access).await, 401);
     assert_eq!(Session::of(&conn.refresh(&next.refresh).await).id, mine.id);
+}
+
+/// Sign-ins with the password alone that are under way when it stops being enough: they get a challenge, or nothing, or
+/// a session that is dead.
+async fn no_sign_in_slips_past_a_confirmation(engine: Engine) {
+    const SIGN_INS: usize = 12;
+    let server = Server::start(unlocked(engine)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let session = conn.sign_in(&acme).await;
+    let authenticator = enrol(&mut conn, &session).await;
+    let mut many = open_many(&server, &acme, SIGN_INS).await;
+    let login = json!({ "email": acme.email, "password": acme.password });
+    let under_way = post_at_once(&mut many, "/v1/auth/login", |_| login.clone());
+    let confirming = async {
+        // Some of them are done by now, and others wait for their hash.
+        while server.count("hashes").await < 4 {}
+        backup_codes(&confirm(&mut conn, &session, &authenticator.code(0)).await)
+    };
+    let (answers, _) = tokio::join!(under_way, confirming);
+    for answer in answers {
+        if answer.status == 200 {
+            let started = Session::of(&answer);
+            conn.get("/v1/me", Some(&started.access)).await.is_problem(401, "unauthenticated");
+            conn.refresh(&started.refresh).await.is_problem(401, "unauthenticated");
+        } else {
+            assert!(
+                ["second-factor-required", "invalid-credentials"].contains(&answer.problem().as_str()),
+                "{answer:?}"
+            );
+        }
+    }
+    let session = Session::of(&conn.refresh(&session.refresh).await);
+    let listed = conn.get("/v1/sessions", Some(&session.access)).await.is(200).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{listed}");
 }
 
 async fn only_a_fresh_session_changes_the_second_factor(engine: Engine) {

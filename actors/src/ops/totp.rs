@@ -8,6 +8,7 @@
 //! What makes the second factor weaker, or another one, needs a session that was started within five minutes. Confirming
 //! and taking away change what the member signs in with: credential version and epoch rise, every other session is dead
 //! on its next request. The caller's own session stays, with its refresh token; its access token is dead like all others.
+//! Device cookies are void with the credential they were issued for.
 
 use std::time::Duration;
 
