@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{Chain, Store, StoreError, change, family, lockout};
+use freehold_storage::{Chain, Store, StoreError, change, family, lockout, second_factor};
 use tokio_util::sync::CancellationToken;
 
 use crate::metric;
@@ -65,10 +65,12 @@ async fn sweep_all(node: &Node) {
     }
 }
 
-/// Deletes what has ended: families past their end with their spent tokens, failures a day old, old changes.
+/// Deletes what has ended: families past their end with their spent tokens, challenges nobody answered,
+/// failures a day old, old changes.
 async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;
+    second_factor::sweep(&mut tx, now, ROWS_MAX).await?;
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
     tx.commit().await

@@ -1,12 +1,15 @@
 //! The operations: each joins a tenant, the store and the rules. A handler calls one of them; nothing else does.
 
+mod assurance;
 pub mod audit;
 pub mod context;
 pub mod logout;
 pub mod password;
 pub mod refresh;
 pub mod refusal;
+pub mod second_factor;
 pub mod session_list;
 pub mod sign_in;
 pub mod tenants;
 pub mod token_pair;
+pub mod totp;

@@ -47,6 +47,12 @@ actions! {
     SessionsEnded "sessions.ended";
     /// A member changed the password; the subject is the member.
     PasswordChanged "password.changed";
+    /// A member confirmed a second factor; the subject is the member.
+    SecondFactorConfirmed "second_factor.confirmed";
+    /// A member took the second factor away; the subject is the member.
+    SecondFactorRemoved "second_factor.removed";
+    /// A member got new backup codes; the subject is the member.
+    BackupCodesRenewed "backup_codes.renewed";
     /// Failures locked an account; the subject is its member, if it has one.
     AccountLocked "account.locked";
     /// The tenant was made: the first row of every log. The subject is the tenant.

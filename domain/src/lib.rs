@@ -6,7 +6,9 @@
 pub mod access_token;
 pub mod attempts;
 pub mod audit;
+pub mod backup_code;
 pub mod breached;
+pub mod challenge;
 pub mod device_cookie;
 pub mod email;
 pub mod gcra;
@@ -26,3 +28,6 @@ pub mod text;
 pub mod tier;
 pub mod time;
 pub mod token_family;
+pub mod totp;
+
+mod base32;

@@ -139,6 +139,7 @@ fn tell(headers: &mut HeaderMap, reading: Reading) {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         const SOON: Duration = Duration::from_secs(1);
+        const NOT_FRESH: &str = "This takes a session that was started within the last five minutes: sign in again.";
         match refusal {
             Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
             Refusal::Locked(locked) => Self::new(Kind::AccountLocked).retry_after(locked.retry_after),
@@ -146,6 +147,11 @@ impl From<Refusal> for Problem {
                 Self::invalid("new_password", "has appeared in a breach of another service: choose another")
             }
             Refusal::InvalidCredentials => Self::new(Kind::InvalidCredentials),
+            Refusal::SecondFactorRequired(challenge) => {
+                Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())
+            }
+            Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
+            Refusal::Collides => Self::new(Kind::Conflict),
             Refusal::Unauthenticated => Self::invalid_token(),
             Refusal::Conflict => Self::new(Kind::Conflict).retry_after(SOON),
             Refusal::NotFound => Self::new(Kind::NotFound),

@@ -11,6 +11,7 @@ use axum::routing::post;
 use freehold_actors::ops::context::Context;
 use freehold_actors::ops::logout::{self, Session};
 use freehold_actors::ops::refusal::Refusal;
+use freehold_actors::ops::sign_in::SignedIn;
 use freehold_actors::ops::token_pair::TokenPair;
 use freehold_actors::ops::{password, refresh, sign_in};
 use freehold_domain::access_token::{ACCESS_TOKEN_S, AccessClaims};
@@ -72,7 +73,8 @@ impl Validate for Login {
 
 /// `POST /v1/auth/login`: e-mail and password for a new session.
 ///
-/// From the sixth wrong password in a row the account is locked and the answer is 429 `account-locked`.
+/// From the sixth wrong password in a row the account is locked and the answer is 429 `account-locked`. With a second
+/// factor the right password is answered with 401 `second-factor-required` and a `challenge`.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "auth", request_body = Login, responses(
     (status = 200, description = "A new session.", body = TokenPairBody, headers(
         ("Set-Cookie" = String, description = "The refresh token, with `transport: \"cookie\"`."),
@@ -88,11 +90,7 @@ pub(crate) async fn login(
     }
     let (cx, device) = (tenant.cx, tenant.device);
     let signed_in = run(async move { sign_in::sign_in(&cx, &email, password, device.as_deref()).await }).await?;
-    let mut response = token_pair(&signed_in.pair, transport);
-    if transport == Transport::Cookie {
-        response.headers_mut().append(SET_COOKIE, set_device_cookie(signed_in.device_cookie.expose()));
-    }
-    Ok(response)
+    Ok(session_started(&signed_in, transport))
 }
 
 /// `{refresh_token}`, or nothing when the cookie carries it.
@@ -255,7 +253,11 @@ fn new_password(faults: &mut Faults, field: &'static str, text: Option<String>) 
 }
 
 /// The value, or a fault in the words of its error.
-fn parsed<T, E: std::fmt::Display>(faults: &mut Faults, field: &'static str, read: Result<T, E>) -> Option<T> {
+pub(crate) fn parsed<T, E: std::fmt::Display>(
+    faults: &mut Faults,
+    field: &'static str,
+    read: Result<T, E>,
+) -> Option<T> {
     read.map_err(|error| faults.add(field, error.to_string())).ok()
 }
 
@@ -282,6 +284,15 @@ pub(crate) struct TokenPairBody<'a> {
 #[derive(Serialize, ToSchema)]
 enum TokenType {
     Bearer,
+}
+
+/// A session that was started: its tokens, and for a browser the cookie by which it is known from now on.
+pub(crate) fn session_started(signed_in: &SignedIn, transport: Transport) -> Response {
+    let mut response = token_pair(&signed_in.pair, transport);
+    if transport == Transport::Cookie {
+        response.headers_mut().append(SET_COOKIE, set_device_cookie(signed_in.device_cookie.expose()));
+    }
+    response
 }
 
 fn token_pair(pair: &TokenPair, transport: Transport) -> Response {

@@ -33,5 +33,7 @@ pub mod query;
 pub mod readiness;
 pub mod request_id;
 mod rfc3339;
+pub mod second_factor;
 mod series;
 pub mod serve;
+pub mod totp;

@@ -15,7 +15,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 pub(crate) use self::schemas::{AuditParams, Jwks, ListParams, action, actor_kind, role};
 use crate::caller::REFRESH_COOKIE;
-use crate::{audit, auth, me, pages, problem, public};
+use crate::{audit, auth, me, pages, problem, public, second_factor, totp};
 
 /// The document of a tenant's host, as it is served.
 static TENANT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default() + "\n"); // texts alone: cannot fail
@@ -44,6 +44,11 @@ pub async fn tenant() -> impl IntoResponse {
         auth::log_out,
         auth::log_out_all,
         auth::change_password,
+        second_factor::finish,
+        totp::enrol,
+        totp::confirm,
+        totp::disable,
+        totp::renew_backup_codes,
         me::me,
         me::sessions,
         me::end,
@@ -77,6 +82,8 @@ mod tests {
     fn every_route_is_described() {
         let sources = [
             include_str!("auth.rs"),
+            include_str!("second_factor.rs"),
+            include_str!("totp.rs"),
             include_str!("me.rs"),
             include_str!("audit.rs"),
             include_str!("public.rs").split_once("fn tenant(").map_or("", |(_, rest)| rest),

@@ -21,7 +21,7 @@ use crate::edge::{EdgeLayer, EdgeOptions};
 use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
-use crate::{audit, auth, me, openapi, pages};
+use crate::{audit, auth, me, openapi, pages, second_factor, totp};
 
 /// Everything the public listener serves.
 pub fn service(
@@ -56,6 +56,8 @@ fn tenant(readiness: &Readiness) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/openapi.json", get(openapi::tenant))
         .merge(auth::routes())
+        .merge(second_factor::routes())
+        .merge(totp::routes())
         .merge(me::routes())
         .merge(audit::routes())
 }

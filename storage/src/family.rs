@@ -30,6 +30,9 @@ queries! {
         UPDATE token_family SET revoked_at_ms = $2
         WHERE member_id = $1 AND revoked_at_ms IS NULL AND expires_at_ms > $2
         RETURNING id";
+    FAMILY_REVOKE_OTHERS (3) = "
+        UPDATE token_family SET revoked_at_ms = $3
+        WHERE member_id = $1 AND id <> $2 AND revoked_at_ms IS NULL AND expires_at_ms > $3";
     FAMILY_LIVE_OF (4) = "
         SELECT id, member_id, generation, token_hash, client_sealed, created_at_ms, last_used_at_ms, expires_at_ms, revoked_at_ms
         FROM token_family
@@ -244,6 +247,19 @@ pub async fn revoke(tx: &mut TenantTx, id: FamilyId, now: UnixMs) -> Result<bool
 pub async fn revoke_all_of(tx: &mut TenantTx, member: MemberId, now: UnixMs) -> Result<Vec<FamilyId>, StoreError> {
     let revoked: Vec<Id> = tx.fetch_all(FAMILY_REVOKE_ALL_OF, args![member, now]).await?;
     Ok(revoked.into_iter().map(|Id(id)| id).collect())
+}
+
+/// Revokes every live family of the member but `kept`, and answers how many.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn revoke_others(
+    tx: &mut TenantTx,
+    member: MemberId,
+    kept: FamilyId,
+    now: UnixMs,
+) -> Result<u64, StoreError> {
+    tx.execute(FAMILY_REVOKE_OTHERS, args![member, kept, now]).await
 }
 
 /// The member's next `limit` live families after `after`, by id, which is by age.

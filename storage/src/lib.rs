@@ -17,6 +17,7 @@ pub mod member;
 pub mod migrate;
 pub mod rate_limit;
 pub mod root_key;
+pub mod second_factor;
 pub mod signing_key;
 pub mod sql;
 
@@ -41,6 +42,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     member::ALL,
     rate_limit::ALL,
     root_key::ALL,
+    second_factor::ALL,
     signing_key::ALL,
 ];
 

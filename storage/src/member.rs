@@ -35,6 +35,10 @@ queries! {
         UPDATE member SET epoch = $2 WHERE id = $1 AND epoch < $2";
     MEMBER_RAISE_EPOCH (1) = "
         UPDATE member SET epoch = epoch + 1 WHERE id = $1 RETURNING credential_version, epoch";
+    MEMBER_RAISE (1) = "
+        UPDATE member SET credential_version = credential_version + 1, epoch = epoch + 1
+        WHERE id = $1 AND deactivated_at_ms IS NULL
+        RETURNING credential_version, epoch";
     MEMBER_PAGE (2) = "
         SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms
         FROM member WHERE id > $1 ORDER BY id LIMIT $2";
@@ -206,6 +210,15 @@ pub async fn hold(tx: &mut TenantTx, id: MemberId, credential_version: i64) -> R
 pub async fn raise_epoch(tx: &mut TenantTx, id: MemberId) -> Result<Option<i64>, StoreError> {
     let raised: Option<Credentials> = tx.fetch_optional(MEMBER_RAISE_EPOCH, args![id]).await?;
     Ok(raised.map(|credentials| credentials.epoch))
+}
+
+/// Raises credential version and epoch of an active member: sign-ins under way and every access token issued before are
+/// dead. `None` when there is no such member.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn raise(tx: &mut TenantTx, id: MemberId) -> Result<Option<Credentials>, StoreError> {
+    tx.fetch_optional(MEMBER_RAISE, args![id]).await
 }
 
 /// The next `limit` members after `after`, by id, which is by age.

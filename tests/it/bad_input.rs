@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant};
 
 /// Every operation that reads a body, and one that it accepts as far as its shape goes.
-fn operations() -> [(&'static str, Value); 5] {
+fn operations() -> [(&'static str, Value); 7] {
     let token = json!({ "refresh_token": "not-one" });
     [
         ("/v1/auth/login", json!({ "email": "ada@example.com", "password": "not the password", "transport": "body" })),
         ("/v1/auth/refresh", token.clone()),
         ("/v1/auth/logout", token.clone()),
         ("/v1/auth/logout-all", token),
+        ("/v1/auth/second-factor", json!({ "challenge": "not-one", "totp": "123456" })),
+        ("/v1/auth/totp/confirm", json!({ "code": "123456" })),
         ("/v1/auth/password", json!({ "current_password": "not the password", "new_password": "another password" })),
     ]
 }
@@ -43,7 +45,7 @@ impl Scene {
     async fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let bearer = format!("Bearer {}", self.session.access);
         let mut all = headers.to_vec();
-        if path == "/v1/auth/password" {
+        if ["/v1/auth/password", "/v1/auth/totp", "/v1/auth/backup-codes"].iter().any(|own| path.starts_with(own)) {
             all.push(("authorization", &bearer));
         }
         self.conn.send(self.conn.request("POST", path, &all, body)).await

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::second_factor::{Enrolled, backup, challenge};
 use crate::support::{Conn, Engine, Options, Server, Session, Tenant, on_both_engines};
 
 const WRONG: &str = "not the password";
@@ -17,6 +18,7 @@ on_both_engines! {
     a_revocation_that_was_committed_stands
     a_charge_cut_off_counts_once_at_most
     a_sign_in_cut_off_leaves_a_whole_session_or_none
+    a_second_step_cut_off_spends_its_code_with_a_whole_session_or_not_at_all
     a_refresh_whose_client_hung_up_has_happened_or_not
     a_wrong_sign_in_whose_client_hung_up_is_charged_and_hashed_or_neither
     a_sign_in_whose_client_hung_up_is_a_whole_session_or_none
@@ -131,6 +133,27 @@ async fn a_sign_in_cut_off_leaves_a_whole_session_or_none(engine: Engine) {
             conn.login(&tenant, &tenant.password).await.is_problem(429, "account-locked");
         }
         assert_eq!(conn.me(&before.access).await, 200);
+    }
+}
+
+/// The code, the challenge and the session are one.
+async fn a_second_step_cut_off_spends_its_code_with_a_whole_session_or_not_at_all(engine: Engine) {
+    let mut server = Server::start(Options::new(engine).limits_off()).await;
+    for (point, committed) in [("second_factor.written", false), ("second_factor.committed", true)] {
+        let tenant = server.tenant(&point.replace(['.', '_'], "-"));
+        let mut conn = Conn::to(&server, &tenant).await;
+        let Enrolled { session, codes, .. } = Enrolled::at(&mut conn, &tenant).await;
+        let body = backup(&challenge(&mut conn, &tenant).await, &codes[0]);
+        server = dies_at(server, &tenant, point, "/v1/auth/second-factor", body.clone()).await;
+        let mut conn = Conn::to(&server, &tenant).await;
+        let listed = sessions(&mut conn, &session.access).await;
+        assert_eq!(listed.len(), 1 + usize::from(committed), "{point}");
+        let again = conn.post("/v1/auth/second-factor", None, &body).await;
+        if committed {
+            again.is_problem(401, "invalid-credentials");
+        } else {
+            Session::of(&again);
+        }
     }
 }
 

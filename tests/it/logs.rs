@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::raw;
+use crate::raw as wire;
+use crate::second_factor::{Authenticator, raw};
 use crate::support::{Conn, Database, Engine, Options, Server, Session, on_both_engines};
 
 /// How long anything may take.
@@ -94,12 +95,30 @@ async fn no_secret_is_logged_or_stored(engine: Engine) {
     let change = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
     let third = Session::of(&conn.post("/v1/auth/password", Some(&second.access), &change).await);
     conn.get("/v1/sessions", Some(&third.access)).await.is(200);
-    conn.call("POST", "/v1/auth/logout", Some(&third.access)).await.is(204);
+    let enrolment = conn.post("/v1/auth/totp/enrol", Some(&third.access), &json!({})).await.is(200).json();
+    let secret = enrolment["secret"].as_str().unwrap();
+    let code = json!({ "code": Authenticator::of(secret).code(0) });
+    let confirmed = conn.post("/v1/auth/totp/confirm", Some(&third.access), &code).await.is(200).json();
+    let codes: Vec<_> =
+        confirmed["backup_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap()).collect();
+    let challenged = conn.post("/v1/auth/login", None, &login(NEW_PASSWORD)).await;
+    challenged.is_problem(401, "second-factor-required");
+    let challenged = challenged.json();
+    let answer = json!({ "challenge": challenged["challenge"], "backup_code": codes[0] });
+    let fourth = Session::of(&conn.post("/v1/auth/second-factor", None, &answer).await);
+    conn.call("POST", "/v1/auth/logout", Some(&fourth.access)).await.is(204);
 
     let mut secrets = vec![EMAIL, "canary-7f3a", PASSWORD, NEW_PASSWORD, WRONG_PASSWORD, "7f3a staple"];
     let said = [made.stdout.as_slice(), &made.stderr].concat();
     holds_none("what the command line said", &said, &secrets[2..]);
-    for session in [&first, &second, &third] {
+    let plain: Vec<_> = codes.iter().map(|code| code.replace('-', "")).collect();
+    secrets.extend(codes.iter().copied().chain(plain.iter().map(String::as_str)));
+    secrets.extend([
+        secret,
+        challenged["challenge"].as_str().unwrap(),
+        &challenged["challenge"].as_str().unwrap()[4..],
+    ]);
+    for session in [&first, &second, &third, &fourth] {
         secrets.extend([session.access.as_str(), &session.access[200..], &session.refresh]);
         // The secret part: 32 bytes in base64url, in which an underscore may stand too.
         secrets.push(&session.refresh[session.refresh.len() - 43..]);
@@ -116,8 +135,12 @@ async fn no_secret_is_logged_or_stored(engine: Engine) {
         places.extend(rows(server.database()).await);
     }
     assert!(places.len() >= 4, "{places:?}");
+    let raw = raw(secret);
+    let hex = raw.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     for (place, text) in places {
         holds_none(&place, &text, &secrets);
+        holds_none(&place, &text, &[&hex]);
+        assert!(!text.windows(raw.len()).any(|window| window == raw), "the secret of the authenticator is in {place}");
     }
 }
 
@@ -178,7 +201,7 @@ fn the_one(lines: &[Value], holds: impl Fn(&Value) -> bool) -> &Value {
 #[tokio::test]
 async fn what_is_no_request_is_logged_and_counted_like_one() {
     let mut server = Server::start(Options::new(Engine::Sqlite)).await;
-    let answer = raw::ask(&server, "nonsense-7f3a\r\n\r\n").await;
+    let answer = wire::ask(&server, "nonsense-7f3a\r\n\r\n").await;
     answer.is_problem(400, "validation");
     let metrics = server.private_get("/metrics").await;
     let metrics = String::from_utf8_lossy(&metrics.body);

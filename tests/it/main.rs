@@ -35,6 +35,7 @@ mod rate_limits;
 mod raw;
 mod refresh;
 mod restart;
+mod second_factor;
 mod sessions;
 mod smoke;
 mod stall;

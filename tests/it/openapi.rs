@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::second_factor::Authenticator;
 use crate::support::{Conn, Engine, Options, Server};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -79,10 +80,18 @@ async fn what_is_answered_has_the_shape_that_is_described() {
     is_like(&conn.get("/v1/me", Some(&access)).await.json(), &document, "Me");
     is_like(&conn.get("/v1/sessions", Some(&access)).await.json(), &document, "SessionPage");
     is_like(&conn.get("/v1/audit", Some(&access)).await.json(), &document, "AuditPage");
+    let enrolment = conn.post("/v1/auth/totp/enrol", Some(&access), &json!({})).await.is(200).json();
+    is_like(&enrolment, &document, "Enrolment");
+    let code = Authenticator::of(enrolment["secret"].as_str().unwrap()).code(0);
+    let confirmed = conn.post("/v1/auth/totp/confirm", Some(&access), &json!({ "code": code })).await;
+    is_like(&confirmed.is(200).json(), &document, "BackupCodes");
+    let challenged = conn.login(&acme, &acme.password).await;
+    challenged.is_problem(401, "second-factor-required");
+    is_like(&challenged.json(), &document, "Problem");
     is_like(&conn.get("/.well-known/jwks.json", None).await.json(), &document, "Jwks");
     is_like(&conn.get("/v1/me", None).await.json(), &document, "Problem");
     is_like(&conn.post("/v1/auth/login", None, &json!({})).await.json(), &document, "Problem");
-    for body in ["Login", "Refresh", "ChangePassword"] {
+    for body in ["Login", "Refresh", "ChangePassword", "SecondFactor", "Confirm", "Nothing"] {
         assert_eq!(document["components"]["schemas"][body]["additionalProperties"], false, "{body}");
     }
 }

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor};
-use freehold_domain::email::Email;
-use freehold_domain::keys::Sealed;
 use freehold_domain::password::Password;
 use freehold_storage::member::MemberRow;
-use freehold_storage::{family, member};
+use freehold_storage::{family, lockout, member};
 
 use crate::changes;
 use crate::lockouts::Attempt;
+use crate::ops::assurance::Assurance;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::logout::commit;
 use crate::ops::refusal::Refusal;
-use crate::ops::sign_in::{self, login_account};
+use crate::ops::sign_in::{self, email_of, login_account};
 use crate::ops::token_pair::TokenPair;
 use crate::slot::Deaths;
 
@@ -55,10 +54,12 @@ pub async fn change_password(
     family::revoke_all_of(&mut tx, member.id, now).await?;
     changes::raise(&mut tx, member.id, raised.epoch, now).await?;
     let member = MemberRow { credential_version: raised.version, epoch: raised.epoch, ..member };
-    let pair = sign_in::start_session(cx, &mut tx, &member, account).await?;
+    lockout::reset(&mut tx, account.bytes()).await?;
+    let standing = sign_in::hold(&mut tx, &member).await?;
     let actor = Actor::Member(member.id);
     audit::record_request(&mut tx, cx, Action::PasswordChanged, actor, member.id.uuid()).await?;
-    sign_in::record_start(cx, &mut tx, member.id, pair.session).await?;
+    let assurance = Assurance::by_session(caller);
+    let pair = sign_in::start_session(cx, &mut tx, &member, &standing, assurance).await?;
     commit(cx, tx, &Deaths::epoch(member.id, raised.epoch)).await?;
     Ok(Arc::new(pair))
 }
@@ -66,9 +67,4 @@ pub async fn change_password(
 async fn read(cx: &Context, caller: &AccessClaims) -> Result<MemberRow, Refusal> {
     let mut tx = cx.node.store.read(cx.slot.id).await?;
     member::by_id(&mut tx, caller.sub).await?.ok_or(Refusal::Unauthenticated)
-}
-
-fn email_of(cx: &Context, member: &MemberRow) -> Result<Email, Refusal> {
-    let sealed = Sealed::from_stored(member.email_sealed.clone()).map_err(|_| Refusal::Internal)?;
-    cx.live.keys.open_sealed(&sign_in::email_place(&member.id), &sealed).map_err(|_| Refusal::Internal)
 }

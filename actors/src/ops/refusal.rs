@@ -2,6 +2,7 @@
 
 use freehold_domain::gcra::RateLimited;
 use freehold_domain::lockout::Locked;
+use freehold_domain::secret::Secret;
 use freehold_storage::{Chain, StoreError};
 
 use crate::ask::NoAnswer;
@@ -25,6 +26,15 @@ pub enum Refusal {
     /// The new password has appeared in a breach.
     #[error("the password has appeared in a breach")]
     Breached,
+    /// The password was right; a second factor is asked for. It carries the challenge to answer.
+    #[error("a second factor is required")]
+    SecondFactorRequired(Secret<String>),
+    /// The session was started too long ago for what was asked.
+    #[error("the sign-in is not fresh")]
+    NotFresh,
+    /// It is there already, or what it needs is not.
+    #[error("collides with what is there")]
+    Collides,
     /// No valid token.
     #[error("unauthenticated")]
     Unauthenticated,

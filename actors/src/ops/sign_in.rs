@@ -5,21 +5,23 @@ use freehold_domain::device_cookie;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{FamilyId, MemberId};
-use freehold_domain::keys::{LookupKey, Place};
+use freehold_domain::keys::{LookupKey, Place, Sealed};
 use freehold_domain::password::{Password, PasswordHash};
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
 use freehold_storage::family::NewFamily;
-use freehold_storage::member::MemberRow;
+use freehold_storage::member::{MemberRow, Standing};
 use freehold_storage::{TenantTx, family, lockout, member};
 
 use crate::changes;
 use crate::fault;
 use crate::lockouts::Attempt;
 use crate::metric;
+use crate::ops::assurance::Assurance;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
+use crate::ops::second_factor;
 use crate::ops::token_pair::{self, Holder, SESSION_TTL, TokenPair};
 use crate::password_pool::HashPermit;
 
@@ -39,7 +41,8 @@ pub struct SignedIn {
 ///
 /// # Errors
 /// [`Refusal::InvalidCredentials`] for an unknown account and a wrong password alike, [`Refusal::Locked`] from the
-/// attempt after the last one allowed, and what the limits, the queue and the store refuse.
+/// attempt after the last one allowed, [`Refusal::SecondFactorRequired`] for the right password of a member who has a
+/// second factor, and what the limits, the queue and the store refuse.
 pub async fn sign_in(
     cx: &Context,
     email: &Email,
@@ -67,9 +70,7 @@ pub async fn sign_in(
         tracing::warn!(%refusal, tenant.id = %cx.slot.id, "an outdated password hash stays until the next sign-in");
     }
     let pair = complete_sign_in(cx, &member, counter).await?;
-    let device = cx.node.ambient.random();
-    let device_cookie = device_cookie::issue(keys, email, device, member.credential_version);
-    Ok(SignedIn { pair, device_cookie })
+    Ok(signed_in(cx, pair, email, &member))
 }
 
 /// Replaces a hash that was made with other parameters, now that its password is at hand and known to be right.
@@ -82,50 +83,59 @@ async fn rehash(cx: &Context, member: &MemberRow, password: Password, permit: &m
     Ok(())
 }
 
-/// Starts a session: the only code that does, whatever proved who is there.
+/// A pair with the cookie for the device it goes to.
+pub(super) fn signed_in(cx: &Context, pair: TokenPair, email: &Email, member: &MemberRow) -> SignedIn {
+    let device = cx.node.ambient.random();
+    let device_cookie = device_cookie::issue(&cx.live.keys, email, device, member.credential_version);
+    SignedIn { pair, device_cookie }
+}
+
+/// Ends the first step of a sign-in: with a session, or with a challenge where a second factor is confirmed.
 ///
-/// The family is inserted only if the credential is still the version that was proved, so that a sign-in that was under
-/// way does not survive a change of password; the account's failures are reset in the same transaction.
+/// Either is only given if the credential is still the version that was proved, so that a sign-in that was under way does
+/// not survive a change of password; the account's failures are reset in the same transaction.
 ///
 /// # Errors
-/// [`Refusal::InvalidCredentials`] when the credential has changed or the member was deactivated meanwhile.
+/// [`Refusal::SecondFactorRequired`] with the challenge; [`Refusal::InvalidCredentials`] when the credential has changed
+/// or the member was deactivated meanwhile.
 pub(crate) async fn complete_sign_in(
     cx: &Context,
     member: &MemberRow,
     account: LookupKey,
 ) -> Result<TokenPair, Refusal> {
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let pair = start_session(cx, &mut tx, member, account).await?;
-    record_start(cx, &mut tx, member.id, pair.session).await?;
+    let standing = hold(&mut tx, member).await?;
+    lockout::reset(&mut tx, account.bytes()).await?;
+    let Some(assurance) = Assurance::by_first_factor(&mut tx, member.id).await? else {
+        return Err(second_factor::challenge(cx, tx, member).await?);
+    };
+    let pair = start_session(cx, &mut tx, member, &standing, assurance).await?;
     fault::reach("sign_in.written");
     tx.commit().await?;
     fault::reach("sign_in.committed");
     Ok(pair)
 }
 
-/// Records that a session began; the caller commits.
-pub(super) async fn record_start(
-    cx: &Context,
-    tx: &mut TenantTx,
-    member: MemberId,
-    session: FamilyId,
-) -> Result<(), audit::NotRecorded> {
-    let actor = Actor::Member(member);
-    audit::record_request(tx, cx, Action::SessionStarted, actor, session.uuid()).await
+/// Holds the member to the end of the transaction: a change of the credential that comes now waits, and then revokes what
+/// this transaction started. Whoever locks other rows of the member locks this one first.
+///
+/// # Errors
+/// [`Refusal::InvalidCredentials`] when the credential is not the one that was proved any more.
+pub(super) async fn hold(tx: &mut TenantTx, member: &MemberRow) -> Result<Standing, Refusal> {
+    member::hold(tx, member.id, member.credential_version).await?.ok_or(Refusal::InvalidCredentials)
 }
 
-/// Writes a new session of `member` and resets the failures of the account; the caller commits.
+/// Writes a new session of a member who is held; the caller commits. The only code that starts one, and the assurance is
+/// the only way in: whatever path leads here has asked for the second factor where there is one.
 pub(super) async fn start_session(
     cx: &Context,
     tx: &mut TenantTx,
     member: &MemberRow,
-    account: LookupKey,
+    standing: &Standing,
+    _: Assurance,
 ) -> Result<TokenPair, Refusal> {
     let node = &cx.node;
     let now = node.ambient.now();
-    // Held to the end of the transaction: a change of the credential that comes now waits, and then revokes this session.
-    let standing = member::hold(tx, member.id, member.credential_version).await?;
-    let standing = standing.ok_or(Refusal::InvalidCredentials)?;
     let epoch = make_buried_true(cx, tx, member.id, standing.epoch).await?;
     let id = FamilyId::new(now, node.ambient.random());
     let refresh = token_pair::new_refresh_token(node, id);
@@ -144,7 +154,7 @@ pub(super) async fn start_session(
     if !family::insert(tx, &new, member.credential_version).await? {
         return Err(Refusal::InvalidCredentials);
     }
-    lockout::reset(tx, account.bytes()).await?;
+    audit::record_request(tx, cx, Action::SessionStarted, Actor::Member(member.id), id.uuid()).await?;
     let role = standing.role.parse().map_err(|_| Refusal::Internal)?;
     let holder = Holder { member: member.id, role, epoch };
     token_pair::issue(node, &cx.live, holder, &refresh, expires_at_ms)
@@ -197,7 +207,14 @@ async fn find(cx: &Context, email: &Email) -> Result<Option<MemberRow>, Refusal>
     Ok(None)
 }
 
-fn login_address(cx: &Context) -> Layer {
+/// The member's e-mail address.
+pub(super) fn email_of(cx: &Context, member: &MemberRow) -> Result<Email, Refusal> {
+    let sealed = Sealed::from_stored(member.email_sealed.clone()).map_err(|_| Refusal::Internal)?;
+    cx.live.keys.open_sealed(&email_place(&member.id), &sealed).map_err(|_| Refusal::Internal)
+}
+
+/// Sign-in attempts of the client's address.
+pub(super) fn login_address(cx: &Context) -> Layer {
     Layer { tier: Tier::LoginAddress, subject: cx.client.bucket }
 }
 

@@ -7,7 +7,7 @@ use super::root::{DerivedKey, KeyVersion, Purpose, RootKey};
 use super::sealed::{Place, Sealable, Sealed};
 use super::signing::{Jwks, SigningKey, VerifyingKey};
 use crate::email::Email;
-use crate::id::{SigningKeyId, TenantId};
+use crate::id::{MemberId, SigningKeyId, TenantId};
 use crate::secret::Secret;
 
 /// A signing key as the store keeps it.
@@ -142,6 +142,13 @@ impl TenantKeys {
     #[must_use]
     pub(crate) fn device_lockout_key(&self, content: &[u8]) -> LookupKey {
         LookupKey::of(&self.newest.lockout, &[b"device\0", content].concat())
+    }
+
+    /// The key of the lockout row of a member's second factor. No e-mail address has a NUL, so it cannot be the row of
+    /// an account.
+    #[must_use]
+    pub fn second_factor_lockout_key(&self, member: MemberId) -> LookupKey {
+        LookupKey::of(&self.newest.lockout, &[b"second-factor\0".as_slice(), member.as_bytes()].concat())
     }
 
     /// The tag of a device cookie with this content. The content must be unambiguous by itself.

@@ -20,6 +20,9 @@ pub(crate) struct Problem {
     /// With 400 `validation`: every fault.
     #[schema(nullable = false)]
     errors: Option<Vec<FieldFault>>,
+    /// With 401 `second-factor-required`: what `POST /v1/auth/second-factor` wants, once, within five minutes.
+    #[schema(nullable = false)]
+    challenge: Option<String>,
     /// With 429 `rate-limited`: the limit that is reached.
     #[schema(nullable = false)]
     tier: Option<String>,

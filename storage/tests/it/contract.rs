@@ -4,6 +4,7 @@ mod audit;
 mod keys;
 mod members;
 mod recorder;
+mod second_factor;
 mod sessions;
 mod system;
 
@@ -34,6 +35,10 @@ async fn keeps_the_contract(kind: Kind) {
     sessions::families_live_and_die(&bed).await;
     sessions::one_rival_rotates(&bed).await;
     sessions::signing_keys_are_kept(&bed).await;
+    second_factor::authenticators_are_kept(&bed).await;
+    second_factor::backup_codes_are_kept(&bed).await;
+    second_factor::challenges_are_answered(&bed).await;
+    second_factor::one_rival_spends(&bed).await;
     system::directory_is_kept(&bed).await;
     system::changes_are_kept(&bed).await;
     system::feed_is_followed(&bed, kind != Kind::Sqlite).await;

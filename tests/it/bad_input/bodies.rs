@@ -80,7 +80,7 @@ async fn no_text_of_any_body_holds_nul_or_a_line_break() {
 #[tokio::test]
 async fn everything_that_is_missing_or_wrong_is_told_at_once() {
     let mut scene = Scene::new().await;
-    let cases: [(&str, Value, &[&str]); 7] = [
+    let cases: [(&str, Value, &[&str]); 17] = [
         ("/v1/auth/login", json!({}), &["email", "password"]),
         ("/v1/auth/login", json!({ "email": null, "password": null }), &["email", "password"]),
         ("/v1/auth/login", json!({ "email": "", "password": "" }), &["email", "password"]),
@@ -92,6 +92,16 @@ async fn everything_that_is_missing_or_wrong_is_told_at_once() {
             &["current_password", "new_password"],
         ),
         ("/v1/auth/refresh", json!({}), &["refresh_token"]),
+        ("/v1/auth/second-factor", json!({}), &["challenge", "totp"]),
+        ("/v1/auth/second-factor", json!({ "challenge": "x", "totp": null, "backup_code": null }), &["totp"]),
+        ("/v1/auth/second-factor", json!({ "challenge": "x", "totp": "123456", "backup_code": "x" }), &["backup_code"]),
+        ("/v1/auth/second-factor", json!({ "challenge": "", "totp": "12345" }), &["challenge", "totp"]),
+        ("/v1/auth/second-factor", json!({ "challenge": "x", "backup_code": "0000" }), &["backup_code"]),
+        ("/v1/auth/totp/confirm", json!({}), &["code"]),
+        ("/v1/auth/totp/confirm", json!({ "code": "12345a" }), &["code"]),
+        ("/v1/auth/totp/confirm", json!({ "code": 123_456 }), &["code"]),
+        ("/v1/auth/totp/enrol", json!({ "secret": "mine" }), &["secret"]),
+        ("/v1/auth/backup-codes", json!({ "count": 11 }), &["count"]),
     ];
     for (path, body, fields) in cases {
         let answer = scene.post_json(path, body.to_string().as_bytes()).await;

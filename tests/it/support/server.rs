@@ -48,7 +48,7 @@ impl Options {
 
     /// Switches these tiers off; without names, every tier that exists today.
     pub(crate) fn limits_off(self) -> Self {
-        ["ADDRESS", "LOGIN_ADDRESS", "LOGIN_ACCOUNT", "REFRESH", "API_MEMBER", "API_TENANT"]
+        ["ADDRESS", "LOGIN_ADDRESS", "LOGIN_ACCOUNT", "SECOND_FACTOR", "REFRESH", "API_MEMBER", "API_TENANT"]
             .into_iter()
             .fold(self, |options, tier| options.env(&format!("FREEHOLD_LIMITS_{tier}"), "off"))
     }

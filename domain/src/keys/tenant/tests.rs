@@ -64,6 +64,16 @@ fn lookups_are_by_tenant_and_purpose() {
 }
 
 #[test]
+fn a_second_factor_has_a_counter_of_its_own_for_each_member_and_tenant() {
+    let (a, b) = (keys(1, &[1]), keys(2, &[1]));
+    let [ada, bob] = [1, 2].map(|n| MemberId::from_uuid(uuid::Uuid::from_bytes([n; 16])));
+    assert_eq!(a.second_factor_lockout_key(ada), a.second_factor_lockout_key(ada));
+    assert_ne!(a.second_factor_lockout_key(ada), a.second_factor_lockout_key(bob));
+    assert_ne!(a.second_factor_lockout_key(ada), b.second_factor_lockout_key(ada));
+    assert_ne!(a.second_factor_lockout_key(ada), a.device_lockout_key(ada.as_bytes()));
+}
+
+#[test]
 fn a_device_cookie_is_the_tenants_own() {
     let (a, b) = (keys(1, &[1]), keys(2, &[1]));
     let tag = a.device_cookie_tag(b"device");
