@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use crate::raw as wire;
 use crate::second_factor::{Authenticator, raw};
 use crate::support::{Conn, Database, Engine, Options, Server, Session, on_both_engines};
+use crate::watch::{metric, until};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -222,14 +223,18 @@ async fn what_is_no_request_is_logged_and_counted_like_one() {
 async fn a_request_whose_client_hung_up_is_logged_and_counted_too() {
     let mut server = Server::start(Options::new(Engine::Sqlite)).await;
     let acme = server.tenant("acme");
+    Conn::to(&server, &acme).await.sign_in(&acme).await;
     let body = json!({ "email": acme.email, "password": acme.password }).to_string();
     let head = format!(
         "POST /v1/auth/login HTTP/1.1\r\nhost: acme.localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
+    server.fault(json!({ "fault": "stall", "slug": "acme", "actor": "lockouts", "stall_ms": 1_000 })).await;
     let mut stream = TcpStream::connect(server.http).await.unwrap();
-    // It goes while its password is hashed.
     stream.write_all((head + &body).as_bytes()).await.unwrap();
+    // It goes while its attempt waits to be charged.
+    let under_way = async || (metric(&server, "freehold_requests_in_flight").await == 1).then_some(());
+    until("it is under way", under_way).await;
     drop(stream);
     let series = "freehold_http_requests_total{route=\"/v1/auth/login\",method=\"POST\",status=\"499\"} 1";
     let counted =
@@ -237,7 +242,7 @@ async fn a_request_whose_client_hung_up_is_logged_and_counted_too() {
     tokio::time::timeout(PATIENCE, counted).await.expect("the request is counted");
     assert_eq!(server.terminate(), Some(0));
     let lines = settled(&server);
-    let line = the_one(&lines, |line| line["http.route"] == "/v1/auth/login");
+    let line = the_one(&lines, |line| line["http.route"] == "/v1/auth/login" && line["http.status"] != 200);
     assert_eq!((&line["http.status"], &line["tenant.slug"]), (&json!(499), &json!("acme")), "{line}");
 }
 
