@@ -165,9 +165,10 @@ fn admit(options: &EdgeOptions, parts: &Parts, told: &mut Option<(Authority, Pla
     let host = Authority::of(parts)?;
     let place = options.platform.place(&host);
     *told = Some((host, place));
-    if parts.headers.get_all(TRANSFER_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
-        return Err(Problem::invalid("(transfer-encoding)", "must be chunked"));
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let other = codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if other || codings.next().is_some() {
+        return Err(Problem::invalid("(transfer-encoding)", "must be chunked, once"));
     }
     if parts.method == Method::CONNECT {
         return Err(Problem::new(Kind::MethodNotAllowed).allow("GET, HEAD, POST, PUT, PATCH, DELETE"));

@@ -27,6 +27,8 @@ pub(crate) async fn are_kept(bed: &Bed) {
 
     let mut tx = bed.store.keys_read().await.unwrap();
     assert_eq!(root_key::all_of(&mut tx, tenant).await.unwrap(), [key(1), key(2)]);
+    assert!(root_key::masters(&mut tx, 100).await.unwrap().contains(&key(1).master_key_id));
+    assert!(root_key::masters(&mut tx, 0).await.unwrap().is_empty());
     assert_eq!(master_check::all(&mut tx).await.unwrap(), [check("a"), check("b")]);
     drop(tx);
 
