@@ -169,6 +169,7 @@ async fn make_buried_true(cx: &Context, tx: &mut TenantTx, member: MemberId, sto
     member::lift_epoch(tx, member, buried).await?;
     family::revoke_all_of(tx, member, now).await?;
     changes::raise(tx, member, buried, now).await?;
+    audit::record_request(tx, cx, Action::SessionsEnded, Actor::Unknown, member.uuid()).await?;
     Ok(buried)
 }
 

@@ -42,8 +42,9 @@ pub(crate) type Rotated = Result<Arc<TokenPair>, NotRotated>;
 
 /// Why a token was not rotated.
 pub(crate) enum NotRotated {
-    /// Its family has to die: it was spent before and its successor handed out, or its end was buried and never stored.
-    Doomed,
+    /// Its family has to die, and this is what is recorded: it was spent before and its successor handed out, or its end
+    /// was buried and never stored.
+    Doomed(Action),
     /// Anything else.
     Refused(Refusal),
 }
@@ -73,7 +74,7 @@ pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live
     };
     match rotated {
         Some(Ok(pair)) => Ok(pair),
-        Some(Err(NotRotated::Doomed)) => Err(revoke(node, slot, live, family, &origin).await),
+        Some(Err(NotRotated::Doomed(action))) => Err(revoke(node, slot, live, family, action, &origin).await),
         Some(Err(NotRotated::Refused(refusal))) => Err(refusal),
         None => Err(Refusal::Unavailable),
     }
@@ -115,14 +116,14 @@ async fn one(tx: &mut TenantTx, node: &Arc<Node>, slot: &Arc<TenantSlot>, live: 
         Judgement::Replayed => {
             metrics::counter!(metric::REPLAYS).increment(1);
             tracing::warn!(tenant.id = %slot.id, session.id = %effect.family, "a spent refresh token was presented");
-            return Err(NotRotated::Doomed);
+            return Err(NotRotated::Doomed(Action::SessionReplayed));
         }
         Judgement::SpentElsewhere => return Err(Refusal::Conflict.into()),
         Judgement::Dead | Judgement::Unknown => return Err(Refusal::Unauthenticated.into()),
     }
     // Its end was buried here, and the commit was in doubt: it is made true now.
     if !slot.revocations().admits(effect.family, row.family.member, row.epoch) {
-        return Err(NotRotated::Doomed);
+        return Err(NotRotated::Doomed(Action::SessionEnded));
     }
     let role = row.role.parse().map_err(|_| Refusal::Internal)?;
     let holder = Holder { member: row.family.member, role, epoch: row.epoch };
@@ -180,12 +181,20 @@ async fn count(
     node.admit(slot, live, &layers, &counted).await
 }
 
-/// Revokes the family of a token that is worth nothing any more: dead in the snapshot first, then in the store, then 401. A store that fails
-/// once is asked again; while it stays away the family is dead on this node, and the answer is 503.
-async fn revoke(node: &Node, slot: &TenantSlot, live: &Live, family: FamilyId, origin: &Origin) -> Refusal {
+/// Revokes the family of a token that is worth nothing any more: dead in the snapshot first, then in the store, then
+/// 401. A store that fails once is asked again; while it stays away the family is dead on this node, and the answer is
+/// 503.
+async fn revoke(
+    node: &Node,
+    slot: &TenantSlot,
+    live: &Live,
+    family: FamilyId,
+    action: Action,
+    origin: &Origin,
+) -> Refusal {
     slot.bury(&Deaths::family(family), node.ambient.now());
     for _ in 0..REVOKE_TRIES {
-        match revoke_once(node, slot, live, family, origin).await {
+        match revoke_once(node, slot, live, family, action, origin).await {
             Ok(()) => {
                 fault::reach("revocation.committed");
                 return Refusal::Unauthenticated;
@@ -198,18 +207,19 @@ async fn revoke(node: &Node, slot: &TenantSlot, live: &Live, family: FamilyId, o
     Refusal::Unavailable
 }
 
-/// Revokes the family and records the replay, in one transaction. Of those who present spent tokens of a family, the
-/// first ends it.
+/// Revokes the family and records why, in one transaction. Of those who present spent tokens of a family, the first ends
+/// it.
 async fn revoke_once(
     node: &Node,
     slot: &TenantSlot,
     live: &Live,
     family: FamilyId,
+    action: Action,
     origin: &Origin,
 ) -> Result<(), NotRecorded> {
     let mut tx = node.store.write(slot.id).await?;
     if changes::revoke(&mut tx, family, node.ambient.now()).await? {
-        let (action, actor, subject) = (Action::SessionReplayed, Actor::Unknown, Some(family.uuid()));
+        let (actor, subject) = (Actor::Unknown, Some(family.uuid()));
         audit::record(&mut tx, node, &live.keys, &Event { action, actor, subject, detail: origin.detail() }).await?;
     }
     Ok(tx.commit().await?)
