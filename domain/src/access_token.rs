@@ -54,6 +54,28 @@ pub struct AccessClaims {
     pub exp: i64,
     /// The token itself.
     pub jti: TokenId,
+    /// How the member was authenticated, where there is more to say than that it was (RFC 9068 §2.2.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<AuthMethod>,
+}
+
+/// An authentication method (RFC 8176 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// More than one factor: the member has a confirmed second one, and no session without it.
+    Mfa,
+    /// One of a later release.
+    #[serde(other)]
+    Other,
+}
+
+impl AccessClaims {
+    /// Whether the member had a confirmed second factor when the token was issued.
+    #[must_use]
+    pub fn has_second_factor(&self) -> bool {
+        self.amr.contains(&AuthMethod::Mfa)
+    }
 }
 
 /// What a new token is to say. Tenant, audience and times are filled in.
@@ -69,6 +91,8 @@ pub struct AccessGrant<'a> {
     pub role: Role,
     /// The member's epoch.
     pub epoch: i64,
+    /// Whether the member has a confirmed second factor.
+    pub has_second_factor: bool,
     /// The new token's id.
     pub token: TokenId,
 }
@@ -143,6 +167,7 @@ pub fn issue(keys: &TenantKeys, grant: &AccessGrant<'_>, now: UnixMs) -> Result<
         iat,
         exp: iat + ACCESS_TOKEN_S,
         jti: grant.token,
+        amr: if grant.has_second_factor { vec![AuthMethod::Mfa] } else { vec![] },
     };
     let key = keys.current_signing_key();
     let header = Header { typ: Some(TYPE.into()), kid: Some(key.id().to_string()), ..Header::new(Algorithm::EdDSA) };

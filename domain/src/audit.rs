@@ -55,6 +55,8 @@ actions! {
     BackupCodesRenewed "backup_codes.renewed";
     /// Failures locked an account; the subject is its member, if it has one.
     AccountLocked "account.locked";
+    /// An admin changed the tenant's settings; the subject is the tenant.
+    SettingsChanged "settings.changed";
     /// The tenant was made: the first row of every log. The subject is the tenant.
     TenantCreated "tenant.created";
     /// The tenant was suspended.
@@ -152,6 +154,20 @@ pub struct Detail {
     /// What it was set to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
+    /// What was changed, from what to what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Changed>,
+}
+
+/// One thing that an event changed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Its name.
+    pub field: String,
+    /// What it was.
+    pub from: String,
+    /// What it is now.
+    pub to: String,
 }
 
 impl Detail {

@@ -33,6 +33,13 @@ macro_rules! ids {
                 Self(id)
             }
 
+            /// When it was made, as its first 48 bits say (RFC 9562 §5.7).
+            #[must_use]
+            pub fn made_at(self) -> UnixMs {
+                let ms = self.0.as_u128() >> 80;
+                UnixMs::new(i64::try_from(ms).unwrap_or(i64::MAX))
+            }
+
             /// The sixteen bytes of the UUID.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; 16] {

@@ -22,6 +22,7 @@ pub mod revocation;
 pub mod role;
 pub mod rotation;
 pub mod secret;
+pub mod settings;
 pub mod slug;
 pub mod tenant_state;
 pub mod text;

@@ -75,30 +75,18 @@ impl Password {
         }
     }
 
-    /// Whether it may be a new password where no second factor is asked for.
+    /// Whether it has so many characters, as a new password needs.
     ///
     /// # Errors
-    /// [`TooShort`] under [`MIN_WITHOUT_SECOND_FACTOR`] characters.
-    pub fn long_enough_alone(&self) -> Result<(), TooShort> {
-        self.at_least(MIN_WITHOUT_SECOND_FACTOR)
-    }
-
-    /// Whether it may be a new password where a second factor is always asked for too.
-    ///
-    /// # Errors
-    /// [`TooShort`] under [`MIN_WITH_SECOND_FACTOR`] characters.
-    pub fn long_enough_with_second_factor(&self) -> Result<(), TooShort> {
-        self.at_least(MIN_WITH_SECOND_FACTOR)
+    /// [`TooShort`] when it has fewer.
+    pub fn at_least(&self, chars: usize) -> Result<(), TooShort> {
+        if self.0.expose().chars().count() < chars { Err(TooShort(chars)) } else { Ok(()) }
     }
 
     /// The normalised text, for the list of breached passwords. Do not copy it, log it or keep it.
     #[must_use]
     pub const fn expose(&self) -> &Secret<String> {
         &self.0
-    }
-
-    fn at_least(&self, chars: usize) -> Result<(), TooShort> {
-        if self.0.expose().chars().count() < chars { Err(TooShort(chars)) } else { Ok(()) }
     }
 }
 

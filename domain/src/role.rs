@@ -23,6 +23,9 @@ pub enum Role {
 pub struct NotARole;
 
 impl Role {
+    /// Every role, the most powerful first.
+    pub const ALL: [Self; 3] = [Self::Admin, Self::SalesRep, Self::Employee];
+
     /// The name in tokens, rows and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -44,7 +47,7 @@ impl FromStr for Role {
     type Err = NotARole;
 
     fn from_str(text: &str) -> Result<Self, NotARole> {
-        [Self::Admin, Self::SalesRep, Self::Employee].into_iter().find(|role| role.as_str() == text).ok_or(NotARole)
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(NotARole)
     }
 }
 
@@ -54,7 +57,7 @@ mod tests {
 
     #[test]
     fn every_role_reads_back_and_nothing_else_does() {
-        for role in [Role::Admin, Role::SalesRep, Role::Employee] {
+        for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         for other in ["", "Admin", "owner", "sales-rep"] {

@@ -1,4 +1,7 @@
 //! What a presented refresh token is worth, given what the store says of its family (RFC 9700 §4.14.2).
+//!
+//! Where the tenant allows a grace, the immediate parent of a token that nobody has used yet gets that token again for as
+//! long: whoever lost the answer to a refresh is not taken for a thief. Once the token was used its parent is a replay.
 
 use crate::refresh_token::TokenHash;
 use crate::time::UnixMs;
@@ -10,6 +13,8 @@ pub struct Spent {
     pub here: bool,
     /// Until when the node that rotated it held the successor back: nobody could have used it before.
     pub held_until: UnixMs,
+    /// Until when its successor may be given again; `None` where it may not, or was used.
+    pub reusable_until: Option<UnixMs>,
 }
 
 /// The worth of a presented token.
@@ -17,6 +22,8 @@ pub struct Spent {
 pub enum Judgement {
     /// The one live token of its family.
     Live,
+    /// Spent, and its successor may be given again.
+    Reusable,
     /// Spent, and presented after its successor was handed out: somebody has it twice.
     Replayed,
     /// Spent by another node that had not handed out the successor when this request arrived: presented to two nodes
@@ -35,6 +42,7 @@ pub fn judge(stored: TokenHash, presented: TokenHash, ended: bool, spent: Option
     match spent {
         _ if ended => Judgement::Dead,
         _ if stored == presented => Judgement::Live,
+        Some(spent) if spent.reusable_until.is_some_and(|until| arrived < until) => Judgement::Reusable,
         Some(spent) if !spent.here && arrived < spent.held_until => Judgement::SpentElsewhere,
         Some(_) => Judgement::Replayed,
         None => Judgement::Unknown,
@@ -50,7 +58,8 @@ mod tests {
     #[test]
     fn only_the_stored_token_of_a_living_family_is_live() {
         let (live, old) = (TokenHash::from_bytes([1; 32]), TokenHash::from_bytes([2; 32]));
-        let at = |held_until, here| Some(Spent { here, held_until });
+        let at = |held_until, here| Some(Spent { here, held_until, reusable_until: None });
+        let again = |until| Some(Spent { here: true, held_until: T0, reusable_until: Some(until) });
         let later = UnixMs::new(T0.get() + 1);
         for (presented, ended, spent, expected) in [
             (live, false, None, Judgement::Live),
@@ -61,6 +70,9 @@ mod tests {
             (old, false, at(T0, false), Judgement::Replayed),
             (old, false, at(later, false), Judgement::SpentElsewhere),
             (old, true, at(later, false), Judgement::Dead),
+            (old, false, again(later), Judgement::Reusable),
+            (old, false, again(T0), Judgement::Replayed),
+            (old, true, again(later), Judgement::Dead),
         ] {
             assert_eq!(judge(live, presented, ended, spent, T0), expected);
         }

@@ -13,6 +13,7 @@ const ISSUER: &str = "https://acme.example.com";
 
 fn grant() -> AccessGrant<'static> {
     AccessGrant {
+        has_second_factor: false,
         issuer: ISSUER,
         member: MemberId::new(NOW, [1; 10]),
         family: FamilyId::new(NOW, [2; 10]),
@@ -74,6 +75,18 @@ fn a_token_says_what_was_granted() {
     assert_eq!(serde_json::to_value(&claims).unwrap(), expected);
     assert_eq!(json_of(&parts(&token)[0]), json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid(1)}));
     assert_eq!(check(&sign(&own_header(), &own_claims().to_string())), Ok(claims), "the forger's tool works");
+}
+
+#[test]
+fn a_second_factor_is_told_and_methods_of_a_later_release_are_no_fault() {
+    let grant = AccessGrant { has_second_factor: true, ..grant() };
+    let token = issue(&keys(1, &[1]), &grant, NOW).unwrap().expose().clone();
+    let claims = json_of(&parts(&token)[1]);
+    assert_eq!(claims["amr"], json!(["mfa"]));
+    assert!(check(&token).unwrap().has_second_factor() && !check(&valid()).unwrap().has_second_factor());
+    let mut later = claims;
+    later["amr"] = json!(["face", "mfa"]);
+    assert!(check(&sign(&own_header(), &later.to_string())).unwrap().has_second_factor());
 }
 
 #[test]

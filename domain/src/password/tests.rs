@@ -34,10 +34,10 @@ fn length_counts_characters_after_nfc() {
 #[test]
 fn new_passwords_have_a_least_length() {
     let (seven, eight, fourteen, fifteen) = ("ä".repeat(7), "ä".repeat(8), "ä".repeat(14), "ä".repeat(15));
-    assert_eq!(password(&seven).long_enough_with_second_factor(), Err(TooShort(8)));
-    assert_eq!(password(&eight).long_enough_with_second_factor(), Ok(()));
-    assert_eq!(password(&fourteen).long_enough_alone(), Err(TooShort(15)));
-    assert_eq!(password(&fifteen).long_enough_alone(), Ok(()));
+    assert_eq!(password(&seven).at_least(MIN_WITH_SECOND_FACTOR), Err(TooShort(8)));
+    assert_eq!(password(&eight).at_least(MIN_WITH_SECOND_FACTOR), Ok(()));
+    assert_eq!(password(&fourteen).at_least(MIN_WITHOUT_SECOND_FACTOR), Err(TooShort(15)));
+    assert_eq!(password(&fifteen).at_least(MIN_WITHOUT_SECOND_FACTOR), Ok(()));
 }
 
 #[test]
