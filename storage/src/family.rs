@@ -19,8 +19,10 @@ queries! {
         SELECT f.id AS id, f.member_id AS member_id, f.generation AS generation, f.token_hash AS token_hash,
                f.client_sealed AS client_sealed, f.created_at_ms AS created_at_ms, f.last_used_at_ms AS last_used_at_ms,
                f.expires_at_ms AS expires_at_ms, f.revoked_at_ms AS revoked_at_ms,
-               m.role AS role, m.epoch AS epoch, m.deactivated_at_ms AS deactivated_at_ms
-        FROM token_family f JOIN member m ON m.id = f.member_id WHERE f.id = $1";
+               m.role AS role, m.epoch AS epoch, m.deactivated_at_ms AS deactivated_at_ms,
+               t.confirmed_at_ms AS second_factor_at_ms
+        FROM token_family f JOIN member m ON m.id = f.member_id LEFT JOIN totp t ON t.member_id = f.member_id
+        WHERE f.id = $1";
     FAMILY_ROTATE (5) = "
         UPDATE token_family SET generation = generation + 1, token_hash = $4, last_used_at_ms = $5
         WHERE id = $1 AND generation = $2 AND token_hash = $3 AND revoked_at_ms IS NULL AND expires_at_ms > $5";
@@ -33,20 +35,28 @@ queries! {
     FAMILY_REVOKE_OTHERS (3) = "
         UPDATE token_family SET revoked_at_ms = $3
         WHERE member_id = $1 AND id <> $2 AND revoked_at_ms IS NULL AND expires_at_ms > $3";
-    FAMILY_LIVE_OF (4) = "
+    FAMILY_LIVE_OF (6) = "
         SELECT id, member_id, generation, token_hash, client_sealed, created_at_ms, last_used_at_ms, expires_at_ms, revoked_at_ms
         FROM token_family
         WHERE member_id = $1 AND id > $2 AND revoked_at_ms IS NULL AND expires_at_ms > $3
-        ORDER BY id LIMIT $4";
+          AND last_used_at_ms > $4 AND created_at_ms > $5
+        ORDER BY id LIMIT $6";
     FAMILY_SWEEP (2) = "
         DELETE FROM token_family WHERE id IN
             (SELECT id FROM token_family WHERE expires_at_ms <= $1 ORDER BY expires_at_ms LIMIT $2)";
-    SPENT_INSERT (5) = "
-        INSERT INTO spent_token (family_id, token_hash, spent_at_ms, spent_by, held_until_ms)
-        VALUES ($1, $2, $3, $4, $5)
+    SPENT_INSERT (7) = "
+        INSERT INTO spent_token
+            (family_id, token_hash, spent_at_ms, spent_by, held_until_ms, successor_sealed, reusable_until_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT DO NOTHING";
     SPENT_BY_HASH (2) = "
-        SELECT spent_at_ms, spent_by, held_until_ms FROM spent_token WHERE family_id = $1 AND token_hash = $2";
+        SELECT spent_at_ms, spent_by, held_until_ms, successor_sealed, reusable_until_ms
+        FROM spent_token WHERE family_id = $1 AND token_hash = $2";
+    SPENT_FORGET (2) = "
+        UPDATE spent_token SET successor_sealed = NULL, reusable_until_ms = NULL
+        WHERE (family_id, token_hash) IN
+            (SELECT family_id, token_hash FROM spent_token WHERE reusable_until_ms <= $1
+             ORDER BY reusable_until_ms LIMIT $2)";
 }
 
 /// A family about to begin, with generation 1.
@@ -124,6 +134,8 @@ pub struct FamilyOfMember {
     pub epoch: i64,
     /// When the member was deactivated, if so.
     pub deactivated_at_ms: Option<UnixMs>,
+    /// Since when the member has a confirmed second factor, if so.
+    pub second_factor_at_ms: Option<UnixMs>,
 }
 
 impl TryFrom<Row> for FamilyOfMember {
@@ -135,12 +147,13 @@ impl TryFrom<Row> for FamilyOfMember {
             role: row.get("role")?,
             epoch: row.get("epoch")?,
             deactivated_at_ms: row.get::<Option<i64>>("deactivated_at_ms")?.map(UnixMs::new),
+            second_factor_at_ms: row.get::<Option<i64>>("second_factor_at_ms")?.map(UnixMs::new),
         })
     }
 }
 
 /// How a token was spent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {
     /// When.
     pub at_ms: UnixMs,
@@ -148,6 +161,17 @@ pub struct Spent {
     pub by: NodeId,
     /// Until when that node may give the successor to others who present the same token.
     pub held_until_ms: UnixMs,
+    /// The token that took its place, where it may be given again.
+    pub successor: Option<Successor>,
+}
+
+/// The token that took the place of a spent one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// The sealed token.
+    pub sealed: Vec<u8>,
+    /// Until when whoever presents the spent token gets it again.
+    pub until_ms: UnixMs,
 }
 
 impl TryFrom<Row> for Spent {
@@ -158,8 +182,15 @@ impl TryFrom<Row> for Spent {
             at_ms: UnixMs::new(row.get("spent_at_ms")?),
             by: NodeId::from_uuid(row.get("spent_by")?),
             held_until_ms: UnixMs::new(row.get("held_until_ms")?),
+            successor: successor(&row)?,
         })
     }
+}
+
+fn successor(row: &Row) -> Result<Option<Successor>, StoreError> {
+    let sealed: Option<Vec<u8>> = row.get("successor_sealed")?;
+    let until_ms = row.get::<Option<i64>>("reusable_until_ms")?.map(UnixMs::new);
+    Ok(sealed.zip(until_ms).map(|(sealed, until_ms)| Successor { sealed, until_ms }))
 }
 
 /// Only the id of a family.
@@ -220,7 +251,8 @@ pub async fn rotate(
 /// # Errors
 /// [`StoreError`]; the transaction is lost.
 pub async fn spend(tx: &mut TenantTx, id: FamilyId, token_hash: &[u8], spent: Spent) -> Result<bool, StoreError> {
-    let args = args![id, token_hash, spent.at_ms, spent.by, spent.held_until_ms];
+    let (sealed, until_ms) = spent.successor.map(|successor| (successor.sealed, successor.until_ms)).unzip();
+    let args = args![id, token_hash, spent.at_ms, spent.by, spent.held_until_ms, sealed, until_ms];
     Ok(tx.execute(SPENT_INSERT, args).await? == 1)
 }
 
@@ -262,6 +294,17 @@ pub async fn revoke_others(
     tx.execute(FAMILY_REVOKE_OTHERS, args![member, kept, now]).await
 }
 
+/// Of which families a session is alive at `now`.
+#[derive(Clone, Copy, Debug)]
+pub struct Alive {
+    /// Now: they have not expired.
+    pub now: UnixMs,
+    /// They were used after this.
+    pub used_after: UnixMs,
+    /// They began after this.
+    pub begun_after: UnixMs,
+}
+
 /// The member's next `limit` live families after `after`, by id, which is by age.
 ///
 /// # Errors
@@ -270,11 +313,20 @@ pub async fn live_of(
     tx: &mut TenantTx,
     member: MemberId,
     after: Option<FamilyId>,
-    now: UnixMs,
+    alive: Alive,
     limit: u32,
 ) -> Result<Vec<FamilyRow>, StoreError> {
+    let Alive { now, used_after, begun_after } = alive;
     let after = after.map_or(Uuid::nil(), FamilyId::uuid);
-    tx.fetch_all(FAMILY_LIVE_OF, args![member, after, now, i64::from(limit)]).await
+    tx.fetch_all(FAMILY_LIVE_OF, args![member, after, now, used_after, begun_after, i64::from(limit)]).await
+}
+
+/// Forgets up to `limit` successors that may not be given again at `before`; answers how many.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn forget_successors(tx: &mut TenantTx, before: UnixMs, limit: u32) -> Result<u64, StoreError> {
+    tx.execute(SPENT_FORGET, args![before, i64::from(limit)]).await
 }
 
 /// Deletes up to `limit` families that expired at `before` or earlier, with their spent tokens; answers how many.

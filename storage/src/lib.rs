@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod rate_limit;
 pub mod root_key;
 pub mod second_factor;
+pub mod setting;
 pub mod signing_key;
 pub mod sql;
 
@@ -43,6 +44,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     rate_limit::ALL,
     root_key::ALL,
     second_factor::ALL,
+    setting::ALL,
     signing_key::ALL,
 ];
 

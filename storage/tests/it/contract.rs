@@ -32,6 +32,7 @@ async fn keeps_the_contract(kind: Kind) {
     members::lockouts_are_counted(&bed).await;
     members::rivals_are_counted_exactly(&bed).await;
     members::rate_limits_are_kept(&bed).await;
+    members::settings_are_kept(&bed).await;
     sessions::families_live_and_die(&bed).await;
     sessions::one_rival_rotates(&bed).await;
     sessions::signing_keys_are_kept(&bed).await;

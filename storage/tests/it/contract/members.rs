@@ -1,4 +1,4 @@
-//! Members, lockouts and rate limits.
+//! Members, lockouts, rate limits and settings.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use freehold_domain::secret::Secret;
 use freehold_storage::lockout::{self, Failures};
 use freehold_storage::member::{self, Credentials};
 use freehold_storage::rate_limit::{self, RateLimitRow};
+use freehold_storage::setting::{self, SettingRow};
 
 use crate::fixture::{Bed, NOW, new_member};
 
@@ -130,5 +131,19 @@ pub(crate) async fn rate_limits_are_kept(bed: &Bed) {
     assert_eq!(rate_limit::all(&mut tx).await.unwrap(), [limit("auth", 4), limit("write", 5)]);
     assert!(rate_limit::remove(&mut tx, "auth").await.unwrap());
     assert!(!rate_limit::remove(&mut tx, "auth").await.unwrap());
+    tx.commit().await.unwrap();
+}
+
+pub(crate) async fn settings_are_kept(bed: &Bed) {
+    let tenant = bed.tenant().await;
+    let mut tx = bed.store.write(tenant).await.unwrap();
+    assert_eq!(setting::get(&mut tx).await.unwrap(), None);
+    assert!(!setting::replace(&mut tx, Some(1), "{}").await.unwrap(), "there are none yet");
+    assert!(setting::replace(&mut tx, None, "{}").await.unwrap());
+    assert!(!setting::replace(&mut tx, None, "{}").await.unwrap(), "somebody was first");
+    assert!(setting::replace(&mut tx, Some(1), r#"{"a": 1}"#).await.unwrap());
+    assert!(!setting::replace(&mut tx, Some(1), "{}").await.unwrap(), "somebody was first");
+    let row = SettingRow { body: r#"{"a": 1}"#.to_owned(), version: 2 };
+    assert_eq!(setting::get(&mut tx).await.unwrap(), Some(row));
     tx.commit().await.unwrap();
 }

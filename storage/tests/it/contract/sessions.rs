@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use freehold_domain::id::{FamilyId, MemberId, NodeId, SigningKeyId};
 use freehold_domain::time::UnixMs;
-use freehold_storage::family::{self, NewFamily, Spent};
+use freehold_storage::family::{self, Alive, NewFamily, Spent, Successor};
 use freehold_storage::member;
 use freehold_storage::signing_key::{self, SigningKeyRow};
 
@@ -43,22 +43,34 @@ pub(crate) async fn families_live_and_die(bed: &Bed) {
     assert!(!family::rotate(&mut tx, first, 1, b"one", b"two", NOW.plus(WEEK)).await.unwrap(), "it has expired");
     assert!(family::rotate(&mut tx, first, 1, b"one", b"two", later).await.unwrap());
     assert!(!family::rotate(&mut tx, first, 1, b"one", b"two", later).await.unwrap(), "a token is good once");
-    let spent = Spent { at_ms: later, by: NodeId::new(NOW, random()), held_until_ms: later };
-    assert!(family::spend(&mut tx, first, b"one", spent).await.unwrap());
-    assert!(!family::spend(&mut tx, first, b"one", spent).await.unwrap());
-    assert_eq!(family::spent(&mut tx, first, b"one").await.unwrap(), Some(spent));
+    let successor = Some(Successor { sealed: b"sealed".to_vec(), until_ms: later });
+    let spent = Spent { at_ms: later, by: NodeId::new(NOW, random()), held_until_ms: later, successor };
+    assert!(family::spend(&mut tx, first, b"one", spent.clone()).await.unwrap());
+    assert!(!family::spend(&mut tx, first, b"one", spent.clone()).await.unwrap());
+    assert_eq!(family::spent(&mut tx, first, b"one").await.unwrap(), Some(spent.clone()));
     assert_eq!(family::spent(&mut tx, first, b"two").await.unwrap(), None);
+    assert_eq!(family::forget_successors(&mut tx, NOW, 9).await.unwrap(), 0);
+    assert_eq!(family::forget_successors(&mut tx, later, 9).await.unwrap(), 1);
+    assert_eq!(family::forget_successors(&mut tx, later, 9).await.unwrap(), 0);
+    let forgotten = Spent { successor: None, ..spent };
+    assert_eq!(family::spent(&mut tx, first, b"one").await.unwrap(), Some(forgotten));
     tx.commit().await.unwrap();
 
     let mut tx = bed.store.read(tenant).await.unwrap();
     let found = family::by_id(&mut tx, first).await.unwrap().unwrap();
     assert_eq!((found.role.as_str(), found.epoch, found.deactivated_at_ms), ("owner", 1, None));
+    assert_eq!(found.second_factor_at_ms, None);
     assert_eq!((found.family.member, found.family.generation, found.family.last_used_at_ms), (member, 2, later));
     assert_eq!(found.family.token_hash, b"two");
-    let page = family::live_of(&mut tx, member, None, later, 2).await.unwrap();
+    let at_all = UnixMs::new(0);
+    let alive = Alive { now: later, used_after: at_all, begun_after: at_all };
+    let page = family::live_of(&mut tx, member, None, alive, 2).await.unwrap();
     assert_eq!(page.iter().map(|family| family.id).collect::<Vec<_>>(), [first, second]);
-    let page = family::live_of(&mut tx, member, Some(second), later, 2).await.unwrap();
+    let page = family::live_of(&mut tx, member, Some(second), alive, 2).await.unwrap();
     assert_eq!(page.iter().map(|family| family.id).collect::<Vec<_>>(), [third]);
+    let used = family::live_of(&mut tx, member, None, Alive { used_after: NOW, ..alive }, 9).await.unwrap();
+    assert_eq!(used.iter().map(|family| family.id).collect::<Vec<_>>(), [first], "the one that was rotated");
+    assert!(family::live_of(&mut tx, member, None, Alive { begun_after: NOW, ..alive }, 9).await.unwrap().is_empty());
     assert!(family::by_id(&mut tx, family_id()).await.unwrap().is_none());
     drop(tx);
 
@@ -69,7 +81,7 @@ pub(crate) async fn families_live_and_die(bed: &Bed) {
     let fourth = family_id();
     assert!(family::insert(&mut tx, &new_family(fourth, member), 1).await.unwrap());
     assert_eq!(family::revoke_others(&mut tx, member, third, later).await.unwrap(), 2, "the second and the fourth");
-    assert_eq!(family::live_of(&mut tx, member, None, later, 9).await.unwrap()[0].id, third);
+    assert_eq!(family::live_of(&mut tx, member, None, alive, 9).await.unwrap()[0].id, third);
     let fifth = family_id();
     assert!(family::insert(&mut tx, &new_family(fifth, member), 1).await.unwrap());
     let mut revoked = family::revoke_all_of(&mut tx, member, later).await.unwrap();
@@ -77,7 +89,7 @@ pub(crate) async fn families_live_and_die(bed: &Bed) {
     let mut living = [third, fifth];
     living.sort();
     assert_eq!(revoked, living, "every row, and the others were revoked before");
-    assert!(family::live_of(&mut tx, member, None, later, 9).await.unwrap().is_empty());
+    assert!(family::live_of(&mut tx, member, None, alive, 9).await.unwrap().is_empty());
     assert_eq!(family::sweep(&mut tx, later, 9).await.unwrap(), 0);
     assert_eq!(family::sweep(&mut tx, NOW.plus(WEEK), 2).await.unwrap(), 2, "no more than the limit");
     assert_eq!(family::sweep(&mut tx, NOW.plus(WEEK), 9).await.unwrap(), 3);
