@@ -16,7 +16,7 @@ use freehold_domain::audit::chain::Finding;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::keys::{MasterKeyId, MasterRing};
-use freehold_domain::password::Password;
+use freehold_domain::password::{MIN_WITHOUT_SECOND_FACTOR, Password};
 use freehold_domain::secret::Secret;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
@@ -206,7 +206,7 @@ pub async fn create(
     let generated = password.is_none().then(make_up_password);
     let typed = password.as_ref().or(generated.as_ref()).map_or("", |secret| secret.expose());
     let admin_password = Password::new(typed).map_err(|error| data("password", &error))?;
-    admin_password.long_enough_alone().map_err(|error| data("password", &error))?;
+    admin_password.at_least(MIN_WITHOUT_SECOND_FACTOR).map_err(|error| data("password", &error))?;
     let new = NewTenant { slug, name, admin_email: email, admin_password };
     let row = tenants::create(node, new).await.map_err(|error| refused(&error))?;
     Ok(Made { row, admin_email: admin_email.to_owned(), generated })

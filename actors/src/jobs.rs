@@ -70,6 +70,7 @@ async fn sweep_all(node: &Node) {
 async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;
+    family::forget_successors(&mut tx, now, ROWS_MAX).await?;
     second_factor::sweep(&mut tx, now, ROWS_MAX).await?;
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;

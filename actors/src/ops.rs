@@ -9,6 +9,7 @@ pub mod refresh;
 pub mod refusal;
 pub mod second_factor;
 pub mod session_list;
+pub mod settings;
 pub mod sign_in;
 pub mod tenants;
 pub mod token_pair;

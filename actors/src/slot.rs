@@ -15,6 +15,7 @@ use freehold_domain::keys::{LookupKey, TenantKeys};
 use freehold_domain::restart::{Quarantine, Restarts, Verdict};
 use freehold_domain::revocation::Revocations;
 use freehold_domain::rotation::Rotations;
+use freehold_domain::settings::TenantSettings;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Limits;
@@ -99,6 +100,8 @@ pub struct Live {
     pub issuer: Box<str>,
     /// Its rate limits.
     pub limits: Arc<Limits>,
+    /// What it has decided for itself.
+    pub settings: TenantSettings,
     pub(crate) commits: sessions::Commits,
     pub(crate) tenant: ArcSwapOption<ActorRef<tenant::Msg>>,
     pub(crate) rate_limits: Published<rate_limits::Msg>,

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use freehold::clock::AMBIENT;
-use freehold_actors::ops::token_pair::SESSION_TTL;
 use freehold_domain::access_token::{self, AccessGrant};
 use freehold_domain::email::Email;
 use freehold_domain::id::{FamilyId, MemberId, SigningKeyId, TenantId, TokenId};
@@ -15,6 +14,7 @@ use freehold_domain::password::{Argon2Params, HashMemory, Password, hash};
 use freehold_domain::refresh_token::RefreshToken;
 use freehold_domain::role::Role;
 use freehold_domain::secret::Secret;
+use freehold_domain::settings::TenantSettings;
 use freehold_domain::text::OneLine;
 use freehold_storage::family::{self, NewFamily};
 use freehold_storage::member::{self, MemberRow};
@@ -70,6 +70,7 @@ impl Tenant {
     pub(crate) fn access_token(&self) -> String {
         let now = AMBIENT.wall();
         let grant = AccessGrant {
+            has_second_factor: false,
             issuer: &format!("http://{}.localhost:8080", self.slug),
             member: self.members[0],
             family: FamilyId::new(now, AMBIENT.random()),
@@ -137,7 +138,7 @@ impl Tenant {
             token_hash: token.hash().bytes().to_vec(),
             client_sealed: self.seal("token_family", "client_sealed", id.as_bytes(), &client),
             created_at_ms: now,
-            expires_at_ms: now.plus(SESSION_TTL),
+            expires_at_ms: now.plus(TenantSettings::default().session_lifetime()),
         };
         (family, token.text().expose().clone())
     }

@@ -19,6 +19,7 @@ use freehold_actors::ops::context::{Client as Caller, Counted, Origin};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::slot::TenantSlot;
 use freehold_domain::gcra::{Reading, Subject};
+use freehold_domain::settings::NoRoles;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::time::UnixMs;
@@ -139,6 +140,8 @@ fn tell(headers: &mut HeaderMap, reading: Reading) {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         const SOON: Duration = Duration::from_secs(1);
+        const MUST_ENROL: &str =
+            "This tenant requires a second factor: enrol one, and refresh the session. Nothing else is allowed before.";
         const NOT_FRESH: &str = "This takes a session that was started within the last five minutes: sign in again.";
         match refusal {
             Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
@@ -151,6 +154,11 @@ impl From<Refusal> for Problem {
                 Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())
             }
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
+            Refusal::MustEnrol => {
+                Self::new(Kind::Forbidden).detail(MUST_ENROL).with("second_factor_enrolment", "required")
+            }
+            Refusal::TooShort(short) => Self::invalid("new_password", short.to_string()),
+            Refusal::NoRoles => Self::invalid("second_factor_roles", NoRoles.to_string()),
             Refusal::Collides => Self::new(Kind::Conflict),
             Refusal::Unauthenticated => Self::invalid_token(),
             Refusal::Conflict => Self::new(Kind::Conflict).retry_after(SOON),

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use freehold_actors::ops::audit::{AuditItem, Filter, list_audit};
-use freehold_domain::audit::Actor;
+use freehold_domain::audit::{Actor, Changed};
 use freehold_domain::id::AuditId;
 use freehold_domain::time::UnixMs;
 use serde::Serialize;
@@ -110,6 +110,24 @@ struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     limit: Option<String>,
+    /// What was changed, from what to what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(nullable = false)]
+    changes: Vec<AuditChange>,
+}
+
+/// One thing that an event changed.
+#[derive(Serialize, ToSchema)]
+struct AuditChange {
+    field: String,
+    from: String,
+    to: String,
+}
+
+impl From<Changed> for AuditChange {
+    fn from(Changed { field, from, to }: Changed) -> Self {
+        Self { field, from, to }
+    }
 }
 
 /// Who did it.
@@ -137,6 +155,7 @@ impl From<AuditItem> for AuditEvent {
             reason: detail.reason,
             tier: detail.tier,
             limit: detail.limit,
+            changes: detail.changes.into_iter().map(AuditChange::from).collect(),
         }
     }
 }

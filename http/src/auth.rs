@@ -27,6 +27,7 @@ use crate::caller::{Member, Tenant, Visitor, run, set_device_cookie, set_refresh
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::{Kind, Problem};
+use crate::rfc3339;
 
 /// The routes.
 pub fn routes() -> Router {
@@ -193,7 +194,7 @@ fn leaving(visitor: Visitor, body: Option<String>) -> Result<(Context, Leaving),
 async fn session(cx: &Context, leaving: Leaving) -> Result<Session, Refusal> {
     match leaving {
         Leaving::Bearer(claims) => {
-            cx.admit_member(&claims).await?;
+            cx.admit_enrolling(&claims).await?;
             Ok(Session::from(&*claims))
         }
         Leaving::Token(token) => {
@@ -209,7 +210,8 @@ async fn session(cx: &Context, leaving: Leaving) -> Result<Session, Refusal> {
 pub struct ChangePassword {
     #[schema(required, nullable = false, format = Password, min_length = 1, max_length = 1024)]
     current_password: Option<String>,
-    #[schema(required, nullable = false, format = Password, min_length = 15, max_length = 1024)]
+    /// As long as the tenant's settings demand: 15 characters at least, or 8 where a second factor is always asked for.
+    #[schema(required, nullable = false, format = Password, min_length = 8, max_length = 1024)]
     new_password: Option<String>,
 }
 
@@ -219,14 +221,7 @@ impl Validate for ChangePassword {
     fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
         let current = new_password(faults, "current_password", self.current_password);
         let new = new_password(faults, "new_password", self.new_password);
-        let long = new.as_ref().is_none_or(|new| match new.long_enough_alone() {
-            Ok(()) => true,
-            Err(short) => {
-                faults.add("new_password", short.to_string());
-                false
-            }
-        });
-        current.zip(new).filter(|_| long)
+        current.zip(new)
     }
 }
 
@@ -278,6 +273,10 @@ pub(crate) struct TokenPairBody<'a> {
     refresh_expires_in: u64,
     #[schema(value_type = Uuid)]
     session_id: FamilyId,
+    /// With a member who must have a second factor and has none: from when on the session can do nothing but enrol one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    second_factor_due_at: Option<String>,
 }
 
 /// How the access token is sent.
@@ -304,6 +303,7 @@ fn token_pair(pair: &TokenPair, transport: Transport) -> Response {
         refresh_token: (transport == Transport::Body).then_some(refresh),
         refresh_expires_in: pair.refresh_expires_in_s,
         session_id: pair.session,
+        second_factor_due_at: pair.second_factor_due.map(rfc3339::text),
     }));
     if transport == Transport::Cookie {
         let cookie = set_refresh_cookie(Some((refresh, pair.refresh_expires_in_s)));

@@ -36,4 +36,5 @@ mod rfc3339;
 pub mod second_factor;
 mod series;
 pub mod serve;
+pub mod settings;
 pub mod totp;

@@ -13,9 +13,11 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-pub(crate) use self::schemas::{AuditParams, Jwks, ListParams, action, actor_kind, role};
+pub(crate) use self::schemas::{
+    AuditParams, Jwks, ListParams, action, actor_kind, registration, require_second_factor, role, roles,
+};
 use crate::caller::REFRESH_COOKIE;
-use crate::{audit, auth, me, pages, problem, public, second_factor, totp};
+use crate::{audit, auth, me, pages, problem, public, second_factor, settings, totp};
 
 /// The document of a tenant's host, as it is served.
 static TENANT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default() + "\n"); // texts alone: cannot fail
@@ -35,6 +37,7 @@ pub async fn tenant() -> impl IntoResponse {
     tags(
         (name = "auth", description = "Signing in and out."),
         (name = "me", description = "Who is signed in, and where."),
+        (name = "settings", description = "What the tenant has decided for itself."),
         (name = "audit", description = "What happened at the tenant."),
         (name = "public", description = "For everybody."),
     ),
@@ -52,6 +55,8 @@ pub async fn tenant() -> impl IntoResponse {
         me::me,
         me::sessions,
         me::end,
+        settings::settings,
+        settings::change,
         audit::audit,
         public::jwks,
         public::ready,
@@ -85,6 +90,7 @@ mod tests {
             include_str!("second_factor.rs"),
             include_str!("totp.rs"),
             include_str!("me.rs"),
+            include_str!("settings.rs"),
             include_str!("audit.rs"),
             include_str!("public.rs").split_once("fn tenant(").map_or("", |(_, rest)| rest),
         ];

@@ -5,8 +5,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use freehold_domain::time::UnixMs;
 use freehold_domain::totp::TotpSecret;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::support::{
     Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines, open_many, post_at_once,
@@ -120,20 +118,6 @@ async fn with_backup(conn: &mut Conn, tenant: &Tenant, code: &str) -> Answer {
     conn.post(ANSWER, None, &backup(&challenge, code)).await
 }
 
-/// Changes stored rows of a tenant, which is the only one of its server.
-async fn change(server: &Server, engine: Engine, tenant: &Tenant, sql: &str) {
-    let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-    if engine == Engine::Postgres {
-        let mut connection = server.database().superuser().await;
-        sql.execute(&mut connection).await.unwrap();
-        return connection.close().await.unwrap();
-    }
-    let path = server.data_dir().join(format!("tenants/{}.db", tenant.id));
-    let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
-    sql.execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
-
 async fn a_second_factor_lives_from_enrolment_to_its_end(engine: Engine) {
     let server = Server::start(Options::new(engine).limits_off()).await;
     let acme = server.tenant("acme");
@@ -175,7 +159,7 @@ async fn a_second_factor_lives_from_enrolment_to_its_end(engine: Engine) {
     for spent in [&second, &first] {
         with_totp(&mut conn, &acme, spent).await.is_problem(401, "invalid-credentials");
     }
-    change(&server, engine, &acme, "UPDATE totp SET last_step = 0").await;
+    server.run_sql(&acme, "UPDATE totp SET last_step = 0").await;
     let (older, newer) = (authenticator.code(0), authenticator.code(1));
     Session::of(&with_totp(&mut conn, &acme, &newer).await);
     with_totp(&mut conn, &acme, &older).await.is_problem(401, "invalid-credentials");
@@ -316,7 +300,7 @@ async fn a_challenge_is_answered_once_in_time_and_for_its_credential(engine: Eng
     assert_eq!(uses(&mut many, |n| backup(&waiting, four[n])).await, 1);
 
     let waiting = challenge(&mut conn, &acme).await;
-    change(&server, engine, &acme, "UPDATE challenge SET expires_at_ms = 1").await;
+    server.run_sql(&acme, "UPDATE challenge SET expires_at_ms = 1").await;
     let code = next();
     conn.post(ANSWER, None, &backup(&waiting, code)).await.is_problem(401, "invalid-credentials");
     Session::of(&with_backup(&mut conn, &acme, code).await);
@@ -431,10 +415,10 @@ async fn only_a_fresh_session_changes_the_second_factor(engine: Engine) {
         assert!(answer.json()["detail"].as_str().unwrap().contains("sign in again"), "{answer:?}");
     };
     let session = conn.sign_in(&acme).await;
-    change(&server, engine, &acme, old).await;
+    server.run_sql(&acme, old).await;
     refused(&conn.post("/v1/auth/totp/enrol", Some(&session.access), &json!({})).await);
     let Enrolled { session, codes, .. } = Enrolled::at(&mut conn, &acme).await;
-    change(&server, engine, &acme, old).await;
+    server.run_sql(&acme, old).await;
     let session = Session::of(&conn.refresh(&session.refresh).await);
     refused(&conn.post("/v1/auth/backup-codes", Some(&session.access), &json!({})).await);
     refused(&conn.call("DELETE", "/v1/auth/totp", Some(&session.access)).await);

@@ -1,4 +1,4 @@
-//! Loading a parked tenant: its keys, its limits, and what it revoked of late.
+//! Loading a parked tenant: its keys, its limits, its settings, and what it revoked of late.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use freehold_domain::keys::{KeyVersion, MasterKeyId, RootKey, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
+use freehold_domain::settings::TenantSettings;
 use freehold_domain::tier::{Limit, Limits, Tier};
-use freehold_storage::{Chain, StoreError, TenantTx, rate_limit, root_key, signing_key};
+use freehold_storage::{Chain, StoreError, TenantTx, rate_limit, root_key, setting, signing_key};
 
 use crate::changes;
 use crate::node::Node;
@@ -50,6 +51,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     let mut tx = node.store.read(slot.id).await?;
     let signing = signing(&mut tx).await?;
     let overrides = rate_limit::all(&mut tx).await?;
+    let settings = settings(&mut tx).await?;
     let dead = changes::since(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
     drop(tx);
     let keys = TenantKeys::open(slot.id, &roots, &signing).map_err(|error| corrupt(slot, &error))?;
@@ -59,6 +61,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
         keys,
         issuer: node.settings.issuer(&slot.slug).into(),
         limits: limits(&node.settings.limits, overrides)?,
+        settings,
         commits: Commits::default(),
         tenant: ArcSwapOption::empty(),
         rate_limits: Published::default(),
@@ -97,6 +100,20 @@ async fn signing(tx: &mut TenantTx) -> Result<Vec<StoredSigningKey>, LoadError> 
         signing.push(StoredSigningKey { id: row.id, seed });
     }
     Ok(signing)
+}
+
+/// What the tenant has decided for itself, and the version of that. The defaults where it has decided nothing.
+pub(crate) async fn versioned_settings(tx: &mut TenantTx) -> Result<(TenantSettings, Option<i64>), LoadError> {
+    let Some(row) = setting::get(tx).await? else { return Ok((TenantSettings::default(), None)) };
+    let settings = serde_json::from_str(&row.body).map_err(|error| {
+        tracing::error!(%error, "a tenant's settings cannot be read");
+        LoadError::Corrupt
+    })?;
+    Ok((settings, Some(row.version)))
+}
+
+async fn settings(tx: &mut TenantTx) -> Result<TenantSettings, LoadError> {
+    Ok(versioned_settings(tx).await?.0)
 }
 
 fn corrupt(slot: &TenantSlot, error: &dyn std::error::Error) -> LoadError {

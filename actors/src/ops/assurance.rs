@@ -14,7 +14,10 @@ use crate::ops::refusal::Refusal;
 /// That everything a member has to prove was proved. Only the functions below make one, and a session starts with no
 /// other.
 #[must_use]
-pub(super) struct Assurance(());
+pub(super) struct Assurance {
+    /// Whether a second factor was among it. A member who has confirmed one has no session without it.
+    pub(super) has_second_factor: bool,
+}
 
 /// A second factor, as it was given.
 #[derive(Debug)]
@@ -29,7 +32,8 @@ impl Assurance {
     /// The first factor was right. `None` when that is not enough: the member has confirmed a second one.
     pub(super) async fn by_first_factor(tx: &mut TenantTx, member: MemberId) -> Result<Option<Self>, Refusal> {
         let totp = rows::totp_of(tx, member).await?;
-        Ok(totp.is_none_or(|totp| totp.confirmed_at_ms.is_none()).then_some(Self(())))
+        let is_enough = totp.is_none_or(|totp| totp.confirmed_at_ms.is_none());
+        Ok(is_enough.then_some(Self { has_second_factor: false }))
     }
 
     /// A first factor was right, and this is the second one: it is spent, once this transaction commits. `None` when it
@@ -55,12 +59,12 @@ impl Assurance {
                     && rows::spend_backup_code(tx, member, hash.bytes(), now).await?
             }
         };
-        Ok(spent.then_some(Self(())))
+        Ok(spent.then_some(Self { has_second_factor: true }))
     }
 
     /// The session is to take the place of the one that asks, which had to prove everything when it started.
-    pub(super) fn by_session(_: &AccessClaims) -> Self {
-        Self(())
+    pub(super) fn by_session(caller: &AccessClaims) -> Self {
+        Self { has_second_factor: caller.has_second_factor() }
     }
 }
 

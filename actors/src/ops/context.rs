@@ -106,11 +106,23 @@ impl Context {
         self.node.admit(&self.slot, &self.live, layers, &self.counted).await
     }
 
-    /// Counts one request of a signed-in member.
+    /// Counts one request of a signed-in member, and refuses one who must enrol a second factor first.
+    ///
+    /// # Errors
+    /// [`Refusal::MustEnrol`]; as [`Context::admit`].
+    pub async fn admit_member(&self, claims: &AccessClaims) -> Result<(), Refusal> {
+        self.admit_enrolling(claims).await?;
+        let due = self.live.settings.second_factor_due(claims.role, claims.sub.made_at());
+        let must_enrol = due.is_some_and(|due| self.node.ambient.now() >= due) && !claims.has_second_factor();
+        if must_enrol { Err(Refusal::MustEnrol) } else { Ok(()) }
+    }
+
+    /// Counts one request of a signed-in member who may not have a second factor yet: for what one needs to enrol, and
+    /// to leave.
     ///
     /// # Errors
     /// As [`Context::admit`].
-    pub async fn admit_member(&self, claims: &AccessClaims) -> Result<(), Refusal> {
+    pub async fn admit_enrolling(&self, claims: &AccessClaims) -> Result<(), Refusal> {
         let member = Layer { tier: Tier::ApiMember, subject: Subject(claims.sub.uuid().as_u128()) };
         self.admit(&[member, self.tenant_layer()]).await
     }

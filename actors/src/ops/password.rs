@@ -26,7 +26,7 @@ use crate::slot::Deaths;
 /// under way and access tokens of any age are dead.
 ///
 /// # Errors
-/// [`Refusal::Breached`] for a new password that has appeared in a breach, before anything is charged;
+/// [`Refusal::TooShort`] and [`Refusal::Breached`] for a new password that is one or has appeared in a breach, before anything is charged;
 /// [`Refusal::InvalidCredentials`] for a wrong current password or one that was changed meanwhile.
 pub async fn change_password(
     cx: &Context,
@@ -35,6 +35,7 @@ pub async fn change_password(
     new: Password,
 ) -> Result<Arc<TokenPair>, Refusal> {
     cx.admit_member(caller).await?;
+    new.at_least(cx.live.settings.password_chars_min(caller.role, caller.has_second_factor()))?;
     let member = read(cx, caller).await?;
     let account = cx.live.keys.lockout_key(&email_of(cx, &member)?);
     cx.admit(&[login_account(account)]).await?;

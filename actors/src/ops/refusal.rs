@@ -2,6 +2,7 @@
 
 use freehold_domain::gcra::RateLimited;
 use freehold_domain::lockout::Locked;
+use freehold_domain::password::TooShort;
 use freehold_domain::secret::Secret;
 use freehold_storage::{Chain, StoreError};
 
@@ -32,6 +33,15 @@ pub enum Refusal {
     /// The session was started too long ago for what was asked.
     #[error("the sign-in is not fresh")]
     NotFresh,
+    /// The tenant requires a second factor of the member, who has none.
+    #[error("a second factor must be enrolled first")]
+    MustEnrol,
+    /// A second factor is required of some roles, and none is named.
+    #[error("no role is named")]
+    NoRoles,
+    /// The new password has fewer characters than this.
+    #[error(transparent)]
+    TooShort(TooShort),
     /// It is there already, or what it needs is not.
     #[error("collides with what is there")]
     Collides,
@@ -120,6 +130,12 @@ impl From<HashFailed> for Refusal {
 impl From<RateLimited> for Refusal {
     fn from(limited: RateLimited) -> Self {
         Self::RateLimited(limited)
+    }
+}
+
+impl From<TooShort> for Refusal {
+    fn from(short: TooShort) -> Self {
+        Self::TooShort(short)
     }
 }
 

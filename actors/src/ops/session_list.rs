@@ -5,7 +5,7 @@ use freehold_domain::id::FamilyId;
 use freehold_domain::keys::Sealed;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
-use freehold_storage::family::{self, FamilyRow};
+use freehold_storage::family::{self, Alive, FamilyRow};
 
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
@@ -50,7 +50,13 @@ pub async fn list_sessions(
     cx.admit_member(caller).await?;
     let now = cx.node.ambient.now();
     let mut tx = cx.node.store.read(cx.slot.id).await?;
-    let mut rows = family::live_of(&mut tx, caller.sub, after, now, limit + 1).await?;
+    let settings = &cx.live.settings;
+    let alive = Alive {
+        now,
+        used_after: now.minus(settings.session_idle()),
+        begun_after: now.minus(settings.session_lifetime()),
+    };
+    let mut rows = family::live_of(&mut tx, caller.sub, after, alive, limit + 1).await?;
     drop(tx);
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);

@@ -22,7 +22,7 @@ use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 use crate::ops::second_factor;
-use crate::ops::token_pair::{self, Holder, SESSION_TTL, TokenPair};
+use crate::ops::token_pair::{self, Holder, TokenPair};
 use crate::password_pool::HashPermit;
 
 /// A session that was started, and the cookie by which its device is known from now on.
@@ -132,14 +132,14 @@ pub(super) async fn start_session(
     tx: &mut TenantTx,
     member: &MemberRow,
     standing: &Standing,
-    _: Assurance,
+    assurance: Assurance,
 ) -> Result<TokenPair, Refusal> {
     let node = &cx.node;
     let now = node.ambient.now();
     let epoch = make_buried_true(cx, tx, member.id, standing.epoch).await?;
     let id = FamilyId::new(now, node.ambient.random());
     let refresh = token_pair::new_refresh_token(node, id);
-    let expires_at_ms = now.plus(SESSION_TTL);
+    let expires_at_ms = now.plus(cx.live.settings.session_lifetime());
     let place = client_place(&id);
     let client = Secret::new(format!("{}\n{}", cx.client.origin.address, cx.client.user_agent));
     let sealed = cx.live.keys.seal(&place, &client, node.nonce()).map_err(|_| Refusal::Internal)?;
@@ -156,7 +156,8 @@ pub(super) async fn start_session(
     }
     audit::record_request(tx, cx, Action::SessionStarted, Actor::Member(member.id), id.uuid()).await?;
     let role = standing.role.parse().map_err(|_| Refusal::Internal)?;
-    let holder = Holder { member: member.id, role, epoch };
+    let has_second_factor = assurance.has_second_factor;
+    let holder = Holder { member: member.id, role, epoch, has_second_factor };
     token_pair::issue(node, &cx.live, holder, &refresh, expires_at_ms)
 }
 

@@ -1,7 +1,5 @@
 //! What a sign-in and a refresh give out.
 
-use std::time::Duration;
-
 use freehold_domain::access_token::{self, AccessGrant};
 use freehold_domain::id::{FamilyId, MemberId, TokenId};
 use freehold_domain::refresh_token::RefreshToken;
@@ -12,9 +10,6 @@ use freehold_domain::time::UnixMs;
 use crate::node::Node;
 use crate::ops::refusal::Refusal;
 use crate::slot::Live;
-
-/// How long a session lives, however often it is refreshed.
-pub const SESSION_TTL: Duration = Duration::from_hours(30 * 24);
 
 /// An access token and the refresh token that follows it.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +24,8 @@ pub struct TokenPair {
     pub refresh_expires_in_s: u64,
     /// The session.
     pub session: FamilyId,
+    /// From when on the member can do nothing but enrol a second factor, where one is required and missing.
+    pub second_factor_due: Option<UnixMs>,
 }
 
 /// Whose session a token pair is.
@@ -40,6 +37,8 @@ pub struct Holder {
     pub role: Role,
     /// The member's epoch when the pair is issued.
     pub epoch: i64,
+    /// Whether the member has a confirmed second factor then.
+    pub has_second_factor: bool,
 }
 
 /// A new refresh token of `family`.
@@ -65,6 +64,7 @@ pub(crate) fn issue(
         family: refresh.family,
         role: holder.role,
         epoch: holder.epoch,
+        has_second_factor: holder.has_second_factor,
         token: TokenId::new(wall, node.ambient.random()),
     };
     let access_token = access_token::issue(&live.keys, &grant, wall).map_err(|error| {
@@ -77,5 +77,10 @@ pub(crate) fn issue(
         session_ends,
         refresh_expires_in_s: session_ends.since(node.ambient.now()).as_secs(),
         session: refresh.family,
+        second_factor_due: if holder.has_second_factor {
+            None
+        } else {
+            live.settings.second_factor_due(holder.role, holder.member.made_at())
+        },
     })
 }

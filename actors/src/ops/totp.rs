@@ -47,7 +47,7 @@ pub struct Enrolment {
 /// # Errors
 /// [`Refusal::NotFresh`]; [`Refusal::Collides`] when one is confirmed.
 pub async fn enrol(cx: &Context, caller: &AccessClaims) -> Result<Enrolment, Refusal> {
-    cx.admit_member(caller).await?;
+    cx.admit_enrolling(caller).await?;
     let secret = TotpSecret::from_random(cx.node.ambient.random());
     let sealed = cx.live.keys.seal(&secret_place(&caller.sub), &secret, cx.node.nonce());
     let sealed = sealed.map_err(|_| Refusal::Internal)?;
@@ -66,7 +66,7 @@ pub async fn enrol(cx: &Context, caller: &AccessClaims) -> Result<Enrolment, Ref
 /// # Errors
 /// [`Refusal::InvalidCredentials`] for a wrong code; [`Refusal::Collides`] when there is nothing to be confirmed.
 pub async fn confirm(cx: &Context, caller: &AccessClaims, code: &Code) -> Result<Vec<Secret<String>>, Refusal> {
-    cx.admit_member(caller).await?;
+    cx.admit_enrolling(caller).await?;
     cx.admit(&[answers(caller.sub)]).await?;
     let (now, wall) = (cx.node.ambient.now(), cx.node.ambient.wall());
     let mut tx = cx.node.store.write(cx.slot.id).await?;

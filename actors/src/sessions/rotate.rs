@@ -5,11 +5,14 @@ use std::sync::Arc;
 use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{FamilyId, MemberId};
-use freehold_domain::refresh_token::TokenHash;
+use freehold_domain::keys::{Place, Sealed};
+use freehold_domain::refresh_token::{RefreshToken, TokenHash};
 use freehold_domain::rotation::Effect;
+use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_domain::token_family::{self, Judgement};
+use freehold_storage::family::{FamilyOfMember, Successor};
 use freehold_storage::{Chain, StoreError, TenantTx, family};
 
 use crate::changes;
@@ -111,8 +114,9 @@ async fn one(tx: &mut TenantTx, node: &Arc<Node>, slot: &Arc<TenantSlot>, live: 
     let Ask { effect, counted, .. } = ask;
     let now = node.ambient.now();
     let Some(row) = family::by_id(tx, effect.family).await? else { return Err(Refusal::Unauthenticated.into()) };
-    match judge(tx, node, &row, effect, now).await? {
-        Judgement::Live => {}
+    let (judgement, successor) = judge(tx, node, live, &row, effect, now).await?;
+    match judgement {
+        Judgement::Live | Judgement::Reusable => {}
         Judgement::Replayed => {
             metrics::counter!(metric::REPLAYS).increment(1);
             tracing::warn!(tenant.id = %slot.id, session.id = %effect.family, "a spent refresh token was presented");
@@ -126,16 +130,23 @@ async fn one(tx: &mut TenantTx, node: &Arc<Node>, slot: &Arc<TenantSlot>, live: 
         return Err(NotRotated::Doomed(Action::SessionEnded));
     }
     let role = row.role.parse().map_err(|_| Refusal::Internal)?;
-    let holder = Holder { member: row.family.member, role, epoch: row.epoch };
+    let has_second_factor = row.second_factor_at_ms.is_some();
+    let holder = Holder { member: row.family.member, role, epoch: row.epoch, has_second_factor };
     count(node, slot, live, holder.member, counted).await?;
+    let ends = row.family.expires_at_ms.min(row.family.created_at_ms.plus(live.settings.session_lifetime()));
+    if let Some(again) = successor.filter(|_| judgement == Judgement::Reusable) {
+        return Ok(Arc::new(token_pair::issue(node, live, holder, &again, ends)?));
+    }
     let next = token_pair::new_refresh_token(node, effect.family);
-    let pair = token_pair::issue(node, live, holder, &next, row.family.expires_at_ms)?;
+    let pair = token_pair::issue(node, live, holder, &next, ends)?;
+    let successor = seal_successor(node, live, effect, &next, now)?;
     let (old, new) = (effect.presented, next.hash());
     if !family::rotate(tx, effect.family, row.family.generation, old.bytes(), new.bytes(), now).await? {
         return Err(lost(tx, effect).await?.into());
     }
     let held_until_ms = effect.arrived.plus(node.settings.refresh_hold);
-    family::spend(tx, effect.family, old.bytes(), family::Spent { at_ms: now, by: node.id, held_until_ms }).await?;
+    let spent = family::Spent { at_ms: now, by: node.id, held_until_ms, successor };
+    family::spend(tx, effect.family, old.bytes(), spent).await?;
     Ok(Arc::new(pair))
 }
 
@@ -146,24 +157,65 @@ async fn lost(tx: &mut TenantTx, effect: Effect) -> Result<Refusal, Refusal> {
     Ok(if revoked { Refusal::Unauthenticated } else { Refusal::Conflict })
 }
 
+/// What the presented token is worth; and the token that took its place, where that is the live one.
 async fn judge(
     tx: &mut TenantTx,
     node: &Node,
-    row: &family::FamilyOfMember,
+    live: &Live,
+    row: &FamilyOfMember,
     effect: Effect,
     now: UnixMs,
-) -> Result<Judgement, Refusal> {
+) -> Result<(Judgement, Option<RefreshToken>), Refusal> {
     let stored = row.family.token_hash.as_slice().try_into().map_err(|_| Refusal::Internal)?;
     let stored = TokenHash::from_bytes(stored);
-    let ended =
-        row.family.revoked_at_ms.is_some() || row.deactivated_at_ms.is_some() || now >= row.family.expires_at_ms;
+    let ended = row.family.revoked_at_ms.is_some()
+        || row.deactivated_at_ms.is_some()
+        || now >= row.family.expires_at_ms
+        || live.settings.has_ended(row.family.created_at_ms, row.family.last_used_at_ms, now);
     let mut spent = None;
     if stored != effect.presented {
         spent = family::spent(tx, effect.family, effect.presented.bytes()).await?;
     }
-    let spent = spent
-        .map(|s| token_family::Spent { here: s.by == node.id || !node.store.is_shared(), held_until: s.held_until_ms });
-    Ok(token_family::judge(stored, effect.presented, ended, spent, effect.arrived))
+    let Some(spent) = spent else {
+        return Ok((token_family::judge(stored, effect.presented, ended, None, effect.arrived), None));
+    };
+    let successor = spent.successor.as_ref().map(|known| open_successor(live, effect, known)).transpose()?;
+    let successor = successor.filter(|token| token.hash() == stored);
+    let spent = token_family::Spent {
+        here: spent.by == node.id || !node.store.is_shared(),
+        held_until: spent.held_until_ms,
+        reusable_until: spent.successor.filter(|_| successor.is_some()).map(|known| known.until_ms),
+    };
+    Ok((token_family::judge(stored, effect.presented, ended, Some(spent), effect.arrived), successor))
+}
+
+/// Seals the token that takes the presented one's place, where the tenant lets it be given again.
+fn seal_successor(
+    node: &Node,
+    live: &Live,
+    effect: Effect,
+    next: &RefreshToken,
+    now: UnixMs,
+) -> Result<Option<Successor>, Refusal> {
+    let Some(grace) = live.settings.reuse_grace() else { return Ok(None) };
+    let sealed = live.keys.seal(&successor_place(&spent_row(effect)), &next.text(), node.nonce());
+    let sealed = sealed.map_err(|_| Refusal::Internal)?.into_bytes();
+    Ok(Some(Successor { sealed, until_ms: now.plus(grace) }))
+}
+
+fn open_successor(live: &Live, effect: Effect, known: &Successor) -> Result<RefreshToken, Refusal> {
+    let sealed = Sealed::<Secret<String>>::from_stored(known.sealed.clone()).map_err(|_| Refusal::Internal)?;
+    let text = live.keys.open_sealed(&successor_place(&spent_row(effect)), &sealed).map_err(|_| Refusal::Internal)?;
+    text.expose().parse().map_err(|_| Refusal::Internal)
+}
+
+/// The key of the presented token's row among the spent ones.
+fn spent_row(effect: Effect) -> Vec<u8> {
+    [effect.family.as_bytes().as_slice(), effect.presented.bytes()].concat()
+}
+
+fn successor_place(row: &[u8]) -> Place<'_> {
+    Place { table: "spent_token", column: "successor_sealed", row }
 }
 
 /// Counts the rotation of a member whose token is good, before it happens.

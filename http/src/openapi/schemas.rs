@@ -2,7 +2,7 @@
 
 use freehold_domain::audit::Action;
 use freehold_domain::role::Role;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 /// What is wrong (RFC 9457).
@@ -29,6 +29,9 @@ pub(crate) struct Problem {
     /// With 429: seconds until it is worth trying again.
     #[schema(nullable = false, minimum = 1)]
     retry_after_s: Option<u64>,
+    /// With 403 `forbidden` for a member who must enrol a second factor before anything else: `required`.
+    #[schema(nullable = false)]
+    second_factor_enrolment: Option<String>,
     /// With 403 `tenant-suspended`: `TenantSuspendedError`.
     #[schema(nullable = false)]
     error: Option<String>,
@@ -97,7 +100,22 @@ pub(crate) struct AuditParams {
 
 /// A member's role.
 pub(crate) fn role() -> Object {
-    one_of([Role::Admin, Role::SalesRep, Role::Employee].map(Role::as_str))
+    one_of(Role::ALL.map(Role::as_str))
+}
+
+/// Some roles, each once.
+pub(crate) fn roles() -> Array {
+    ArrayBuilder::new().items(role()).unique_items(true).build()
+}
+
+/// Who may become a member without an invitation.
+pub(crate) fn registration() -> Object {
+    one_of(["closed", "open"])
+}
+
+/// Who must have a second factor.
+pub(crate) fn require_second_factor() -> Object {
+    one_of(["off", "roles", "all"])
 }
 
 /// What an audit log tells of.

@@ -140,6 +140,12 @@ impl Conn {
         self.send(self.request(method, path, &headers, b"")).await
     }
 
+    pub(crate) async fn patch(&mut self, path: &str, access: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {access}");
+        let headers = [(AUTHORIZATION.as_str(), bearer.as_str()), (CONTENT_TYPE.as_str(), "application/json")];
+        self.send(self.request("PATCH", path, &headers, body.to_string().as_bytes())).await
+    }
+
     pub(crate) async fn post(&mut self, path: &str, access: Option<&str>, body: &Value) -> Answer {
         self.try_post(path, access, body).await.expect("an answer")
     }

@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::{Conn, Database, Engine, Folder};
 
@@ -189,6 +191,20 @@ impl Server {
     pub(crate) async fn count(&self, what: &str) -> u64 {
         let mut conn = Conn::open(self.private, "127.0.0.1").await;
         conn.get("/debug/counts", None).await.is(200).json()[what].as_u64().unwrap()
+    }
+
+    /// Changes stored rows of a tenant, which must be the only one of its server.
+    pub(crate) async fn run_sql(&self, tenant: &Tenant, sql: &str) {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        if let Some(database) = &self.database {
+            let mut connection = database.superuser().await;
+            sql.execute(&mut connection).await.unwrap();
+            return connection.close().await.unwrap();
+        }
+        let path = self.data_dir().join(format!("tenants/{}.db", tenant.id));
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+        sql.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     /// The private listener's answer.
