@@ -55,6 +55,18 @@ actions! {
     BackupCodesRenewed "backup_codes.renewed";
     /// Failures locked an account; the subject is its member, if it has one.
     AccountLocked "account.locked";
+    /// A member's second factor was taken away for one who had lost it; the subject is the member.
+    SecondFactorReset "second_factor.reset";
+    /// A member got another role; the subject is the member.
+    MemberRoleChanged "member.role_changed";
+    /// A member got another name; the subject is the member.
+    MemberRenamed "member.renamed";
+    /// A member was deactivated; the subject is the member.
+    MemberDeactivated "member.deactivated";
+    /// A deactivated member was made active again; the subject is the member.
+    MemberReactivated "member.reactivated";
+    /// A member was deleted; the subject is what was the member.
+    MemberDeleted "member.deleted";
     /// An admin changed the tenant's settings; the subject is the tenant.
     SettingsChanged "settings.changed";
     /// The tenant was made: the first row of every log. The subject is the tenant.

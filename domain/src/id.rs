@@ -76,6 +76,8 @@ ids! {
     TenantId;
     /// A member of one tenant.
     MemberId;
+    /// An invitation to become a member.
+    InvitationId;
     /// A family of refresh tokens: one sign-in on one device, the session (`sid`) of its access tokens.
     FamilyId;
     /// A tenant's signing key (`kid`).

@@ -15,6 +15,7 @@ pub mod gcra;
 pub mod id;
 pub mod keys;
 pub mod lockout;
+pub mod one_time_token;
 pub mod password;
 pub mod refresh_token;
 pub mod restart;

@@ -11,12 +11,14 @@ pub mod change;
 pub mod directory;
 pub mod family;
 pub mod feed;
+pub mod invitation;
 pub mod lockout;
 pub mod master_check;
 pub mod member;
 pub mod migrate;
 pub mod rate_limit;
 pub mod root_key;
+pub mod roster;
 pub mod second_factor;
 pub mod setting;
 pub mod signing_key;
@@ -38,11 +40,13 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     change::ALL,
     directory::ALL,
     family::ALL,
+    invitation::ALL,
     lockout::ALL,
     master_check::ALL,
     member::ALL,
     rate_limit::ALL,
     root_key::ALL,
+    roster::ALL,
     second_factor::ALL,
     setting::ALL,
     signing_key::ALL,

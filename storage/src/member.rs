@@ -3,7 +3,6 @@
 use freehold_domain::id::MemberId;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
-use uuid::Uuid;
 
 use crate::args;
 use crate::error::StoreError;
@@ -39,9 +38,6 @@ queries! {
         UPDATE member SET credential_version = credential_version + 1, epoch = epoch + 1
         WHERE id = $1 AND deactivated_at_ms IS NULL
         RETURNING credential_version, epoch";
-    MEMBER_PAGE (2) = "
-        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms
-        FROM member WHERE id > $1 ORDER BY id LIMIT $2";
 }
 
 /// A member as it is stored.
@@ -219,13 +215,4 @@ pub async fn raise_epoch(tx: &mut TenantTx, id: MemberId) -> Result<Option<i64>,
 /// [`StoreError`]; the transaction is lost.
 pub async fn raise(tx: &mut TenantTx, id: MemberId) -> Result<Option<Credentials>, StoreError> {
     tx.fetch_optional(MEMBER_RAISE, args![id]).await
-}
-
-/// The next `limit` members after `after`, by id, which is by age.
-///
-/// # Errors
-/// [`StoreError`]; the transaction is lost.
-pub async fn page(tx: &mut TenantTx, after: Option<MemberId>, limit: u32) -> Result<Vec<MemberRow>, StoreError> {
-    let after = after.map_or(Uuid::nil(), MemberId::uuid);
-    tx.fetch_all(MEMBER_PAGE, args![after, i64::from(limit)]).await
 }

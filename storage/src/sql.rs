@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use freehold_domain::id::{AuditId, FamilyId, MemberId, NodeId, SigningKeyId, TenantId};
+use freehold_domain::id::{AuditId, FamilyId, InvitationId, MemberId, NodeId, SigningKeyId, TenantId};
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use uuid::Uuid;
@@ -155,6 +155,7 @@ values! {
     FamilyId => Uuid, |id| id.uuid();
     SigningKeyId => Uuid, |id| id.uuid();
     NodeId => Uuid, |id| id.uuid();
+    InvitationId => Uuid, |id| id.uuid();
     AuditId => Uuid, |id| id.uuid();
     i64 => Int, |number| number;
     UnixMs => Int, |time| time.get();

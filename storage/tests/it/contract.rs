@@ -1,9 +1,11 @@
 //! What every engine must do alike. The bodies run every statement of the crate, which is asserted.
 
 mod audit;
+mod invitations;
 mod keys;
 mod members;
 mod recorder;
+mod roster;
 mod second_factor;
 mod sessions;
 mod system;
@@ -33,6 +35,9 @@ async fn keeps_the_contract(kind: Kind) {
     members::rivals_are_counted_exactly(&bed).await;
     members::rate_limits_are_kept(&bed).await;
     members::settings_are_kept(&bed).await;
+    roster::members_are_looked_after(&bed).await;
+    roster::one_of_two_rivals_sees_the_other_go(&bed).await;
+    invitations::are_kept(&bed).await;
     sessions::families_live_and_die(&bed).await;
     sessions::one_rival_rotates(&bed).await;
     sessions::signing_keys_are_kept(&bed).await;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use freehold_storage::{OpenError, Store, StoreError, directory, member};
+use freehold_storage::{OpenError, Store, StoreError, directory, member, roster};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -53,7 +53,7 @@ async fn no_more_files_are_open_than_allowed() {
     callers.join_all().await;
     let mut rows = 0;
     for tenant in tenants {
-        rows += member::page(&mut store.read(tenant).await.unwrap(), None, 999).await.unwrap().len();
+        rows += roster::page(&mut store.read(tenant).await.unwrap(), None, 999).await.unwrap().len();
     }
     assert_eq!(rows, 12 * 60, "closing files loses nothing");
     store.close().await;
@@ -85,7 +85,7 @@ async fn a_file_in_a_transaction_is_not_closed_under_it() {
     }
     tx.commit().await.unwrap();
     waiting.await.unwrap();
-    assert_eq!(member::page(&mut store.read(busy).await.unwrap(), None, 99).await.unwrap().len(), 20);
+    assert_eq!(roster::page(&mut store.read(busy).await.unwrap(), None, 99).await.unwrap().len(), 20);
     store.close().await;
 }
 
@@ -102,7 +102,7 @@ async fn a_closed_tenant_is_opened_again() {
     store.close_tenant(tenant).await;
     store.close_tenant(tenant_id()).await;
     assert_eq!((store.open_files(), open_now(folder.path())), (0, 0));
-    assert_eq!(member::page(&mut store.read(tenant).await.unwrap(), None, 9).await.unwrap().len(), 1);
+    assert_eq!(roster::page(&mut store.read(tenant).await.unwrap(), None, 9).await.unwrap().len(), 1);
     store.close().await;
 }
 

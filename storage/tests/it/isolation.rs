@@ -4,7 +4,7 @@ use freehold_domain::id::{MemberId, TenantId};
 use freehold_domain::time::UnixMs;
 use freehold_storage::member::{self, MemberRow};
 use freehold_storage::sql::Sql;
-use freehold_storage::{Row, Store, StoreError, args, feed};
+use freehold_storage::{Row, Store, StoreError, args, feed, roster};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
@@ -190,7 +190,7 @@ async fn interleaved_tenants_never_meet_behind_a_pooler() {
             for turn in 0..tenants.len() {
                 let (tenant, own) = tenants[(turn * 7 + caller * 25) % tenants.len()];
                 let mut tx = store.write(tenant).await.unwrap();
-                let members = member::page(&mut tx, None, 9).await.unwrap();
+                let members = roster::page(&mut tx, None, 9).await.unwrap();
                 crossed += members.iter().filter(|member| member.id != own).count();
                 assert_eq!(members.len(), 1);
                 if turn % 2 == 0 {

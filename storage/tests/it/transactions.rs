@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use freehold_domain::time::UnixMs;
 use freehold_storage::lockout::{self, Failures};
 use freehold_storage::sql::Sql;
-use freehold_storage::{Row, StoreError, args, member, rate_limit};
+use freehold_storage::{Row, StoreError, args, member, rate_limit, roster};
 
 use crate::fixture::{Bed, Kind, NOW, new_member, run};
 
@@ -225,13 +225,13 @@ async fn a_full_disk_does_not_spoil_the_connection() {
         let mut tx = bed.store.write(tenant).await.unwrap();
         assert!(matches!(member::insert(&mut tx, &large).await, Err(StoreError::Full { .. })));
         drop(tx);
-        assert!(member::page(&mut bed.store.read(tenant).await.unwrap(), None, 9).await.unwrap().is_empty());
+        assert!(roster::page(&mut bed.store.read(tenant).await.unwrap(), None, 9).await.unwrap().is_empty());
     }
     let mut tx = bed.store.write(tenant).await.unwrap();
     tx.execute(GROW, args![]).await.unwrap();
     assert!(member::insert(&mut tx, &large).await.unwrap());
     tx.commit().await.unwrap();
-    let kept = member::page(&mut bed.store.read(tenant).await.unwrap(), None, 9).await.unwrap();
+    let kept = roster::page(&mut bed.store.read(tenant).await.unwrap(), None, 9).await.unwrap();
     assert_eq!(kept.len(), 1);
     bed.end().await;
 }
