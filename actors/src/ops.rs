@@ -4,6 +4,7 @@ mod assurance;
 pub mod audit;
 pub mod context;
 pub mod logout;
+pub mod members;
 pub mod password;
 pub mod refresh;
 pub mod refusal;

@@ -140,6 +140,7 @@ fn tell(headers: &mut HeaderMap, reading: Reading) {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         const SOON: Duration = Duration::from_secs(1);
+        const LAST_ADMIN: &str = "The last active admin of a tenant stays: make somebody else an admin first.";
         const MUST_ENROL: &str =
             "This tenant requires a second factor: enrol one, and refresh the session. Nothing else is allowed before.";
         const NOT_FRESH: &str = "This takes a session that was started within the last five minutes: sign in again.";
@@ -154,6 +155,7 @@ impl From<Refusal> for Problem {
                 Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())
             }
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
+            Refusal::LastAdmin => Self::new(Kind::Conflict).detail(LAST_ADMIN),
             Refusal::MustEnrol => {
                 Self::new(Kind::Forbidden).detail(MUST_ENROL).with("second_factor_enrolment", "required")
             }

@@ -23,6 +23,7 @@ pub mod faults;
 pub mod headers;
 pub mod host;
 pub mod me;
+pub mod members;
 pub mod openapi;
 pub mod origin;
 pub mod pages;

@@ -17,7 +17,7 @@ pub(crate) use self::schemas::{
     AuditParams, Jwks, ListParams, action, actor_kind, registration, require_second_factor, role, roles,
 };
 use crate::caller::REFRESH_COOKIE;
-use crate::{audit, auth, me, pages, problem, public, second_factor, settings, totp};
+use crate::{audit, auth, me, members, pages, problem, public, second_factor, settings, totp};
 
 /// The document of a tenant's host, as it is served.
 static TENANT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default() + "\n"); // texts alone: cannot fail
@@ -37,6 +37,7 @@ pub async fn tenant() -> impl IntoResponse {
     tags(
         (name = "auth", description = "Signing in and out."),
         (name = "me", description = "Who is signed in, and where."),
+        (name = "members", description = "Who belongs to the tenant."),
         (name = "settings", description = "What the tenant has decided for itself."),
         (name = "audit", description = "What happened at the tenant."),
         (name = "public", description = "For everybody."),
@@ -55,6 +56,13 @@ pub async fn tenant() -> impl IntoResponse {
         me::me,
         me::sessions,
         me::end,
+        members::list,
+        members::read,
+        members::change,
+        members::remove,
+        members::deactivate,
+        members::reactivate,
+        members::reset_second_factor,
         settings::settings,
         settings::change,
         audit::audit,
@@ -90,6 +98,7 @@ mod tests {
             include_str!("second_factor.rs"),
             include_str!("totp.rs"),
             include_str!("me.rs"),
+            include_str!("members.rs"),
             include_str!("settings.rs"),
             include_str!("audit.rs"),
             include_str!("public.rs").split_once("fn tenant(").map_or("", |(_, rest)| rest),

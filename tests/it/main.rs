@@ -24,6 +24,7 @@ mod keepsakes;
 mod kill;
 mod lockout;
 mod logs;
+mod members;
 mod new_passwords;
 mod openapi;
 mod origins;

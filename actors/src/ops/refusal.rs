@@ -33,6 +33,9 @@ pub enum Refusal {
     /// The session was started too long ago for what was asked.
     #[error("the sign-in is not fresh")]
     NotFresh,
+    /// The tenant would be left without an admin.
+    #[error("the last admin stays")]
+    LastAdmin,
     /// The tenant requires a second factor of the member, who has none.
     #[error("a second factor must be enrolled first")]
     MustEnrol,

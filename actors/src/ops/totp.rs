@@ -127,7 +127,7 @@ async fn record(cx: &Context, tx: &mut TenantTx, action: Action, caller: &Access
 }
 
 /// Begins to write for a session that was started a short while ago.
-async fn begin_fresh(cx: &Context, caller: &AccessClaims) -> Result<TenantTx, Refusal> {
+pub(super) async fn begin_fresh(cx: &Context, caller: &AccessClaims) -> Result<TenantTx, Refusal> {
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     let session = family::by_id(&mut tx, caller.sid).await?.ok_or(Refusal::Unauthenticated)?;
     let age = cx.node.ambient.now().since(session.family.created_at_ms);
