@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::thread;
 
 use freehold_actors::levels::Levels;
+use freehold_actors::mail::Post;
+use freehold_actors::mail::carrier::Carrier;
 use freehold_actors::node::{Node, Parts, Settings};
 use freehold_actors::password_pool::PasswordPool;
 use freehold_domain::gcra::Unseen;
@@ -74,6 +76,12 @@ pub async fn start_node(
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let pool = PasswordPool::start(threads, config.passwords.params, AMBIENT)
         .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let mail = config.mail.clone();
+    let carrier = Carrier::new(mail.from, config.platform.domain.as_str(), mail.way);
+    let carrier = carrier.map_err(|error| {
+        Failure::new(Exit::Config, format!("FREEHOLD_MAIL_SMTP_URL: {error}; name it by a host name or an address"))
+    })?;
+    let post = Post::new(carrier, mail.patience);
     let settings = Settings {
         limits: Arc::new(config.limits.clone()),
         lockout: config.lockout,
@@ -86,7 +94,7 @@ pub async fn start_node(
         public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),
     };
     let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());
-    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, unseen };
+    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, post, unseen };
     Node::start(parts).await.map_err(|error| Failure::new(Exit::Internal, chain(&error)))
 }
 

@@ -12,6 +12,7 @@ mod keys;
 mod limits;
 mod lockout;
 mod log;
+mod mail;
 mod names;
 pub(crate) mod passwords;
 mod platform;
@@ -38,6 +39,7 @@ pub use fault::{Fault, Faults};
 pub use http::{Http, Private};
 pub use keys::Keys;
 pub use log::LogFilter;
+pub use mail::Mail;
 pub use passwords::Passwords;
 pub use platform::{Domain, Platform, PublicUrl};
 pub use profile::Profile;
@@ -72,6 +74,8 @@ pub struct Config {
     pub lockout: LockoutRule,
     /// How passwords are kept and which are refused.
     pub passwords: Passwords,
+    /// How letters leave the server.
+    pub mail: Mail,
     /// How long tenants stay in memory.
     pub tree: Tree,
     /// How long a refresh waits for others like it.
@@ -115,6 +119,7 @@ impl Config {
         let limits = limits::read(values, profile);
         let lockout = lockout::read(values);
         let passwords = passwords::read(values);
+        let mail = mail::read(values, platform.as_ref(), data_dir.as_deref());
         let tree = tree::read(values);
         let refresh = refresh::read(values);
         let log = log::read(values);
@@ -130,6 +135,7 @@ impl Config {
             limits,
             lockout: lockout?,
             passwords: passwords?,
+            mail: mail?,
             tree: tree?,
             refresh: refresh?,
             log: log?,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_actors::node::Node;
-use freehold_actors::{feed, jobs};
+use freehold_actors::{feed, jobs, mail};
 use freehold_domain::slug::Slug;
 use freehold_http::client_address::TrustedProxies;
 use freehold_http::edge::EdgeOptions;
@@ -79,6 +79,7 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     tasks.spawn(control::serve_control(control, handler, stop.clone()));
     tasks.spawn(feed::follow(Arc::clone(&node), stop.clone()));
     tasks.spawn(jobs::run(Arc::clone(&node), stop.clone()));
+    tasks.spawn(mail::dispatch::run(Arc::clone(&node), stop.clone()));
     tasks.spawn(keep_up(metrics.clone(), stop.clone()));
     let (platform, edge) = edge(&config)?;
     let service = public::service(Arc::clone(&node), edge, &readiness);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{Chain, Store, StoreError, change, family, lockout, second_factor};
+use freehold_storage::{Chain, Store, StoreError, change, family, lockout, mail, second_factor};
 use tokio_util::sync::CancellationToken;
 
 use crate::metric;
@@ -20,6 +20,8 @@ const FORGET_EVERY_MIN: Duration = Duration::from_secs(1);
 const FORGET_EVERY_MAX: Duration = Duration::from_mins(1);
 /// How long failures are remembered of an account that nobody tries.
 const LOCKOUT_KEPT: Duration = Duration::from_hours(24);
+/// How long it is known that a letter was given up.
+const GIVEN_UP_KEPT: Duration = Duration::from_hours(30 * 24);
 const ROWS_MAX: u32 = 1_000;
 
 /// Runs the jobs until `stop`.
@@ -48,6 +50,7 @@ pub fn set_gauges(node: &Node) {
     metrics::gauge!(metric::ACTIVE_TENANTS).set(u32::try_from(active).unwrap_or(u32::MAX));
     metrics::gauge!(metric::QUARANTINED_TENANTS).set(u32::try_from(quarantined).unwrap_or(u32::MAX));
     metrics::gauge!(metric::IN_FLIGHT).set(node.in_flight());
+    metrics::gauge!(metric::MAIL_TENANTS).set(u32::try_from(node.post.tenants_waiting()).unwrap_or(u32::MAX));
     metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));
 }
 
@@ -66,7 +69,7 @@ async fn sweep_all(node: &Node) {
 }
 
 /// Deletes what has ended: families past their end with their spent tokens, challenges nobody answered,
-/// failures a day old, old changes.
+/// failures a day old, old changes, and what is known of letters that were given up.
 async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;
@@ -74,6 +77,7 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     second_factor::sweep(&mut tx, now, ROWS_MAX).await?;
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
+    mail::sweep(&mut tx, now.minus(GIVEN_UP_KEPT), ROWS_MAX).await?;
     tx.commit().await
 }
 

@@ -19,6 +19,7 @@ pub mod gate;
 pub mod jobs;
 pub mod levels;
 pub mod lockouts;
+pub mod mail;
 pub mod metric;
 pub mod node;
 pub mod ops;

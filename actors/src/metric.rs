@@ -26,6 +26,14 @@ pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
 pub const ACCOUNTS_LOCKED: &str = "freehold_accounts_locked_total";
 /// Families revoked because a spent token was presented.
 pub const REPLAYS: &str = "freehold_refresh_replays_total";
+/// Letters that were taken, by `kind`.
+pub const MAIL_SENT: &str = "freehold_mail_sent_total";
+/// Letters that were not taken and are tried again, by `reason`.
+pub const MAIL_NOT_TAKEN: &str = "freehold_mail_not_taken_total";
+/// Letters that were given up.
+pub const MAIL_GIVEN_UP: &str = "freehold_mail_given_up_total";
+/// Tenants with letters that wait, as far as this node knows.
+pub const MAIL_TENANTS: &str = "freehold_mail_tenants_waiting";
 /// Passwords waiting for a hashing thread.
 pub const HASH_QUEUE: &str = "freehold_hash_queue_depth";
 /// New passwords of which nobody could say whether they were breached.

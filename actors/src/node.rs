@@ -30,6 +30,7 @@ use crate::breached::Breached;
 use crate::front_end::{self, SHARDS};
 use crate::gate::{self, Full, Gate, Pass};
 use crate::levels::AddressBuckets;
+use crate::mail::Post;
 use crate::metric;
 use crate::ops::context::{Client, Counted};
 use crate::ops::refusal::Refusal;
@@ -96,6 +97,8 @@ pub struct Node {
     pub ring: ArcSwap<MasterRing>,
     /// The hashing threads.
     pub pool: PasswordPool,
+    /// Letters that wait, and who carries them.
+    pub post: Arc<Post>,
     /// The slots of known tenants.
     pub slots: Slots,
     /// Access tokens that were verified.
@@ -132,6 +135,8 @@ pub struct Parts {
     pub ring: MasterRing,
     /// The hashing threads, started.
     pub pool: PasswordPool,
+    /// Who carries letters.
+    pub post: Post,
     /// What is known of buckets without a saved level.
     pub unseen: Unseen,
 }
@@ -168,7 +173,7 @@ impl Node {
     /// # Errors
     /// [`SpawnErr`] when the root actor does not start.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, SpawnErr> {
-        let Parts { id, ambient, settings, store, ring, pool, unseen } = parts;
+        let Parts { id, ambient, settings, store, ring, pool, post, unseen } = parts;
         let node = Arc::new(Self {
             id,
             ambient,
@@ -176,6 +181,7 @@ impl Node {
             store,
             ring: ArcSwap::from_pointee(ring),
             pool,
+            post: Arc::new(post),
             slots: Slots::default(),
             tokens: Tokens::default(),
             unseen,

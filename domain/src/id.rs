@@ -90,6 +90,8 @@ ids! {
     RequestId;
     /// One row of an audit log.
     AuditId;
+    /// One letter that waits to be sent.
+    MailId;
 }
 
 #[cfg(test)]

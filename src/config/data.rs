@@ -24,6 +24,9 @@ pub(crate) const DEVELOPMENT_KEY_FILE: &str = "development-master-key";
 /// The passwords of the demo tenants, in the data directory.
 pub(crate) const DEMO_FILE: &str = "demo.txt";
 
+/// The letters of a server without a mail server, in the data directory.
+pub(super) const OUTBOX_DIR: &str = "outbox";
+
 /// The control socket of the server that owns `data_dir`.
 #[must_use]
 pub fn control_socket(data_dir: &Path) -> PathBuf {
@@ -56,10 +59,11 @@ fn exposed_in(data_dir: &Path) -> Vec<(String, &'static str)> {
     looked_at.filter_map(fault).collect()
 }
 
-/// The databases with their logs and the copies made before an upgrade, the tenants, the keys and the passwords.
+/// The databases with their logs and the copies made before an upgrade, the tenants, the keys, the passwords and
+/// the letters, whose links open accounts.
 fn holds_secrets(name: &str) -> bool {
     ["system.db", "keys.db"].iter().any(|database| name.starts_with(database))
-        || ["tenants", DEVELOPMENT_KEY_FILE, DEMO_FILE].contains(&name)
+        || ["tenants", OUTBOX_DIR, DEVELOPMENT_KEY_FILE, DEMO_FILE].contains(&name)
 }
 
 fn exposed(found: &Metadata) -> Option<(String, &'static str)> {

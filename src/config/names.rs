@@ -3,11 +3,12 @@
 use freehold_domain::tier::Tier;
 
 use super::{
-    data, database, env, http, keys, limits, lockout, log, passwords, platform, profile, redis, refresh, tree,
+    data, database, env, http, keys, limits, lockout, log, mail, passwords, platform, profile, redis, refresh, tree,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
-const SECRET: [&str; 5] = [keys::MASTER, database::URL, database::MIGRATE_URL, redis::URL, platform::PUBLIC_URL];
+const SECRET: [&str; 6] =
+    [keys::MASTER, database::URL, database::MIGRATE_URL, redis::URL, platform::PUBLIC_URL, mail::SMTP_URL];
 
 /// Edits between a wrong name and a right one for it to be what was meant.
 const EDITS_MAX: usize = 3;
@@ -27,6 +28,7 @@ pub(super) fn all() -> Vec<String> {
         keys::SETTINGS,
         lockout::SETTINGS,
         passwords::SETTINGS,
+        mail::SETTINGS,
         tree::SETTINGS,
         refresh::SETTINGS,
         log::SETTINGS,

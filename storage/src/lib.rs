@@ -13,6 +13,8 @@ pub mod family;
 pub mod feed;
 pub mod invitation;
 pub mod lockout;
+pub mod mail;
+pub mod mail_due;
 pub mod master_check;
 pub mod member;
 pub mod migrate;
@@ -42,6 +44,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     family::ALL,
     invitation::ALL,
     lockout::ALL,
+    mail::ALL,
     master_check::ALL,
     member::ALL,
     rate_limit::ALL,
@@ -53,4 +56,4 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
 ];
 
 /// The statements that PostgreSQL alone runs.
-pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL];
+pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL, mail_due::ALL];

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use freehold_domain::id::{AuditId, FamilyId, InvitationId, MemberId, NodeId, SigningKeyId, TenantId};
+use freehold_domain::id::{AuditId, FamilyId, InvitationId, MailId, MemberId, NodeId, SigningKeyId, TenantId};
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use uuid::Uuid;
@@ -157,6 +157,7 @@ values! {
     NodeId => Uuid, |id| id.uuid();
     InvitationId => Uuid, |id| id.uuid();
     AuditId => Uuid, |id| id.uuid();
+    MailId => Uuid, |id| id.uuid();
     i64 => Int, |number| number;
     UnixMs => Int, |time| time.get();
     String => Text, |text| text;

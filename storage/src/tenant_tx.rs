@@ -5,6 +5,7 @@
 //! Dropping a transaction rolls it back. All of it, waiting for a connection included, must be done in
 //! [`STORE_TIMEOUT`].
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,7 +131,18 @@ pub struct Tx<Of> {
     inner: Inner,
     poisoned: bool,
     deadline: Instant,
+    afterwards: Afterwards,
     of: PhantomData<fn() -> Of>,
+}
+
+/// What is done once a transaction is committed.
+#[derive(Default)]
+struct Afterwards(Vec<Box<dyn FnOnce() + Send + Sync>>);
+
+impl fmt::Debug for Afterwards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} afterwards", self.0.len())
+    }
 }
 
 impl<Of> Tx<Of> {
@@ -141,7 +153,7 @@ impl<Of> Tx<Of> {
         let begun = tokio::spawn(async move { engine.begin(place, mode).await });
         let joined = timeout_at(deadline, begun).await.map_err(StoreError::unavailable)?;
         let inner = joined.map_err(StoreError::unavailable)??;
-        Ok(Self { inner, poisoned: false, deadline, of: PhantomData })
+        Ok(Self { inner, poisoned: false, deadline, afterwards: Afterwards::default(), of: PhantomData })
     }
 
     /// The first row, if there is one. A statement that writes writes all its rows all the same.
@@ -198,7 +210,17 @@ impl<Of> Tx<Of> {
         if self.poisoned {
             return Err(StoreError::Poisoned);
         }
-        Ok(timeout_at(self.deadline, self.inner.commit()).await.map_err(StoreError::unavailable)??)
+        let committed = timeout_at(self.deadline, self.inner.commit()).await;
+        let committed = committed.map_err(StoreError::unavailable).and_then(|committed| Ok(committed?));
+        if committed.as_ref().err().is_none_or(StoreError::leaves_doubt) {
+            self.afterwards.0.into_iter().for_each(|then| then());
+        }
+        committed
+    }
+
+    /// Has `then` called once this transaction is committed, or nobody knows whether it is. It must not wait.
+    pub fn after_commit(&mut self, then: impl FnOnce() + Send + Sync + 'static) {
+        self.afterwards.0.push(Box::new(then));
     }
 
     /// Whether other processes may serve the same store.

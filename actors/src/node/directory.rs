@@ -205,6 +205,19 @@ impl Node {
         Err(Unreachable::Unknown)
     }
 
+    /// The slot of the tenant with this id.
+    ///
+    /// # Errors
+    /// As [`Node::slot`].
+    pub(crate) async fn slot_of(&self, id: TenantId) -> Result<Arc<TenantSlot>, Unreachable> {
+        if let Some(known) = self.slots.by_id(id) {
+            return Ok(known);
+        }
+        let row = directory::by_id(&mut self.store.system_read().await?, id).await?.ok_or(Unreachable::Unknown)?;
+        let slug = row.slug.parse().map_err(|_| Unreachable::Unknown)?;
+        self.slot(&slug).await
+    }
+
     /// Reads a tenant's standing anew: another node changed it.
     ///
     /// # Errors

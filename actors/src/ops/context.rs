@@ -5,10 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::Detail;
+use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
+use freehold_domain::letter::{Content, CredentialChange, Letter, Occasion};
 use freehold_domain::tier::Tier;
+use freehold_storage::TenantTx;
 
 use crate::gate::Pass;
+use crate::mail::{self, NotEnqueued};
 use crate::metric;
 use crate::node::Node;
 use crate::ops::refusal::Refusal;
@@ -125,6 +129,33 @@ impl Context {
     pub async fn admit_enrolling(&self, claims: &AccessClaims) -> Result<(), Refusal> {
         let member = Layer { tier: Tier::ApiMember, subject: Subject(claims.sub.uuid().as_u128()) };
         self.admit(&[member, self.tenant_layer()]).await
+    }
+
+    /// When and from where this request came, for a letter.
+    #[must_use]
+    pub(crate) fn occasion(&self) -> Occasion {
+        Occasion { at: self.node.ambient.wall(), address: self.client.origin.address }
+    }
+
+    /// Writes a letter, sent if the transaction commits.
+    ///
+    /// # Errors
+    /// [`NotEnqueued`]; the transaction is lost.
+    pub(crate) async fn write_to(&self, tx: &mut TenantTx, to: Email, content: Content) -> Result<(), NotEnqueued> {
+        mail::enqueue(tx, &self.node, &self.live.keys, &Letter { to, content }).await
+    }
+
+    /// Writes to a member that something it signs in with was changed by this request.
+    ///
+    /// # Errors
+    /// As [`Context::write_to`].
+    pub(crate) async fn write_of_change(
+        &self,
+        tx: &mut TenantTx,
+        to: Email,
+        change: CredentialChange,
+    ) -> Result<(), NotEnqueued> {
+        self.write_to(tx, to, Content::CredentialChanged { change, occasion: self.occasion() }).await
     }
 
     /// The layer of the tenant as a whole.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor};
+use freehold_domain::letter::CredentialChange;
 use freehold_domain::password::Password;
 use freehold_storage::member::MemberRow;
 use freehold_storage::{family, lockout, member};
@@ -19,7 +20,7 @@ use crate::ops::sign_in::{self, email_of, login_account};
 use crate::ops::token_pair::TokenPair;
 use crate::slot::Deaths;
 
-/// Changes the caller's password and starts a new session.
+/// Changes the caller's password, starts a new session and writes to the member.
 ///
 /// The current password is checked as in a sign-in, charge included: a stolen access token is no way to guess it. The
 /// change is conditional on the credential that was checked; credential version and epoch rise with it, so sign-ins
@@ -37,7 +38,8 @@ pub async fn change_password(
     cx.admit_member(caller).await?;
     new.at_least(cx.live.settings.password_chars_min(caller.role, caller.has_second_factor()))?;
     let member = read(cx, caller).await?;
-    let account = cx.live.keys.lockout_key(&email_of(cx, &member)?);
+    let email = email_of(cx, &member)?;
+    let account = cx.live.keys.lockout_key(&email);
     cx.admit(&[login_account(account)]).await?;
     cx.node.settings.breached.check(&new).await?;
     let mut permit = cx.node.pool.reserve()?;
@@ -57,6 +59,7 @@ pub async fn change_password(
     let member = MemberRow { credential_version: raised.version, epoch: raised.epoch, ..member };
     lockout::reset(&mut tx, account.bytes()).await?;
     let standing = sign_in::hold(&mut tx, &member).await?;
+    cx.write_of_change(&mut tx, email, CredentialChange::Password).await?;
     let actor = Actor::Member(member.id);
     audit::record_request(&mut tx, cx, Action::PasswordChanged, actor, member.id.uuid()).await?;
     let assurance = Assurance::by_session(caller);

@@ -5,7 +5,7 @@ use freehold_domain::device_cookie;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{FamilyId, MemberId};
-use freehold_domain::keys::{LookupKey, Place, Sealed};
+use freehold_domain::keys::{CryptoError, LookupKey, Place, Sealed, TenantKeys};
 use freehold_domain::password::{Password, PasswordHash};
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
@@ -211,8 +211,13 @@ async fn find(cx: &Context, email: &Email) -> Result<Option<MemberRow>, Refusal>
 
 /// The member's e-mail address.
 pub(super) fn email_of(cx: &Context, member: &MemberRow) -> Result<Email, Refusal> {
-    let sealed = Sealed::from_stored(member.email_sealed.clone()).map_err(|_| Refusal::Internal)?;
-    cx.live.keys.open_sealed(&email_place(&member.id), &sealed).map_err(|_| Refusal::Internal)
+    opened_email(&cx.live.keys, member).map_err(|_| Refusal::Internal)
+}
+
+/// The member's e-mail address, opened with the tenant's keys.
+pub(crate) fn opened_email(keys: &TenantKeys, member: &MemberRow) -> Result<Email, CryptoError> {
+    let sealed = Sealed::from_stored(member.email_sealed.clone()).map_err(|_| CryptoError)?;
+    keys.open_sealed(&email_place(&member.id), &sealed)
 }
 
 /// Sign-in attempts of the client's address.

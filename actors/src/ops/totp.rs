@@ -8,13 +8,14 @@
 //! What makes the second factor weaker, or another one, needs a session that was started within five minutes. Confirming
 //! and taking away change what the member signs in with: credential version and epoch rise, every other session is dead
 //! on its next request. The caller's own session stays, with its refresh token; its access token is dead like all others.
-//! Device cookies are void with the credential they were issued for.
+//! Device cookies are void with the credential they were issued for. The member is written to.
 
 use std::time::Duration;
 
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor};
 use freehold_domain::backup_code::{BackupCode, CODES};
+use freehold_domain::letter::CredentialChange;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use freehold_domain::totp::{Code, Step, TotpSecret};
@@ -79,6 +80,7 @@ pub async fn confirm(cx: &Context, caller: &AccessClaims, code: &Code) -> Result
         return Err(Refusal::Collides);
     }
     let codes = new_backup_codes(cx, &mut tx, caller).await?;
+    tell(cx, &mut tx, caller, CredentialChange::SecondFactorConfirmed).await?;
     record(cx, &mut tx, Action::SecondFactorConfirmed, caller).await?;
     commit(cx, tx, &deaths).await?;
     tracing::info!(tenant.id = %cx.slot.id, member.id = %caller.sub, "a second factor was confirmed");
@@ -96,6 +98,7 @@ pub async fn disable(cx: &Context, caller: &AccessClaims) -> Result<(), Refusal>
     if !rows::remove(&mut tx, caller.sub).await? {
         return Err(Refusal::NotFound);
     }
+    tell(cx, &mut tx, caller, CredentialChange::SecondFactorRemoved).await?;
     record(cx, &mut tx, Action::SecondFactorRemoved, caller).await?;
     commit(cx, tx, &deaths).await?;
     tracing::info!(tenant.id = %cx.slot.id, member.id = %caller.sub, "a second factor was taken away");
@@ -116,9 +119,16 @@ pub async fn renew_backup_codes(cx: &Context, caller: &AccessClaims) -> Result<V
     let totp = rows::totp_of(&mut tx, caller.sub).await?;
     totp.filter(|totp| totp.confirmed_at_ms.is_some()).ok_or(Refusal::Collides)?;
     let codes = new_backup_codes(cx, &mut tx, caller).await?;
+    cx.write_of_change(&mut tx, email_of(cx, &member)?, CredentialChange::BackupCodes).await?;
     record(cx, &mut tx, Action::BackupCodesRenewed, caller).await?;
     tx.commit().await?;
     Ok(codes)
+}
+
+/// Writes to the caller that this was done.
+async fn tell(cx: &Context, tx: &mut TenantTx, caller: &AccessClaims, change: CredentialChange) -> Result<(), Refusal> {
+    let member = member::by_id(tx, caller.sub).await?.ok_or(Refusal::Unauthenticated)?;
+    Ok(cx.write_of_change(tx, email_of(cx, &member)?, change).await?)
 }
 
 /// Records what the caller did about the second factor.

@@ -6,6 +6,7 @@ use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::keys::{Place, Sealed};
+use freehold_domain::letter::{Content, Letter, Occasion};
 use freehold_domain::refresh_token::{RefreshToken, TokenHash};
 use freehold_domain::rotation::Effect;
 use freehold_domain::secret::Secret;
@@ -13,15 +14,17 @@ use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_domain::token_family::{self, Judgement};
 use freehold_storage::family::{FamilyOfMember, Successor};
-use freehold_storage::{Chain, StoreError, TenantTx, family};
+use freehold_storage::{Chain, StoreError, TenantTx, family, member};
 
 use crate::changes;
 use crate::fault;
+use crate::mail;
 use crate::metric;
 use crate::node::Node;
 use crate::ops::audit::{self, NotRecorded};
 use crate::ops::context::{Counted, Origin};
 use crate::ops::refusal::Refusal;
+use crate::ops::sign_in::opened_email;
 use crate::ops::token_pair::{self, Holder, TokenPair};
 use crate::sessions::Refreshed;
 use crate::slot::{Deaths, Live, TenantSlot};
@@ -66,7 +69,7 @@ impl From<StoreError> for NotRotated {
 
 /// Rotates the presented token, or says why not. A token that was spent before revokes its family.
 pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live, ask: Ask) -> Refreshed {
-    let (family, origin) = (ask.effect.family, ask.origin.clone());
+    let (effect, origin) = (ask.effect, ask.origin.clone());
     // A shared store has many writers and flushes what they commit together; there, transactions that each hold
     // several families could also wait for each other.
     let rotated = if node.store.is_shared() {
@@ -77,7 +80,7 @@ pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live
     };
     match rotated {
         Some(Ok(pair)) => Ok(pair),
-        Some(Err(NotRotated::Doomed(action))) => Err(revoke(node, slot, live, family, action, &origin).await),
+        Some(Err(NotRotated::Doomed(action))) => Err(revoke(node, slot, live, effect, action, &origin).await),
         Some(Err(NotRotated::Refused(refusal))) => Err(refusal),
         None => Err(Refusal::Unavailable),
     }
@@ -240,13 +243,13 @@ async fn revoke(
     node: &Node,
     slot: &TenantSlot,
     live: &Live,
-    family: FamilyId,
+    effect: Effect,
     action: Action,
     origin: &Origin,
 ) -> Refusal {
-    slot.bury(&Deaths::family(family), node.ambient.now());
+    slot.bury(&Deaths::family(effect.family), node.ambient.now());
     for _ in 0..REVOKE_TRIES {
-        match revoke_once(node, slot, live, family, action, origin).await {
+        match revoke_once(node, slot, live, effect, action, origin).await {
             Ok(()) => {
                 fault::reach("revocation.committed");
                 return Refusal::Unauthenticated;
@@ -260,19 +263,39 @@ async fn revoke(
 }
 
 /// Revokes the family and records why, in one transaction. Of those who present spent tokens of a family, the first ends
-/// it.
+/// it, and the member is written to if the token that followed had been used: it may have been copied then.
 async fn revoke_once(
     node: &Node,
     slot: &TenantSlot,
     live: &Live,
-    family: FamilyId,
+    effect: Effect,
     action: Action,
     origin: &Origin,
 ) -> Result<(), NotRecorded> {
+    let family = effect.family;
     let mut tx = node.store.write(slot.id).await?;
     if changes::revoke(&mut tx, family, node.ambient.now()).await? {
+        if action == Action::SessionReplayed && is_successor_used(&mut tx, effect).await? {
+            tell(&mut tx, node, live, effect, origin).await?;
+        }
         let (actor, subject) = (Actor::Unknown, Some(family.uuid()));
         audit::record(&mut tx, node, &live.keys, &Event { action, actor, subject, detail: origin.detail() }).await?;
     }
     Ok(tx.commit().await?)
+}
+
+/// Whether the token that took the place of this spent one was used too: the family was rotated after it was spent.
+async fn is_successor_used(tx: &mut TenantTx, Effect { family, presented, .. }: Effect) -> Result<bool, StoreError> {
+    let spent = family::spent(tx, family, presented.bytes()).await?;
+    let row = family::by_id(tx, family).await?;
+    Ok(row.zip(spent).is_some_and(|(row, spent)| row.family.last_used_at_ms > spent.at_ms))
+}
+
+/// Writes to the member that the session was ended.
+async fn tell(tx: &mut TenantTx, node: &Node, live: &Live, effect: Effect, origin: &Origin) -> Result<(), NotRecorded> {
+    let Some(row) = family::by_id(tx, effect.family).await? else { return Ok(()) };
+    let Some(member) = member::by_id(tx, row.family.member).await? else { return Ok(()) };
+    let occasion = Occasion { at: node.ambient.wall(), address: origin.address };
+    let letter = Letter { to: opened_email(&live.keys, &member)?, content: Content::SessionReplayed(occasion) };
+    Ok(mail::enqueue(tx, node, &live.keys, &letter).await?)
 }

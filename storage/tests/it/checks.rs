@@ -137,7 +137,7 @@ fn faults() -> [(&'static str, String); 7] {
         ),
         (
             "a second policy for the runtime role",
-            "SELECT p.polname::text FROM pg_policy p WHERE p.polname <> 'own_tenant' AND NOT (p.polname = 'feed'
+            "SELECT p.polname::text FROM pg_policy p WHERE p.polname <> 'own_tenant' AND NOT (p.polname IN ('feed', 'due')
              AND p.polcmd = 'r' AND p.polroles = ARRAY[(SELECT relowner FROM pg_class WHERE oid = p.polrelid)])"
                 .to_owned(),
         ),

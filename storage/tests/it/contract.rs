@@ -3,6 +3,7 @@
 mod audit;
 mod invitations;
 mod keys;
+mod mail;
 mod members;
 mod recorder;
 mod roster;
@@ -48,6 +49,9 @@ async fn keeps_the_contract(kind: Kind) {
     system::directory_is_kept(&bed).await;
     system::changes_are_kept(&bed).await;
     system::feed_is_followed(&bed, kind != Kind::Sqlite).await;
+    mail::letters_wait_are_tried_and_go(&bed).await;
+    mail::one_rival_claims(&bed).await;
+    mail::tenants_with_letters_are_told(&bed, kind != Kind::Sqlite).await;
     audit::rows_are_kept(&bed).await;
     audit::rivals_leave_no_gap(&bed).await;
     audit::nothing_is_taken_back(&bed, kind).await;

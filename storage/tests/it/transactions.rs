@@ -1,6 +1,8 @@
 //! Transactions: what an error, a dropped future and a slow store leave behind.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,30 @@ async fn a_dropped_transaction_leaves_no_trace() {
         assert_eq!(bed.store.transactions_begun(), 2, "every transaction is counted");
         bed.store.ping().await.unwrap();
         assert_eq!(bed.store.transactions_begun(), 2);
+        bed.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_commit_follows_nothing_else() {
+    for kind in KINDS {
+        let bed = Bed::new(kind).await;
+        let tenant = bed.tenant().await;
+        let followed = Arc::new(AtomicU32::new(0));
+        let begin = async || {
+            let (mut tx, followed) = (bed.store.write(tenant).await.unwrap(), Arc::clone(&followed));
+            tx.after_commit(move || {
+                followed.fetch_add(1, Ordering::Relaxed);
+            });
+            tx
+        };
+        drop(begin().await);
+        let mut poisoned = begin().await;
+        poisoned.execute(ADD, args![None::<String>]).await.unwrap_err();
+        assert!(matches!(poisoned.commit().await, Err(StoreError::Poisoned)));
+        assert_eq!(followed.load(Ordering::Relaxed), 0, "{kind:?}");
+        begin().await.commit().await.unwrap();
+        assert_eq!(followed.load(Ordering::Relaxed), 1, "{kind:?}");
         bed.end().await;
     }
 }

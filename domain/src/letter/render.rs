@@ -1,0 +1,76 @@
+//! From a draft to text and HTML. Here, and nowhere else, words become markup.
+
+use super::Sender;
+use super::words::{Draft, Part};
+
+/// A letter as it is sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The name to send it under: one line.
+    pub sender: String,
+    /// One line.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// An HTML document that says the same and loads nothing.
+    pub html: String,
+}
+
+const PAGE_STYLE: &str = "font:16px/1.5 sans-serif;max-width:36em;margin:0 auto;padding:16px";
+
+pub(super) fn render(draft: &Draft, sender: Sender<'_>) -> Rendered {
+    let subject = one_line(&draft.subject);
+    let name = one_line(sender.name);
+    let closing = format!("{name}, {}", sender.origin);
+    let (mut text, mut html) = (String::new(), String::new());
+    for part in &draft.parts {
+        match part {
+            Part::Words(words) => {
+                let words = one_line(words);
+                text.push_str(&format!("{words}\n\n"));
+                html.push_str(&format!("<p>{}</p>\n", escape(&words)));
+            }
+            Part::Link { label, url } => {
+                let (label, shown) = (escape(label), escape(url));
+                text.push_str(&format!("{label}:\n{url}\n\n"));
+                html.push_str(&format!(
+                    "<p><a href=\"{shown}\">{label}</a></p>\n<p>Or open this address: {shown}</p>\n"
+                ));
+            }
+            Part::Fact { name, value } => {
+                let value = one_line(value);
+                text.push_str(&format!("{name}: {value}\n\n"));
+                html.push_str(&format!("<p>{name}: {}</p>\n", escape(&value)));
+            }
+        }
+    }
+    text.push_str(&format!("-- \n{closing}\n"));
+    let (title, closing) = (escape(&subject), escape(&closing));
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
+         <body style=\"{PAGE_STYLE}\">\n{html}<p><small>{closing}</small></p>\n</body>\n</html>\n"
+    );
+    Rendered { sender: name, subject, text, html }
+}
+
+/// The text with every control character as a space: whatever it came from, it starts no line and no header.
+fn one_line(text: &str) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect()
+}
+
+/// Text as it may stand in HTML, between tags and in quoted attributes.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
