@@ -3,6 +3,7 @@
 mod assurance;
 pub mod audit;
 pub mod context;
+pub mod invitations;
 pub mod logout;
 pub mod members;
 pub mod password;

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use freehold::clock::AMBIENT;
 use freehold_actors::breached::{Breached, WhenUnknown};
+use freehold_actors::mail::Post;
+use freehold_actors::mail::carrier::{Carrier, Way};
 use freehold_actors::node::{Node, Parts, Settings};
 use freehold_actors::ops::context::{Client, Context, Counted, Origin};
 use freehold_actors::ops::refresh::refresh;
 use freehold_actors::password_pool::PasswordPool;
 use freehold_actors::sessions;
 use freehold_actors::slot::TenantSlot;
+use freehold_domain::delivery::Patience;
 use freehold_domain::gcra::{Layer, Subject, Unseen};
 use freehold_domain::id::NodeId;
 use freehold_domain::lockout::LockoutRule;
@@ -65,6 +68,8 @@ pub(crate) async fn measure(args: &[String]) {
 }
 
 async fn start(data_dir: PathBuf) -> Arc<Node> {
+    let way = Way::Outbox(data_dir.join("outbox"));
+    let carrier = Carrier::new("no-reply@example.com".parse().unwrap(), "example.com", way).unwrap();
     let options = SqliteOptions { data_dir, open_files_max: estate::OPEN_FILES_MAX };
     let settings = Settings {
         limits: Arc::new(Limits::default()),
@@ -84,6 +89,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         store: Store::open_sqlite(options).await.unwrap(),
         ring: estate::MASTER.parse().unwrap(),
         pool: PasswordPool::start(machine::cores(), Argon2Params::default(), AMBIENT).unwrap(),
+        post: Post::new(carrier, Patience::default()),
         unseen: Unseen::Full,
     };
     Node::start(parts).await.unwrap()

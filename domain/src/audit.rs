@@ -57,6 +57,12 @@ actions! {
     AccountLocked "account.locked";
     /// A member's second factor was taken away for one who had lost it; the subject is the member.
     SecondFactorReset "second_factor.reset";
+    /// Somebody was invited, or sent the invitation again; the subject is the invitation.
+    InvitationSent "invitation.sent";
+    /// An invitation was taken back; the subject is the invitation.
+    InvitationRevoked "invitation.revoked";
+    /// Somebody became a member; the subject is the member.
+    MemberJoined "member.joined";
     /// A member got another role; the subject is the member.
     MemberRoleChanged "member.role_changed";
     /// A member got another name; the subject is the member.

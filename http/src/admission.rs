@@ -155,6 +155,7 @@ impl From<Refusal> for Problem {
                 Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())
             }
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
+            Refusal::NotInvited => Self::invalid("invitation", "is not valid any more, or is for another address"),
             Refusal::LastAdmin => Self::new(Kind::Conflict).detail(LAST_ADMIN),
             Refusal::MustEnrol => {
                 Self::new(Kind::Forbidden).detail(MUST_ENROL).with("second_factor_enrolment", "required")

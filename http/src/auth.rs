@@ -242,7 +242,8 @@ pub(crate) async fn change_password(
     Ok(token_pair(&pair, transport))
 }
 
-fn new_password(faults: &mut Faults, field: &'static str, text: Option<String>) -> Option<Password> {
+/// A password of a body, whatever its length.
+pub(crate) fn new_password(faults: &mut Faults, field: &'static str, text: Option<String>) -> Option<Password> {
     let text = faults.required(field, text)?;
     parsed(faults, field, Password::new(&text))
 }

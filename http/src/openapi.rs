@@ -17,7 +17,9 @@ pub(crate) use self::schemas::{
     AuditParams, Jwks, ListParams, action, actor_kind, registration, require_second_factor, role, roles,
 };
 use crate::caller::REFRESH_COOKIE;
-use crate::{audit, auth, me, members, pages, problem, public, second_factor, settings, totp};
+use crate::{
+    audit, auth, invitations, me, members, pages, problem, public, registration, second_factor, settings, totp,
+};
 
 /// The document of a tenant's host, as it is served.
 static TENANT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default() + "\n"); // texts alone: cannot fail
@@ -56,6 +58,7 @@ pub async fn tenant() -> impl IntoResponse {
         me::me,
         me::sessions,
         me::end,
+        registration::register,
         members::list,
         members::read,
         members::change,
@@ -63,6 +66,10 @@ pub async fn tenant() -> impl IntoResponse {
         members::deactivate,
         members::reactivate,
         members::reset_second_factor,
+        invitations::list,
+        invitations::invite,
+        invitations::resend,
+        invitations::revoke,
         settings::settings,
         settings::change,
         audit::audit,
@@ -99,6 +106,8 @@ mod tests {
             include_str!("totp.rs"),
             include_str!("me.rs"),
             include_str!("members.rs"),
+            include_str!("invitations.rs"),
+            include_str!("registration.rs"),
             include_str!("settings.rs"),
             include_str!("audit.rs"),
             include_str!("public.rs").split_once("fn tenant(").map_or("", |(_, rest)| rest),

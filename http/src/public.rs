@@ -21,7 +21,7 @@ use crate::edge::{EdgeLayer, EdgeOptions};
 use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
-use crate::{audit, auth, me, members, openapi, pages, second_factor, settings, totp};
+use crate::{audit, auth, invitations, me, members, openapi, pages, registration, second_factor, settings, totp};
 
 /// Everything the public listener serves.
 pub fn service(
@@ -59,7 +59,9 @@ fn tenant(readiness: &Readiness) -> Router {
         .merge(second_factor::routes())
         .merge(totp::routes())
         .merge(me::routes())
+        .merge(registration::routes())
         .merge(members::routes())
+        .merge(invitations::routes())
         .merge(settings::routes())
         .merge(audit::routes())
 }

@@ -20,6 +20,7 @@ mod drain;
 mod full;
 mod headers;
 mod hosts;
+mod invitations;
 mod keepsakes;
 mod kill;
 mod lockout;

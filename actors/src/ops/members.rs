@@ -9,6 +9,7 @@ use freehold_domain::audit::{Action, Actor, Changed, Event};
 use freehold_domain::email::Email;
 use freehold_domain::id::MemberId;
 use freehold_domain::keys::Sealed;
+use freehold_domain::letter::Content;
 use freehold_domain::role::Role;
 use freehold_domain::time::UnixMs;
 use freehold_storage::roster::{self, Listed};
@@ -184,7 +185,8 @@ pub async fn delete(cx: &Context, caller: &AccessClaims, id: MemberId) -> Result
     commit(cx, tx, &Deaths::epoch(id, epoch)).await
 }
 
-/// Takes a member's second factor away, for one who has lost it. Every session of the member is dead on its next request.
+/// Takes a member's second factor away, for one who has lost it. Every session of the member is dead on its next request,
+/// and the member is written to.
 ///
 /// # Errors
 /// [`Refusal::NotFresh`]; [`Refusal::NotFound`], also when there is no second factor.
@@ -192,12 +194,14 @@ pub async fn reset_second_factor(cx: &Context, caller: &AccessClaims, id: Member
     cx.admit_member(caller).await?;
     let now = cx.node.ambient.now();
     let mut tx = begin_fresh(cx, caller).await?;
+    let known = item(cx, &listed(&mut tx, id).await?)?;
     let epoch = raise(&mut tx, id).await?;
     if !second_factor::remove(&mut tx, id).await? {
         return Err(Refusal::NotFound);
     }
     family::revoke_all_of(&mut tx, id, now).await?;
     changes::raise(&mut tx, id, epoch, now).await?;
+    cx.write_to(&mut tx, known.email, Content::SecondFactorReset(cx.occasion())).await?;
     record(cx, &mut tx, caller, Action::SecondFactorReset, id, vec![]).await?;
     commit(cx, tx, &Deaths::epoch(id, epoch)).await
 }

@@ -33,6 +33,9 @@ pub enum Refusal {
     /// The session was started too long ago for what was asked.
     #[error("the sign-in is not fresh")]
     NotFresh,
+    /// The token of an invitation is not good, or not for this address.
+    #[error("not invited")]
+    NotInvited,
     /// The tenant would be left without an admin.
     #[error("the last admin stays")]
     LastAdmin,

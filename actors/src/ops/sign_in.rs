@@ -200,8 +200,13 @@ pub(super) fn stored_hash(cx: &Context, member: &MemberRow) -> Result<Option<Pas
 
 async fn find(cx: &Context, email: &Email) -> Result<Option<MemberRow>, Refusal> {
     let mut tx = cx.node.store.read(cx.slot.id).await?;
+    find_in(cx, &mut tx, email).await
+}
+
+/// The member with this address, deactivated or not.
+pub(super) async fn find_in(cx: &Context, tx: &mut TenantTx, email: &Email) -> Result<Option<MemberRow>, Refusal> {
     for key in cx.live.keys.email_keys(email) {
-        let found = member::by_email_key(&mut tx, key.bytes()).await?;
+        let found = member::by_email_key(tx, key.bytes()).await?;
         if found.is_some() {
             return Ok(found);
         }

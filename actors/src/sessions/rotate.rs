@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::gcra::{Layer, Subject};
-use freehold_domain::id::{FamilyId, MemberId};
+use freehold_domain::id::MemberId;
 use freehold_domain::keys::{Place, Sealed};
 use freehold_domain::letter::{Content, Letter, Occasion};
 use freehold_domain::refresh_token::{RefreshToken, TokenHash};

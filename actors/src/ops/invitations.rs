@@ -1,0 +1,273 @@
+//! Invitations: an admin asks somebody to join, who accepts with the token that came by mail.
+//!
+//! ```text
+//! pending --accept, right token and address--> member    pending --resend--> pending (another token, a new week)
+//! pending --revoke--> (none)                             pending --7 days--> expired
+//! ```
+//!
+//! Inviting says nothing of whether the address belongs to a member already: the answer, the work and the number of
+//! letters are the same, and only who reads mail there learns it. A token that was accepted proves that its holder reads
+//! that mail, so the member needs no other proof. It starts no session: that is what signing in is for.
+
+use std::time::Duration;
+
+use freehold_domain::access_token::AccessClaims;
+use freehold_domain::audit::{Action, Actor, Changed, Event};
+use freehold_domain::email::Email;
+use freehold_domain::gcra::Layer;
+use freehold_domain::id::{InvitationId, MemberId};
+use freehold_domain::keys::{Place, Sealed};
+use freehold_domain::letter::{Content, Link};
+use freehold_domain::one_time_token::{OneTimeToken, Purpose};
+use freehold_domain::password::Password;
+use freehold_domain::role::Role;
+use freehold_domain::tier::Tier;
+use freehold_domain::time::UnixMs;
+use freehold_storage::invitation::{self as rows, InvitationRow};
+use freehold_storage::member::MemberRow;
+use freehold_storage::{TenantTx, member};
+use uuid::Uuid;
+
+use crate::ops::audit;
+use crate::ops::context::Context;
+use crate::ops::refusal::Refusal;
+use crate::ops::sign_in::{email_place, find_in, name_place};
+use crate::ops::tenants::Name;
+
+/// How long an invitation can be accepted.
+pub const INVITATION_TTL: Duration = Duration::from_hours(7 * 24);
+
+/// An invitation, as the API tells of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvitationItem {
+    /// The invitation.
+    pub id: InvitationId,
+    /// Who is invited.
+    pub email: Email,
+    /// As what.
+    pub role: Role,
+    /// Who invites.
+    pub invited_by: MemberId,
+    /// When.
+    pub created_at: UnixMs,
+    /// Until when it can be accepted.
+    pub expires_at: UnixMs,
+}
+
+/// A part of the invitations.
+#[derive(Debug)]
+pub struct InvitationPage {
+    /// The invitations, oldest first.
+    pub items: Vec<InvitationItem>,
+    /// Where the next part begins; `None` on the last.
+    pub next: Option<InvitationId>,
+}
+
+/// What somebody who accepts an invitation says.
+pub struct Acceptance {
+    /// The token that came by mail.
+    pub token: OneTimeToken,
+    /// The address it came to.
+    pub email: Email,
+    /// The name to be called by.
+    pub name: Name,
+    /// The password to be.
+    pub password: Password,
+}
+
+/// Invites an address, in the place of an earlier invitation of it.
+///
+/// # Errors
+/// What the limits refuse; [`Refusal::Conflict`] when it is invited twice at the same moment.
+pub async fn invite(cx: &Context, caller: &AccessClaims, email: Email, role: Role) -> Result<InvitationItem, Refusal> {
+    cx.admit_member(caller).await?;
+    let now = cx.node.ambient.now();
+    let keys = &cx.live.keys;
+    let id = InvitationId::new(now, cx.node.ambient.random());
+    let sealed = keys.seal(&email_place_of(&id), &email, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
+    let row = InvitationRow {
+        id,
+        email_key: keys.email_key(&email).bytes().to_vec(),
+        email_sealed: sealed.into_bytes(),
+        role: role.as_str().to_owned(),
+        invited_by: caller.sub,
+        created_at_ms: now,
+        expires_at_ms: now.plus(INVITATION_TTL),
+    };
+    let token = new_token(cx);
+    let item =
+        InvitationItem { id, email, role, invited_by: caller.sub, created_at: now, expires_at: row.expires_at_ms };
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    if !rows::insert(&mut tx, &row, &token.hash()).await? {
+        return Err(Refusal::Conflict);
+    }
+    send(cx, &mut tx, caller, &item, &token).await?;
+    record(cx, &mut tx, Action::InvitationSent, Actor::Member(caller.sub), id.uuid(), told(role)).await?;
+    tx.commit().await?;
+    Ok(item)
+}
+
+/// Sends an invitation again: with another token, which voids the one before, and for another week.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub async fn resend(cx: &Context, caller: &AccessClaims, id: InvitationId) -> Result<InvitationItem, Refusal> {
+    cx.admit_member(caller).await?;
+    let expires_at = cx.node.ambient.now().plus(INVITATION_TTL);
+    let token = new_token(cx);
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    if !rows::renew(&mut tx, id, &token.hash(), expires_at).await? {
+        return Err(Refusal::NotFound);
+    }
+    let row = rows::by_id(&mut tx, id).await?.ok_or(Refusal::NotFound)?;
+    let item = item(cx, &row)?;
+    send(cx, &mut tx, caller, &item, &token).await?;
+    record(cx, &mut tx, Action::InvitationSent, Actor::Member(caller.sub), id.uuid(), told(item.role)).await?;
+    tx.commit().await?;
+    Ok(item)
+}
+
+/// Takes an invitation back: its token is void.
+///
+/// # Errors
+/// [`Refusal::NotFound`].
+pub async fn revoke(cx: &Context, caller: &AccessClaims, id: InvitationId) -> Result<(), Refusal> {
+    cx.admit_member(caller).await?;
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    if !rows::delete(&mut tx, id).await? {
+        return Err(Refusal::NotFound);
+    }
+    record(cx, &mut tx, Action::InvitationRevoked, Actor::Member(caller.sub), id.uuid(), vec![]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The invitations that were not accepted after `after`, at most `limit`.
+///
+/// # Errors
+/// What the limits and the store refuse.
+pub async fn list(
+    cx: &Context,
+    caller: &AccessClaims,
+    after: Option<InvitationId>,
+    limit: u32,
+) -> Result<InvitationPage, Refusal> {
+    cx.admit_member(caller).await?;
+    let mut tx = cx.node.store.read(cx.slot.id).await?;
+    let mut found = rows::page(&mut tx, after, limit + 1).await?;
+    drop(tx);
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next = found.last().filter(|_| more).map(|row| row.id);
+    let items = found.iter().map(|row| item(cx, row)).collect::<Result<_, _>>()?;
+    Ok(InvitationPage { items, next })
+}
+
+/// Makes whoever was invited a member. Of all who accept one invitation at once, one wins.
+///
+/// # Errors
+/// [`Refusal::NotInvited`] for a token that is unknown, spent, revoked or expired, and for another address than it was
+/// sent to; [`Refusal::TooShort`] and [`Refusal::Breached`]; [`Refusal::Collides`] when the address is a member's.
+pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, Role), Refusal> {
+    let Acceptance { token, email, name, password } = acceptance;
+    cx.admit(&[signup(cx), cx.tenant_layer()]).await?;
+    let (now, keys) = (cx.node.ambient.now(), &cx.live.keys);
+    let invitation = rows::by_token(&mut cx.node.store.read(cx.slot.id).await?, &token.hash(), now).await?;
+    let invitation = item(cx, &invitation.ok_or(Refusal::NotInvited)?)?;
+    if invitation.email != email {
+        return Err(Refusal::NotInvited);
+    }
+    password.at_least(cx.live.settings.password_chars_min(invitation.role, false))?;
+    cx.node.settings.breached.check(&password).await?;
+    let mut permit = cx.node.pool.reserve()?;
+    let hash = cx.node.pool.hash(&mut permit, password).await?;
+
+    let id = MemberId::new(now, cx.node.ambient.random());
+    let email_sealed = keys.seal(&email_place(&id), &email, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
+    let name_sealed = keys.seal(&name_place(&id), &name, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
+    let row = MemberRow {
+        id,
+        email_key: keys.email_key(&email).bytes().to_vec(),
+        email_sealed: email_sealed.into_bytes(),
+        name_sealed: name_sealed.into_bytes(),
+        password_hash: Some(hash.text()),
+        role: invitation.role.as_str().to_owned(),
+        credential_version: 1,
+        epoch: 1,
+        created_at_ms: now,
+        deactivated_at_ms: None,
+    };
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    if !rows::spend(&mut tx, &token.hash(), now).await? {
+        return Err(Refusal::NotInvited);
+    }
+    if !member::insert(&mut tx, &row).await? {
+        return Err(Refusal::Collides);
+    }
+    let joined = Actor::Member(id);
+    record(cx, &mut tx, Action::MemberJoined, joined, id.uuid(), told(invitation.role)).await?;
+    tx.commit().await?;
+    Ok((id, invitation.role))
+}
+
+/// One letter, whoever the address belongs to: the way in, or that its reader is in already.
+async fn send(
+    cx: &Context,
+    tx: &mut TenantTx,
+    caller: &AccessClaims,
+    item: &InvitationItem,
+    token: &OneTimeToken,
+) -> Result<(), Refusal> {
+    let inviter = member::by_id(tx, caller.sub).await?.ok_or(Refusal::Unauthenticated)?;
+    let name = Sealed::from_stored(inviter.name_sealed).map_err(|_| Refusal::Internal)?;
+    let inviter: Name = cx.live.keys.open_sealed(&name_place(&caller.sub), &name).map_err(|_| Refusal::Internal)?;
+    let content = if find_in(cx, tx, &item.email).await?.is_some() {
+        Content::AlreadyMember
+    } else {
+        let link = Link { token: token.text(), until: item.expires_at };
+        Content::Invitation { inviter, role: item.role, link }
+    };
+    Ok(cx.write_to(tx, item.email.clone(), content).await?)
+}
+
+fn item(cx: &Context, row: &InvitationRow) -> Result<InvitationItem, Refusal> {
+    let email = Sealed::from_stored(row.email_sealed.clone()).map_err(|_| Refusal::Internal)?;
+    Ok(InvitationItem {
+        id: row.id,
+        email: cx.live.keys.open_sealed(&email_place_of(&row.id), &email).map_err(|_| Refusal::Internal)?,
+        role: row.role.parse().map_err(|_| Refusal::Internal)?,
+        invited_by: row.invited_by,
+        created_at: row.created_at_ms,
+        expires_at: row.expires_at_ms,
+    })
+}
+
+fn new_token(cx: &Context) -> OneTimeToken {
+    OneTimeToken::from_random(Purpose::Invitation, cx.node.ambient.random())
+}
+
+/// Where the address of an invitation is sealed.
+fn email_place_of(id: &InvitationId) -> Place<'_> {
+    Place { table: "invitation", column: "email_sealed", row: id.as_bytes() }
+}
+
+/// Registrations of the client's address.
+fn signup(cx: &Context) -> Layer {
+    Layer { tier: Tier::Signup, subject: cx.client.bucket }
+}
+
+fn told(role: Role) -> Vec<Changed> {
+    vec![Changed { field: "role".to_owned(), from: String::new(), to: role.to_string() }]
+}
+
+async fn record(
+    cx: &Context,
+    tx: &mut TenantTx,
+    action: Action,
+    actor: Actor,
+    subject: Uuid,
+    changes: Vec<Changed>,
+) -> Result<(), Refusal> {
+    let mut detail = cx.client.origin.detail();
+    detail.changes = changes;
+    Ok(audit::record(tx, &cx.node, &cx.live.keys, &Event { action, actor, subject: Some(subject), detail }).await?)
+}

@@ -1,0 +1,102 @@
+//! Becoming a member: `/v1/auth/register`.
+
+use axum::Json;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use freehold_actors::ops::invitations::{self, Acceptance};
+use freehold_actors::ops::tenants::Name;
+use freehold_domain::email::Email;
+use freehold_domain::id::MemberId;
+use freehold_domain::one_time_token::{OneTimeToken, Purpose};
+use freehold_domain::password::Password;
+use freehold_domain::role::Role;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::auth::{new_password, parsed};
+use crate::body::{Valid, Validate};
+use crate::caller::{Tenant, run};
+use crate::faults::Faults;
+use crate::headers::no_store;
+use crate::openapi;
+use crate::problem::{Kind, Problem};
+
+/// The routes.
+pub fn routes() -> Router {
+    Router::new().route("/v1/auth/register", post(register))
+}
+
+/// `{email, password, name, invitation?}`
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    #[schema(required, nullable = false, format = Email, min_length = 3, max_length = 254)]
+    email: Option<String>,
+    /// As long as the tenant's settings demand: 15 characters at least.
+    #[schema(required, nullable = false, format = Password, min_length = 15, max_length = 1024)]
+    password: Option<String>,
+    #[schema(required, nullable = false, min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// The token of an invitation, from its letter.
+    #[schema(nullable = false)]
+    invitation: Option<String>,
+}
+
+/// Who wants to be a member.
+pub struct Applicant {
+    email: Email,
+    password: Password,
+    name: Name,
+    /// The token of an invitation; inside it `None` for a text that is none.
+    invitation: Option<Option<OneTimeToken>>,
+}
+
+impl Validate for Register {
+    type Checked = Applicant;
+
+    fn check(self, faults: &mut Faults) -> Option<Applicant> {
+        let email = faults.required("email", self.email).and_then(|text| parsed(faults, "email", text.parse()));
+        let password = new_password(faults, "password", self.password);
+        let name = faults.required("name", self.name).and_then(|text| parsed(faults, "name", text.parse()));
+        // Whether it is a token is not for the shape to say, but one line it must be.
+        let invitation = self.invitation.map(|text| faults.one_line("invitation", text, 0..=usize::MAX));
+        let invitation = invitation.map(|text| text.and_then(|text| OneTimeToken::parse(Purpose::Invitation, &text)));
+        Some(Applicant { email: email?, password: password?, name: name?, invitation })
+    }
+}
+
+/// A member that was made.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Registered {
+    member: RegisteredMember,
+}
+
+#[derive(Serialize, ToSchema)]
+struct RegisteredMember {
+    #[schema(value_type = Uuid)]
+    id: MemberId,
+    #[schema(schema_with = openapi::role)]
+    role: Role,
+}
+
+/// `POST /v1/auth/register`: accepts an invitation. It starts no session: sign in next.
+#[utoipa::path(post, path = "/v1/auth/register", tag = "auth", operation_id = "register", request_body = Register,
+    responses(
+        (status = 201, description = "The invitation was accepted.", body = Registered),
+        (status = 403, description = "problem"),
+        (status = 409, description = "problem"),
+    ),
+)]
+pub(crate) async fn register(tenant: Tenant, Valid(applicant): Valid<Register>) -> Result<Response, Problem> {
+    let Applicant { email, password, name, invitation } = applicant;
+    let Some(token) = invitation else {
+        return Err(Problem::new(Kind::Forbidden).detail("Only who is invited can become a member of this tenant."));
+    };
+    let token = token.ok_or_else(|| Problem::from(freehold_actors::ops::refusal::Refusal::NotInvited))?;
+    let (cx, acceptance) = (tenant.cx, Acceptance { token, email, name, password });
+    let (id, role) = run(async move { invitations::accept(&cx, acceptance).await }).await?;
+    let body = Json(Registered { member: RegisteredMember { id, role } });
+    Ok(no_store((StatusCode::CREATED, body).into_response()))
+}
