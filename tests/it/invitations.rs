@@ -220,11 +220,10 @@ async fn of_two_admins_who_go_at_once_one_stays(engine: Engine) {
     let mut other = Conn::to(&server, &acme).await;
     // Each takes the other away, in each way there is.
     let paths = [&ada_id, &grace_id].map(|id| format!("/v1/members/{id}"));
-    let demote = json!({ "role": "employee" });
-    let (one, two) = tokio::join!(
-        conn.patch(&paths[1], &ada, &demote),
-        other.post(&format!("{}/deactivate", paths[0]), Some(&grace.access), &json!({})),
-    );
+    let (demote, nothing) = (json!({ "role": "employee" }), json!({}));
+    let deactivate = format!("{}/deactivate", paths[0]);
+    let (one, two) =
+        tokio::join!(conn.patch(&paths[1], &ada, &demote), other.post(&deactivate, Some(&grace.access), &nothing),);
     let mut statuses = [one.status.as_u16(), two.status.as_u16()];
     statuses.sort_unstable();
     assert!(statuses == [200, 409] || statuses == [200, 401], "one went, and the other could not: {statuses:?}");

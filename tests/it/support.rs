@@ -3,6 +3,7 @@
 mod client;
 mod database;
 mod folder;
+mod mail;
 mod proxy;
 mod server;
 mod together;
@@ -10,6 +11,7 @@ mod together;
 pub(crate) use client::{Answer, Conn, Session};
 pub(crate) use database::Database;
 pub(crate) use folder::Folder;
+pub(crate) use mail::Mail;
 pub(crate) use proxy::{Line, Proxy};
 pub(crate) use server::{MASTER, Options, Server, Tenant, freehold};
 pub(crate) use together::{open_many, post_at_once};

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
-use super::{Conn, Database, Engine, Folder};
+use super::{Conn, Database, Engine, Folder, Mail};
+use crate::watch::until;
 
 /// A master ring for tests.
 pub(crate) const MASTER: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -205,6 +206,19 @@ impl Server {
         let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
         sql.execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
+    }
+
+    /// The letters in the outbox, oldest first, once there are this many.
+    pub(crate) async fn letters(&self, count: usize) -> Vec<Mail> {
+        let folder = self.data_dir().join("outbox");
+        let read = async || {
+            let entries = std::fs::read_dir(&folder).ok()?.map(|entry| entry.unwrap().path());
+            let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "eml")).collect();
+            files.sort();
+            (files.len() >= count).then_some(files)
+        };
+        let (files, _) = until("the letters are in the outbox", read).await;
+        files.into_iter().map(|path| Mail::parse(&std::fs::read(path).unwrap())).collect()
     }
 
     /// The private listener's answer.
