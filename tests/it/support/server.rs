@@ -51,9 +51,9 @@ impl Options {
 
     /// Switches these tiers off; without names, every tier that exists today.
     pub(crate) fn limits_off(self) -> Self {
-        ["ADDRESS", "LOGIN_ADDRESS", "LOGIN_ACCOUNT", "SECOND_FACTOR", "REFRESH", "API_MEMBER", "API_TENANT"]
-            .into_iter()
-            .fold(self, |options, tier| options.env(&format!("FREEHOLD_LIMITS_{tier}"), "off"))
+        let tiers =
+            "ADDRESS LOGIN_ADDRESS LOGIN_ACCOUNT SIGNUP PASSWORD_RESET SECOND_FACTOR REFRESH API_MEMBER API_TENANT";
+        tiers.split(' ').fold(self, |options, tier| options.env(&format!("FREEHOLD_LIMITS_{tier}"), "off"))
     }
 }
 
