@@ -139,7 +139,8 @@ impl Store {
         self.0.engine.create_tenant(tenant).await
     }
 
-    /// Lets go of what is kept open for the tenant, once its transactions have ended. The next one opens it again.
+    /// Lets go of what is kept open for the tenant, once nobody uses it: with the last of the transactions under way, none
+    /// of which notices. The next one opens it again.
     pub async fn close_tenant(&self, tenant: TenantId) {
         self.0.engine.close_tenant(tenant).await;
     }

@@ -42,6 +42,8 @@ struct Entry {
     file: Arc<OpenFile>,
     leases: usize,
     used: u64,
+    /// Nobody has a use for it: its last lease closes it, unless another comes first.
+    unwanted: bool,
 }
 
 /// A file with its one connection; empty while it is being opened.
@@ -77,10 +79,20 @@ impl Files {
         Ok(lease)
     }
 
-    /// Closes the tenant's file once its transactions have ended.
+    /// Closes the tenant's file, at once if nobody uses it, and otherwise with its last lease. A lease that comes before
+    /// that keeps it open.
     pub(super) async fn close(&self, tenant: TenantId) {
-        let entry = self.table().entries.remove(&tenant);
-        if let Some(entry) = entry {
+        let idle = {
+            let mut table = self.table();
+            match table.entries.get_mut(&tenant) {
+                Some(entry) if entry.leases > 0 => {
+                    entry.unwanted = true;
+                    None
+                }
+                _ => table.entries.remove(&tenant),
+            }
+        };
+        if let Some(entry) = idle {
             entry.file.close().await;
         }
     }
@@ -88,16 +100,22 @@ impl Files {
     /// Closes all files and opens none any more.
     pub(super) async fn close_all(&self) {
         self.room.close();
-        let tenants: Vec<_> = self.table().entries.keys().copied().collect();
-        for tenant in tenants {
-            self.close(tenant).await;
+        let entries: Vec<_> = self.table().entries.drain().collect();
+        for (_, entry) in entries {
+            entry.file.close().await;
         }
     }
 
     fn enter(self: &Arc<Self>, tenant: TenantId) -> Lease {
         let mut table = self.table();
-        let entry = table.entries.entry(tenant).or_insert_with(|| Entry { file: Arc::default(), leases: 0, used: 0 });
+        let entry = table.entries.entry(tenant).or_insert_with(|| Entry {
+            file: Arc::default(),
+            leases: 0,
+            used: 0,
+            unwanted: false,
+        });
         entry.leases += 1;
+        entry.unwanted = false;
         Lease { files: Arc::clone(self), tenant, file: Arc::clone(&entry.file) }
     }
 
@@ -124,12 +142,12 @@ impl Files {
         let mut table = self.table();
         table.clock += 1;
         let (clock, wanted) = (table.clock, table.waiting > 0);
-        // `close` may have removed the entry, and another lease have made a new one.
+        // Closing everything may have removed the entry.
         let Some(entry) = table.entries.get_mut(&tenant).filter(|entry| Arc::ptr_eq(&entry.file, file)) else { return };
         entry.leases -= 1;
         entry.used = clock;
         let failed = !file.0.initialized();
-        if entry.leases == 0 && (wanted || failed) {
+        if entry.leases == 0 && (wanted || failed || entry.unwanted) {
             table.close_soon(tenant);
         }
     }

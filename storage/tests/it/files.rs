@@ -106,6 +106,36 @@ async fn a_closed_tenant_is_opened_again() {
     store.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_a_tenant_fails_nobody_who_uses_it() {
+    let folder = Folder::new();
+    let store = Store::open_sqlite(folder.options(4)).await.unwrap();
+    let tenant = tenant_id();
+    store.create_tenant_store(tenant).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let reads = store.clone();
+        tasks.spawn(async move {
+            for _ in 0..300 {
+                roster::page(&mut reads.read(tenant).await.unwrap(), None, 9).await.unwrap();
+            }
+        });
+        let closes = store.clone();
+        tasks.spawn(async move {
+            for _ in 0..300 {
+                closes.close_tenant(tenant).await;
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    store.close_tenant(tenant).await;
+    assert_eq!((store.open_files(), open_now(folder.path())), (0, 0));
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_missing_store_is_not_made_by_reading_it() {
     let folder = Folder::new();
