@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 
+use freehold_actors::mail::carrier::{Security, Way};
+use freehold_domain::delivery::Patience;
 use freehold_domain::tier::{Limit, Limits, Tier};
 
 use super::scratch::Scratch;
@@ -140,6 +142,10 @@ fn a_malformed_value_is_one_line_with_its_name() {
         ("FREEHOLD_TREE_PASSIVATE_S", "-1"),
         ("FREEHOLD_TREE_QUARANTINE_S", "901"),
         ("FREEHOLD_REFRESH_COALESCE_MS", "+50"),
+        ("FREEHOLD_MAIL_SMTP_URL", "mail.example.com"),
+        ("FREEHOLD_MAIL_FROM", "Freehold <no-reply@example.com>"),
+        ("FREEHOLD_MAIL_RETRY_S", "0"),
+        ("FREEHOLD_MAIL_GIVE_UP_S", "604801"),
         ("FREEHOLD_LOG", "freehold=loud"),
         ("FREEHOLD_HTTP_LISTN", "127.0.0.1:80"),
     ] {
@@ -269,9 +275,15 @@ fn a_key_in_the_config_file_is_private_too_and_there_is_one_ring() {
 #[test]
 fn no_secret_is_ever_shown() {
     let secret = format!("{CANARY}://user:{CANARY}@host/{CANARY}");
-    for name in
-        ["PLATFORM_PUBLIC_URL", "DATABASE_URL", "DATABASE_MIGRATE_URL", "REDIS_URL", "KEYS_MASTER", "KEYS_MASTR"]
-    {
+    for name in [
+        "PLATFORM_PUBLIC_URL",
+        "DATABASE_URL",
+        "DATABASE_MIGRATE_URL",
+        "REDIS_URL",
+        "KEYS_MASTER",
+        "KEYS_MASTR",
+        "MAIL_SMTP_URL",
+    ] {
         let shown = line(development(&[(&format!("FREEHOLD_{name}"), &secret)]));
         assert!(!shown.contains(CANARY), "{shown}");
     }
@@ -279,6 +291,21 @@ fn no_secret_is_ever_shown() {
     let config = development(&[("FREEHOLD_DATABASE_URL", &url), ("FREEHOLD_KEYS_MASTER", RING)]).expect("it is right");
     let shown = format!("{config:?} {:?}", env(&[("FREEHOLD_KEYS_MASTER", CANARY)]));
     assert!(!shown.contains(CANARY) && !shown.contains("q83v"), "{shown}");
+}
+
+#[test]
+fn letters_leave_one_way_and_from_the_platform() {
+    let config = development(&[]).expect("the defaults are right");
+    assert_eq!(config.mail.from, "no-reply@localhost".parse().expect("an address"));
+    assert!(matches!(config.mail.way, Way::Outbox(folder) if folder == Path::new("./data/outbox")));
+    assert_eq!(config.mail.patience, Patience::default());
+    let smtp = [("FREEHOLD_MAIL_SMTP_URL", "smtps://user:secret@mail.example.com")];
+    let config = production(&smtp).expect("it is right");
+    assert_eq!(config.mail.from, "no-reply@example.com".parse().expect("an address"));
+    assert!(matches!(&config.mail.way, Way::Smtp(smtp) if smtp.security == Security::Tls));
+    assert!(!format!("{config:?}").contains("secret"));
+    let both = line(development(&[smtp[0], ("FREEHOLD_MAIL_OUTBOX", "/tmp")]));
+    assert!(both.starts_with("FREEHOLD_MAIL_OUTBOX: FREEHOLD_MAIL_SMTP_URL is set too"), "{both}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 48] = [
+const GARBLED: [(&str, &str); 53] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -150,6 +150,11 @@ const GARBLED: [(&str, &str); 48] = [
     ("FREEHOLD_LOCKOUT_FAILURES_MAX", "0"),
     ("FREEHOLD_LOCKOUT_LOCK_S", "15min"),
     ("FREEHOLD_LOG", "freehold=loud"),
+    ("FREEHOLD_MAIL_FROM", "nobody"),
+    ("FREEHOLD_MAIL_GIVE_UP_S", "0"),
+    ("FREEHOLD_MAIL_OUTBOX", " "),
+    ("FREEHOLD_MAIL_RETRY_S", "1h"),
+    ("FREEHOLD_MAIL_SMTP_URL", "imap://cAnArY5ecret@mail.example.com"),
     ("FREEHOLD_PASSWORDS_BREACHED_DIR", "/no/such/folder"),
     ("FREEHOLD_PASSWORDS_BREACHED_UNKNOWN", "maybe"),
     ("FREEHOLD_PASSWORDS_MEMORY_KIB", "7167"),

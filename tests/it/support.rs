@@ -6,6 +6,7 @@ mod folder;
 mod mail;
 mod proxy;
 mod server;
+mod smtp;
 mod together;
 
 pub(crate) use client::{Answer, Conn, Session};
@@ -14,6 +15,7 @@ pub(crate) use folder::Folder;
 pub(crate) use mail::Mail;
 pub(crate) use proxy::{Line, Proxy};
 pub(crate) use server::{MASTER, Options, Server, Tenant, freehold};
+pub(crate) use smtp::{Mode as SmtpMode, Smtp};
 pub(crate) use together::{open_many, post_at_once};
 
 /// The engines a test runs on.
