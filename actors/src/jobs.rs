@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{Chain, Store, StoreError, change, family, invitation, lockout, mail, second_factor};
+use freehold_storage::{
+    Chain, Store, StoreError, change, family, invitation, lockout, mail, one_time_token, second_factor,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::metric;
@@ -76,6 +78,7 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     family::forget_successors(&mut tx, now, ROWS_MAX).await?;
     invitation::sweep(&mut tx, now, ROWS_MAX).await?;
     second_factor::sweep(&mut tx, now, ROWS_MAX).await?;
+    one_time_token::sweep(&mut tx, now, ROWS_MAX).await?;
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
     mail::sweep(&mut tx, now.minus(GIVEN_UP_KEPT), ROWS_MAX).await?;

@@ -47,6 +47,14 @@ actions! {
     SessionsEnded "sessions.ended";
     /// A member changed the password; the subject is the member.
     PasswordChanged "password.changed";
+    /// Somebody asked for a new password; the subject is the member, if there is one.
+    PasswordResetRequested "password.reset_requested";
+    /// A member chose a new password by a link that was sent; the subject is the member.
+    PasswordReset "password.reset";
+    /// Somebody registered, with an address that is to be confirmed.
+    RegistrationRequested "registration.requested";
+    /// Somebody who registered confirmed the address and is a member; the subject is the member.
+    MemberRegistered "member.registered";
     /// A member confirmed a second factor; the subject is the member.
     SecondFactorConfirmed "second_factor.confirmed";
     /// A member took the second factor away; the subject is the member.

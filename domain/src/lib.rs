@@ -20,6 +20,7 @@ pub mod lockout;
 pub mod one_time_token;
 pub mod password;
 pub mod refresh_token;
+pub mod registration;
 pub mod restart;
 pub mod revocation;
 pub mod role;

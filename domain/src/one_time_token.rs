@@ -15,13 +15,29 @@ use crate::secret::Secret;
 pub enum Purpose {
     /// Becoming a member.
     Invitation,
+    /// Choosing another password without the old one.
+    PasswordReset,
+    /// Showing that the address of a registration is one's own.
+    Registration,
 }
 
 impl Purpose {
+    /// Its name in rows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invitation => "invitation",
+            Self::PasswordReset => "password_reset",
+            Self::Registration => "registration",
+        }
+    }
+
     /// What the text of a token begins with.
     const fn front(self) -> &'static str {
         match self {
             Self::Invitation => "fhi_",
+            Self::PasswordReset => "fhr_",
+            Self::Registration => "fhv_",
         }
     }
 
@@ -29,6 +45,8 @@ impl Purpose {
     const fn domain(self) -> &'static [u8] {
         match self {
             Self::Invitation => b"freehold/v1/invitation/",
+            Self::PasswordReset => b"freehold/v1/password-reset/",
+            Self::Registration => b"freehold/v1/registration/",
         }
     }
 }
@@ -52,6 +70,12 @@ impl OneTimeToken {
     pub fn parse(purpose: Purpose, text: &str) -> Option<Self> {
         let secret = Zeroizing::new(URL_SAFE_NO_PAD.decode(text.strip_prefix(purpose.front())?).ok()?);
         Some(Self::from_random(purpose, secret.as_slice().try_into().ok()?))
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub const fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// The token as it is handed out.
@@ -85,6 +109,10 @@ mod tests {
         for no in ["", "fhi_", &text[..46], &format!("{text}A"), &format!("{text}="), &other, &text.to_uppercase()] {
             assert_eq!(OneTimeToken::parse(Purpose::Invitation, no), None, "{no}");
         }
+        let purposes = [Purpose::Invitation, Purpose::PasswordReset, Purpose::Registration];
+        let hashes = purposes.map(|purpose| OneTimeToken::from_random(purpose, [7; 32]).hash());
+        assert_eq!(std::collections::BTreeSet::from(hashes).len(), purposes.len());
+        assert_eq!(OneTimeToken::parse(Purpose::PasswordReset, text), None, "it is for one purpose");
         assert_eq!(format!("{token:?}"), "OneTimeToken { purpose: Invitation, secret: [secret] }");
     }
 }

@@ -36,6 +36,8 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const TIER: HeaderName = HeaderName::from_static("x-ratelimit-tier");
 
+/// What is wrong with a breached password.
+pub(crate) const BREACHED: &str = "has appeared in a breach of another service: choose another";
 const USER_AGENT_CHARS_MAX: usize = 256;
 /// What a client is told to wait when a tenant is being moved or held: nobody knows how long.
 const STANDING_WAIT: Duration = Duration::from_secs(30);
@@ -147,15 +149,16 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
             Refusal::Locked(locked) => Self::new(Kind::AccountLocked).retry_after(locked.retry_after),
-            Refusal::Breached => {
-                Self::invalid("new_password", "has appeared in a breach of another service: choose another")
-            }
+            Refusal::Breached => Self::invalid("new_password", BREACHED),
             Refusal::InvalidCredentials => Self::new(Kind::InvalidCredentials),
             Refusal::SecondFactorRequired(challenge) => {
                 Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())
             }
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
             Refusal::NotInvited => Self::invalid("invitation", "is not valid any more, or is for another address"),
+            Refusal::RegistrationClosed => {
+                Self::new(Kind::Forbidden).detail("Whoever wants to join this tenant needs an invitation.")
+            }
             Refusal::LastAdmin => Self::new(Kind::Conflict).detail(LAST_ADMIN),
             Refusal::MustEnrol => {
                 Self::new(Kind::Forbidden).detail(MUST_ENROL).with("second_factor_enrolment", "required")

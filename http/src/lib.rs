@@ -7,6 +7,7 @@
 //! headers and an `x-request-id`, and no failure says more than its [`problem::Problem`].
 
 pub mod access_log;
+pub mod account;
 pub mod admission;
 pub mod arrival;
 pub mod audit;

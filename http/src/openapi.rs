@@ -18,7 +18,7 @@ pub(crate) use self::schemas::{
 };
 use crate::caller::REFRESH_COOKIE;
 use crate::{
-    audit, auth, invitations, me, members, pages, problem, public, registration, second_factor, settings, totp,
+    account, audit, auth, invitations, me, members, pages, problem, public, registration, second_factor, settings, totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -50,6 +50,11 @@ pub async fn tenant() -> impl IntoResponse {
         auth::log_out,
         auth::log_out_all,
         auth::change_password,
+        account::forgot,
+        account::reset,
+        account::verify,
+        account::reset_page,
+        account::verify_page,
         second_factor::finish,
         totp::enrol,
         totp::confirm,
@@ -101,6 +106,7 @@ mod tests {
     #[test]
     fn every_route_is_described() {
         let sources = [
+            include_str!("account.rs"),
             include_str!("auth.rs"),
             include_str!("second_factor.rs"),
             include_str!("totp.rs"),

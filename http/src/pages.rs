@@ -45,7 +45,8 @@ pub async fn tenant(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
     Ok(page(nonce, &name, &body))
 }
 
-fn page(nonce: Nonce, title: &str, body: &str) -> Response {
+/// A page for people. Title and body are HTML.
+pub(crate) fn page(nonce: Nonce, title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><style nonce=\"{nonce}\">{STYLE}</style></head>\
@@ -55,7 +56,7 @@ fn page(nonce: Nonce, title: &str, body: &str) -> Response {
 }
 
 /// Text as it may stand in HTML, between tags and in quoted attributes.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -21,7 +21,9 @@ use crate::edge::{EdgeLayer, EdgeOptions};
 use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
-use crate::{audit, auth, invitations, me, members, openapi, pages, registration, second_factor, settings, totp};
+use crate::{
+    account, audit, auth, invitations, me, members, openapi, pages, registration, second_factor, settings, totp,
+};
 
 /// Everything the public listener serves.
 pub fn service(
@@ -56,6 +58,7 @@ fn tenant(readiness: &Readiness) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/openapi.json", get(openapi::tenant))
         .merge(auth::routes())
+        .merge(account::routes())
         .merge(second_factor::routes())
         .merge(totp::routes())
         .merge(me::routes())

@@ -6,6 +6,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use freehold_actors::ops::invitations::{self, Acceptance};
+use freehold_actors::ops::refusal::Refusal;
+use freehold_actors::ops::registration as ops;
 use freehold_actors::ops::tenants::Name;
 use freehold_domain::email::Email;
 use freehold_domain::id::MemberId;
@@ -15,13 +17,15 @@ use freehold_domain::role::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::account::{Taken, taken};
+use crate::admission::BREACHED;
 use crate::auth::{new_password, parsed};
 use crate::body::{Valid, Validate};
 use crate::caller::{Tenant, run};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::openapi;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
 /// The routes.
 pub fn routes() -> Router {
@@ -81,22 +85,38 @@ struct RegisteredMember {
     role: Role,
 }
 
-/// `POST /v1/auth/register`: accepts an invitation. It starts no session: sign in next.
+/// `POST /v1/auth/register`: accepts an invitation, or asks for an account where the tenant is open to that.
+///
+/// It starts no session: sign in next. Without an invitation the answer is the same whether or not the address has an account:
+/// a letter to it says how to go on.
 #[utoipa::path(post, path = "/v1/auth/register", tag = "auth", operation_id = "register", request_body = Register,
     responses(
         (status = 201, description = "The invitation was accepted.", body = Registered),
+        (status = 202, description = "A letter is on its way.", body = Taken),
         (status = 403, description = "problem"),
         (status = 409, description = "problem"),
     ),
 )]
 pub(crate) async fn register(tenant: Tenant, Valid(applicant): Valid<Register>) -> Result<Response, Problem> {
     let Applicant { email, password, name, invitation } = applicant;
+    let cx = tenant.cx;
     let Some(token) = invitation else {
-        return Err(Problem::new(Kind::Forbidden).detail("Only who is invited can become a member of this tenant."));
+        let asked = run(async move { Ok(ops::register(&cx, email, password, name).await) }).await?;
+        return asked.map(|()| taken()).map_err(of_password);
     };
-    let token = token.ok_or_else(|| Problem::from(freehold_actors::ops::refusal::Refusal::NotInvited))?;
-    let (cx, acceptance) = (tenant.cx, Acceptance { token, email, name, password });
-    let (id, role) = run(async move { invitations::accept(&cx, acceptance).await }).await?;
+    let token = token.ok_or(Refusal::NotInvited)?;
+    let acceptance = Acceptance { token, email, name, password };
+    let accepted = run(async move { Ok(invitations::accept(&cx, acceptance).await) }).await?;
+    let (id, role) = accepted.map_err(of_password)?;
     let body = Json(Registered { member: RegisteredMember { id, role } });
     Ok(no_store((StatusCode::CREATED, body).into_response()))
+}
+
+/// A refusal, in which the password is the field that this body calls so.
+fn of_password(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::TooShort(short) => Problem::invalid("password", short.to_string()),
+        Refusal::Breached => Problem::invalid("password", BREACHED),
+        other => other.into(),
+    }
 }

@@ -18,6 +18,7 @@ pub mod mail_due;
 pub mod master_check;
 pub mod member;
 pub mod migrate;
+pub mod one_time_token;
 pub mod rate_limit;
 pub mod root_key;
 pub mod roster;
@@ -47,6 +48,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     mail::ALL,
     master_check::ALL,
     member::ALL,
+    one_time_token::ALL,
     rate_limit::ALL,
     root_key::ALL,
     roster::ALL,

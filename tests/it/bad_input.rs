@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant};
 
 /// Every operation that reads a body, and one that it accepts as far as its shape goes.
-fn operations() -> [(&'static str, Value); 7] {
+fn operations() -> [(&'static str, Value); 11] {
     let token = json!({ "refresh_token": "not-one" });
     [
         ("/v1/auth/login", json!({ "email": "ada@example.com", "password": "not the password", "transport": "body" })),
@@ -19,6 +19,10 @@ fn operations() -> [(&'static str, Value); 7] {
         ("/v1/auth/second-factor", json!({ "challenge": "not-one", "totp": "123456" })),
         ("/v1/auth/totp/confirm", json!({ "code": "123456" })),
         ("/v1/auth/password", json!({ "current_password": "not the password", "new_password": "another password" })),
+        ("/v1/auth/password/forgot", json!({ "email": "ada@example.com" })),
+        ("/v1/auth/password/reset", json!({ "token": "not-one", "new_password": "another password" })),
+        ("/v1/auth/register", json!({ "email": "eve@example.com", "password": "another password", "name": "Eve E." })),
+        ("/v1/auth/email/verify", json!({ "token": "not-one" })),
     ]
 }
 

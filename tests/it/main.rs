@@ -11,6 +11,7 @@
 
 mod support;
 
+mod account;
 mod audit;
 mod bad_input;
 mod command_line;
@@ -25,6 +26,7 @@ mod keepsakes;
 mod kill;
 mod lockout;
 mod logs;
+mod mail;
 mod members;
 mod new_passwords;
 mod openapi;

@@ -36,6 +36,9 @@ pub enum Refusal {
     /// The token of an invitation is not good, or not for this address.
     #[error("not invited")]
     NotInvited,
+    /// The tenant takes no registrations.
+    #[error("registration is closed")]
+    RegistrationClosed,
     /// The tenant would be left without an admin.
     #[error("the last admin stays")]
     LastAdmin,

@@ -198,7 +198,8 @@ pub(super) fn stored_hash(cx: &Context, member: &MemberRow) -> Result<Option<Pas
     })
 }
 
-async fn find(cx: &Context, email: &Email) -> Result<Option<MemberRow>, Refusal> {
+/// The member with this address, deactivated or not.
+pub(super) async fn find(cx: &Context, email: &Email) -> Result<Option<MemberRow>, Refusal> {
     let mut tx = cx.node.store.read(cx.slot.id).await?;
     find_in(cx, &mut tx, email).await
 }

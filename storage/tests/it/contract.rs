@@ -5,6 +5,7 @@ mod invitations;
 mod keys;
 mod mail;
 mod members;
+mod one_time_tokens;
 mod recorder;
 mod roster;
 mod second_factor;
@@ -49,6 +50,8 @@ async fn keeps_the_contract(kind: Kind) {
     system::directory_is_kept(&bed).await;
     system::changes_are_kept(&bed).await;
     system::feed_is_followed(&bed, kind != Kind::Sqlite).await;
+    one_time_tokens::tokens_work_once_and_the_newest_alone(&bed).await;
+    one_time_tokens::one_rival_spends_a_token(&bed).await;
     mail::letters_wait_are_tried_and_go(&bed).await;
     mail::one_rival_claims(&bed).await;
     mail::tenants_with_letters_are_told(&bed, kind != Kind::Sqlite).await;

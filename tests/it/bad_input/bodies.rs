@@ -80,7 +80,7 @@ async fn no_text_of_any_body_holds_nul_or_a_line_break() {
 #[tokio::test]
 async fn everything_that_is_missing_or_wrong_is_told_at_once() {
     let mut scene = Scene::new().await;
-    let cases: [(&str, Value, &[&str]); 17] = [
+    let cases: [(&str, Value, &[&str]); 21] = [
         ("/v1/auth/login", json!({}), &["email", "password"]),
         ("/v1/auth/login", json!({ "email": null, "password": null }), &["email", "password"]),
         ("/v1/auth/login", json!({ "email": "", "password": "" }), &["email", "password"]),
@@ -92,6 +92,10 @@ async fn everything_that_is_missing_or_wrong_is_told_at_once() {
             &["current_password", "new_password"],
         ),
         ("/v1/auth/refresh", json!({}), &["refresh_token"]),
+        ("/v1/auth/password/forgot", json!({ "email": "ada" }), &["email"]),
+        ("/v1/auth/password/reset", json!({ "token": "" }), &["token", "new_password"]),
+        ("/v1/auth/register", json!({ "email": "a@b c", "name": "\u{202e}" }), &["email", "password", "name"]),
+        ("/v1/auth/email/verify", json!({}), &["token"]),
         ("/v1/auth/second-factor", json!({}), &["challenge", "totp"]),
         ("/v1/auth/second-factor", json!({ "challenge": "x", "totp": null, "backup_code": null }), &["totp"]),
         ("/v1/auth/second-factor", json!({ "challenge": "x", "totp": "123456", "backup_code": "x" }), &["backup_code"]),

@@ -1,0 +1,206 @@
+//! Accounts by mail: `/v1/auth/password/forgot`, `/v1/auth/password/reset` and `/v1/auth/email/verify`, and the pages that
+//! the letters lead to.
+//!
+//! A token comes in the fragment of a page's address, which no server is told, and is posted when somebody presses the
+//! button: getting the page spends nothing.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use freehold_actors::ops::{recovery, registration};
+use freehold_domain::email::Email;
+use freehold_domain::one_time_token::{OneTimeToken, Purpose};
+use freehold_domain::password::Password;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::auth::{new_password, parsed};
+use crate::body::{Valid, Validate};
+use crate::caller::{Tenant, run};
+use crate::faults::Faults;
+use crate::headers::{Nonce, no_store};
+use crate::pages::{escape, page};
+use crate::problem::Problem;
+
+/// Most characters of what may be a token.
+const TOKEN_CHARS_MAX: usize = 128;
+
+/// The routes.
+pub fn routes() -> Router {
+    Router::new()
+        .route("/v1/auth/password/forgot", post(forgot))
+        .route("/v1/auth/password/reset", post(reset))
+        .route("/v1/auth/email/verify", post(verify))
+        .route("/auth/reset", get(reset_page))
+        .route("/auth/verify", get(verify_page))
+}
+
+/// `{}`: what is answered whatever there is to tell.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Taken {}
+
+/// 202 with nothing to be learned from it.
+pub(crate) fn taken() -> Response {
+    no_store((StatusCode::ACCEPTED, Json(Taken {})))
+}
+
+/// `{email}`
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forgot {
+    #[schema(required, nullable = false, format = Email, min_length = 3, max_length = 254)]
+    email: Option<String>,
+}
+
+impl Validate for Forgot {
+    type Checked = Email;
+
+    fn check(self, faults: &mut Faults) -> Option<Email> {
+        let text = faults.required("email", self.email)?;
+        parsed(faults, "email", text.parse())
+    }
+}
+
+/// `POST /v1/auth/password/forgot`: a letter with a link to choose a new password.
+///
+/// The answer is the same whether or not the address has an account; an address without one gets a letter that says so.
+#[utoipa::path(post, path = "/v1/auth/password/forgot", tag = "auth", operation_id = "forgot_password",
+    request_body = Forgot, responses((status = 202, description = "A letter is on its way.", body = Taken)),
+)]
+pub(crate) async fn forgot(tenant: Tenant, Valid(email): Valid<Forgot>) -> Result<Response, Problem> {
+    let cx = tenant.cx;
+    run(async move { recovery::forgot(&cx, &email).await }).await?;
+    Ok(taken())
+}
+
+/// `{token, new_password}`
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// From the link in the letter.
+    #[schema(required, nullable = false, min_length = 1, max_length = 128)]
+    token: Option<String>,
+    /// As long as the tenant's settings demand.
+    #[schema(required, nullable = false, format = Password, min_length = 8, max_length = 1024)]
+    new_password: Option<String>,
+}
+
+impl Validate for Reset {
+    type Checked = (Option<OneTimeToken>, Password);
+
+    fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
+        let token = token(faults, Purpose::PasswordReset, self.token);
+        let new = new_password(faults, "new_password", self.new_password);
+        token.zip(new)
+    }
+}
+
+/// `POST /v1/auth/password/reset`: a token of a letter for a new password; it works once, for an hour.
+///
+/// Starts no session; every session of the member is dead on its next request. A token that is not good is 401
+/// `invalid-credentials`, whatever is wrong with it.
+#[utoipa::path(post, path = "/v1/auth/password/reset", tag = "auth", operation_id = "reset_password",
+    request_body = Reset, responses(
+        (status = 204, description = "The password is changed."),
+        (status = 401, description = "problem"),
+    ),
+)]
+pub(crate) async fn reset(tenant: Tenant, Valid((token, new)): Valid<Reset>) -> Result<Response, Problem> {
+    let cx = tenant.cx;
+    run(async move { recovery::reset(&cx, token.as_ref(), new).await }).await?;
+    Ok(no_store(StatusCode::NO_CONTENT))
+}
+
+/// `{token}`
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// From the link in the letter.
+    #[schema(required, nullable = false, min_length = 1, max_length = 128)]
+    token: Option<String>,
+}
+
+impl Validate for Verify {
+    type Checked = Option<OneTimeToken>;
+
+    fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
+        token(faults, Purpose::Registration, self.token)
+    }
+}
+
+/// `POST /v1/auth/email/verify`: a token of a letter; the account that was registered with its address is open.
+///
+/// Starts no session. A token that is not good is 401 `invalid-credentials`, whatever is wrong with it.
+#[utoipa::path(post, path = "/v1/auth/email/verify", tag = "auth", operation_id = "verify_email", request_body = Verify,
+    responses(
+        (status = 204, description = "The address is confirmed."),
+        (status = 401, description = "problem"),
+        (status = 403, description = "problem"),
+        (status = 409, description = "problem"),
+    ),
+)]
+pub(crate) async fn verify(tenant: Tenant, Valid(token): Valid<Verify>) -> Result<Response, Problem> {
+    let cx = tenant.cx;
+    run(async move { registration::verify(&cx, token.as_ref()).await }).await?;
+    Ok(no_store(StatusCode::NO_CONTENT))
+}
+
+/// Whether it is a token is not for the shape to say, but one line it must be.
+fn token(faults: &mut Faults, purpose: Purpose, text: Option<String>) -> Option<Option<OneTimeToken>> {
+    let text = faults.required("token", text)?;
+    let text = faults.one_line("token", text, 1..=TOKEN_CHARS_MAX)?;
+    Some(OneTimeToken::parse(purpose, &text))
+}
+
+/// Takes the token out of the address, so that it is in no history, and posts it with what the form has.
+const SCRIPT: &str = "const token=new URLSearchParams(location.hash.slice(1)).get('token');\
+    history.replaceState(null,'',location.pathname);\
+    const form=document.querySelector('form'),said=document.querySelector('output');\
+    if(!token)said.textContent='This page works by the link in your letter.';\
+    form.addEventListener('submit',async event=>{event.preventDefault();\
+    const button=form.querySelector('button');button.disabled=true;\
+    const body={token,...Object.fromEntries(new FormData(form))};\
+    try{const answer=await fetch(form.dataset.post,{method:'POST',headers:{'content-type':'application/json'},\
+    body:JSON.stringify(body)});\
+    if(answer.ok){said.textContent=form.dataset.done;form.querySelector('fieldset').hidden=true;return}\
+    const problem=await answer.json();\
+    said.textContent=problem.errors?problem.errors.map(e=>e.message).join(', '):\
+    answer.status===401?'The link was used before, or its time is over. Ask for another.':problem.title}\
+    catch{said.textContent='There is no answer. Try again.'}button.disabled=false});";
+
+/// `GET /auth/reset`: where the letter of a forgotten password leads.
+///
+/// # Errors
+/// What the tenant's activation refuses.
+#[utoipa::path(get, path = "/auth/reset", tag = "public", operation_id = "reset_page", responses(
+    (status = 200, description = "A page for people: choose a new password.", content_type = "text/html", body = String),
+))]
+pub async fn reset_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
+    let fields = "<p><label>New password <input type=\"password\" name=\"new_password\" autocomplete=\"new-password\" \
+                  required></label></p><p><button>Change the password</button></p>";
+    let done = "The password is changed. Sign in with it.";
+    Ok(form(nonce, &tenant, "A new password", ("/v1/auth/password/reset", done), fields))
+}
+
+/// `GET /auth/verify`: where the letter of a registration leads.
+///
+/// # Errors
+/// What the tenant's activation refuses.
+#[utoipa::path(get, path = "/auth/verify", tag = "public", operation_id = "verify_page", responses(
+    (status = 200, description = "A page for people: confirm an address.", content_type = "text/html", body = String),
+))]
+pub async fn verify_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
+    let fields = "<p>Only confirm what you asked for yourself.</p><p><button>Confirm the address</button></p>";
+    let done = "The address is confirmed. Sign in with your password.";
+    Ok(form(nonce, &tenant, "Confirm your address", ("/v1/auth/email/verify", done), fields))
+}
+
+fn form(nonce: Nonce, tenant: &Tenant, title: &str, (post, done): (&str, &str), fields: &str) -> Response {
+    let name = escape(&tenant.cx.slot.name);
+    let body = format!(
+        "<h1>{title}</h1><p>{name}</p><form data-post=\"{post}\" data-done=\"{done}\"><fieldset>{fields}</fieldset></form>\
+         <p><output></output></p><noscript>This page needs JavaScript.</noscript><script nonce=\"{nonce}\">{SCRIPT}</script>"
+    );
+    no_store(page(nonce, title, &body).into_response())
+}

@@ -1,0 +1,292 @@
+//! Accounts by mail: a forgotten password, registration, and that neither tells who has an account.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::second_factor::{Enrolled, challenge};
+use crate::support::{
+    Answer, Conn, Engine, Mail, Options, Server, Session, Tenant, on_both_engines, open_many, post_at_once,
+};
+use crate::watch::{metric, until};
+
+const FORGOT: &str = "/v1/auth/password/forgot";
+const RESET: &str = "/v1/auth/password/reset";
+const REGISTER: &str = "/v1/auth/register";
+const VERIFY: &str = "/v1/auth/email/verify";
+
+const NEW_PASSWORD: &str = "a wholly different phrase";
+const OTHER_PASSWORD: &str = "and yet another long phrase";
+const STRANGER: &str = "nobody@example.org";
+/// Uses of one token at the same moment.
+const USES: usize = 100;
+
+on_both_engines! {
+    a_forgotten_password_is_replaced_and_every_session_dead
+    a_reset_is_no_way_past_the_second_factor_and_opens_a_locked_account
+    of_many_who_use_one_token_one_wins
+    asking_tells_nobody_who_has_an_account
+    a_registration_is_a_member_once_its_address_is_confirmed
+}
+
+/// A server whose tiers of these routes are as they are, or off.
+fn options(engine: Engine) -> Options {
+    let options = Options::new(engine).limits_off();
+    options.env("FREEHOLD_LIMITS_PASSWORD_RESET", "off").env("FREEHOLD_LIMITS_SIGNUP", "off")
+}
+
+async fn forgot(conn: &mut Conn, email: &str) -> Answer {
+    conn.post(FORGOT, None, &json!({ "email": email })).await
+}
+
+fn reset(token: &str, new: &str) -> Value {
+    json!({ "token": token, "new_password": new })
+}
+
+fn registration(email: &str) -> Value {
+    json!({ "email": email, "password": NEW_PASSWORD, "name": "Grace Hopper" })
+}
+
+/// The newest letter, once there are this many.
+async fn letter(server: &Server, count: usize) -> Mail {
+    let mut letters = server.letters(count).await;
+    assert_eq!(letters.len(), count, "{letters:?}");
+    letters.pop().unwrap()
+}
+
+async fn open_registration(conn: &mut Conn, acme: &Tenant) {
+    let session = conn.sign_in(acme).await;
+    conn.patch("/v1/settings", &session.access, &json!({ "registration": "open" })).await.is(200);
+}
+
+async fn a_forgotten_password_is_replaced_and_every_session_dead(engine: Engine) {
+    let server = Server::start(options(engine)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let session = conn.sign_in(&acme).await;
+    forgot(&mut conn, &acme.email.to_uppercase()).await.is(202);
+    let first = letter(&server, 1).await;
+    assert_eq!((first.header("To"), first.header("Subject")), (acme.email.as_str(), "A new password for acme"));
+    let voided = first.token("http://acme.localhost:8080/auth/reset");
+    forgot(&mut conn, &acme.email).await.is(202);
+    let token = letter(&server, 2).await.token("/auth/reset");
+
+    // Getting the page spends nothing, and the page holds nothing.
+    let page = conn.get("/auth/reset", None).await;
+    assert!(String::from_utf8_lossy(&page.is(200).body).contains("/v1/auth/password/reset"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+
+    for wrong in [&voided, "fhr_AAAA", "x", &token.to_uppercase()] {
+        conn.post(RESET, None, &reset(wrong, NEW_PASSWORD)).await.is_problem(401, "invalid-credentials");
+    }
+    // A password that will not do leaves the token as it is.
+    let short = conn.post(RESET, None, &reset(&token, "too short")).await;
+    short.is_problem(400, "validation");
+    assert_eq!(short.json()["errors"][0]["field"], "new_password");
+    assert_eq!(conn.me(&session.access).await, 200);
+
+    let answer = conn.post(RESET, None, &reset(&token, NEW_PASSWORD)).await;
+    answer.is(204);
+    assert!(answer.header("set-cookie").is_none() && answer.body.is_empty(), "it starts no session: {answer:?}");
+    assert_eq!(conn.me(&session.access).await, 401);
+    conn.refresh(&session.refresh).await.is_problem(401, "unauthenticated");
+    conn.login(&acme, &acme.password).await.is_problem(401, "invalid-credentials");
+    let session = Session::of(&conn.login(&acme, NEW_PASSWORD).await);
+    conn.post(RESET, None, &reset(&token, OTHER_PASSWORD)).await.is_problem(401, "invalid-credentials");
+    let notice = letter(&server, 3).await;
+    assert_eq!(notice.header("Subject"), "Your password was changed at acme");
+    assert!(notice.text.contains("by a link that we sent you"), "{}", notice.text);
+
+    // A token is for the password that there was: a change voids it.
+    forgot(&mut conn, &acme.email).await.is(202);
+    let token = letter(&server, 4).await.token("/auth/reset");
+    let change = json!({ "current_password": NEW_PASSWORD, "new_password": OTHER_PASSWORD });
+    conn.post("/v1/auth/password", Some(&session.access), &change).await.is(200);
+    conn.post(RESET, None, &reset(&token, NEW_PASSWORD)).await.is_problem(401, "invalid-credentials");
+    let session = Session::of(&conn.login(&acme, OTHER_PASSWORD).await);
+    let actions = actions(&mut conn, &session).await;
+    for action in ["password.reset_requested", "password.reset"] {
+        assert!(actions.contains(action), "{actions:?}");
+    }
+}
+
+async fn actions(conn: &mut Conn, session: &Session) -> BTreeSet<String> {
+    let page = conn.get("/v1/audit?limit=200", Some(&session.access)).await.is(200).json();
+    let items = page["items"].as_array().unwrap().iter();
+    items.map(|item| item["action"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn a_reset_is_no_way_past_the_second_factor_and_opens_a_locked_account(engine: Engine) {
+    let server = Server::start(options(engine)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    Enrolled::at(&mut conn, &acme).await;
+    for _ in 0..5 {
+        conn.login(&acme, "a wrong password").await.is_problem(401, "invalid-credentials");
+    }
+    conn.login(&acme, &acme.password).await.is_problem(429, "account-locked");
+    forgot(&mut conn, &acme.email).await.is(202);
+    let token = letter(&server, 2).await.token("/auth/reset");
+    conn.post(RESET, None, &reset(&token, NEW_PASSWORD)).await.is(204);
+    let changed = Tenant { password: NEW_PASSWORD.to_owned(), ..acme };
+    assert!(!challenge(&mut conn, &changed).await.is_empty());
+}
+
+async fn of_many_who_use_one_token_one_wins(engine: Engine) {
+    let server = Server::start(options(engine)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    forgot(&mut conn, &acme.email).await.is(202);
+    let token = letter(&server, 1).await.token("/auth/reset");
+    let mut many = open_many(&server, &acme, USES).await;
+    let password = |n: usize| format!("password number {n} of many");
+    let answers = post_at_once(&mut many, RESET, |n| reset(&token, &password(n))).await;
+    let won: Vec<_> = (0..USES).filter(|n| answers[*n].status == 204).collect();
+    let [winner] = won[..] else { panic!("{won:?}") };
+    for answer in answers.iter().filter(|answer| answer.status != 204) {
+        // One that found the hash queue full, or the store busy, did nothing.
+        if answer.status != 503 {
+            answer.is_problem(401, "invalid-credentials");
+        }
+    }
+    Session::of(&conn.login(&acme, &password(winner)).await);
+    assert_eq!(letter(&server, 2).await.header("Subject"), "Your password was changed at acme");
+}
+
+/// What of an answer may not differ.
+fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    let own = ["x-request-id", "date"];
+    let headers = answer.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+    let mut headers: Vec<_> =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    headers.sort();
+    (answer.status.as_u16(), headers, answer.body.to_vec())
+}
+
+/// What one request took, until its letter was sent.
+#[derive(Debug, PartialEq)]
+struct Effort {
+    answer: (u16, Vec<(String, String)>, Vec<u8>),
+    hashes: u64,
+    statements: Vec<String>,
+    letters: usize,
+}
+
+/// Everything that was logged before this moment.
+async fn log_so_far(server: &Server, conn: &mut Conn) -> String {
+    let last = conn.get("/nothing", None).await;
+    let id = last.header("x-request-id").unwrap();
+    until("it is logged", async || Some(server.log()).filter(|log| log.contains(id))).await.0
+}
+
+/// The statements of a log that begins here.
+fn statements(log: &str) -> Vec<String> {
+    let lines = log.lines().filter(|line| line.contains("\"sql.text\""));
+    let texts = lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["sql.text"].as_str().unwrap().to_owned());
+    texts.collect()
+}
+
+/// Posts a body, the letters before being sent.
+async fn effort(server: &Server, conn: &mut Conn, engine: Engine, path: &str, body: &Value) -> Effort {
+    let sent = async || usize::try_from(metric(server, "freehold_mail_sent_total").await).unwrap();
+    let (letters, hashes) = (sent().await, server.count("hashes").await);
+    let before = log_so_far(server, conn).await.len();
+    let answer = conn.post(path, None, body).await;
+    until("it is sent", async || (sent().await > letters).then_some(())).await;
+    until("nobody waits", async || (metric(server, "freehold_mail_tenants_waiting").await == 0).then_some(())).await;
+    let log = log_so_far(server, conn).await;
+    // Where a store is shared its nodes ask it about each other, whenever they like.
+    let statements = if engine == Engine::Sqlite { statements(&log[before..]) } else { vec![] };
+    assert!(engine == Engine::Postgres || statements.len() >= 5, "{statements:?}");
+    Effort {
+        answer: seen(&answer),
+        hashes: server.count("hashes").await - hashes,
+        statements,
+        letters: server.letters(letters + 1).await.len() - letters,
+    }
+}
+
+async fn asking_tells_nobody_who_has_an_account(engine: Engine) {
+    let server = Server::start(options(engine).env("FREEHOLD_LOG", "info,freehold_storage=trace")).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    open_registration(&mut conn, &acme).await;
+    conn.get("/.well-known/jwks.json", None).await.is(200); // the tenant is awake
+    for (path, body, hashes) in [
+        (FORGOT, (|email| json!({ "email": email })) as fn(&str) -> Value, 0),
+        (REGISTER, registration as fn(&str) -> Value, 1),
+    ] {
+        let known = effort(&server, &mut conn, engine, path, &body(&acme.email)).await;
+        let unknown = effort(&server, &mut conn, engine, path, &body(STRANGER)).await;
+        assert_eq!(known, unknown, "{path}");
+        assert_eq!((known.answer.0, known.hashes, known.letters), (202, hashes, 1), "{path}");
+    }
+    let letters = server.letters(4).await;
+    let said: Vec<_> = letters.iter().map(|letter| (letter.header("To"), letter.header("Subject"))).collect();
+    assert_eq!(
+        said,
+        [
+            (acme.email.as_str(), "A new password for acme"),
+            (STRANGER, "No account at acme"),
+            (acme.email.as_str(), "You have an account at acme"),
+            (STRANGER, "Confirm your address for acme"),
+        ]
+    );
+}
+
+async fn a_registration_is_a_member_once_its_address_is_confirmed(engine: Engine) {
+    let server = Server::start(options(engine)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    conn.post(REGISTER, None, &registration(STRANGER)).await.is_problem(403, "forbidden");
+    open_registration(&mut conn, &acme).await;
+    let short = json!({ "email": STRANGER, "password": "short", "name": "x" });
+    let refused = conn.post(REGISTER, None, &short).await;
+    refused.is_problem(400, "validation");
+    assert_eq!(refused.json()["errors"][0]["field"], "password");
+
+    conn.post(REGISTER, None, &registration(STRANGER)).await.is(202);
+    let first = letter(&server, 1).await.token("/auth/verify");
+    let stranger = Tenant { email: STRANGER.to_owned(), password: NEW_PASSWORD.to_owned(), ..acme.clone() };
+    conn.login(&stranger, NEW_PASSWORD).await.is_problem(401, "invalid-credentials");
+    conn.post(REGISTER, None, &registration(STRANGER)).await.is(202);
+    let token = letter(&server, 2).await.token("/auth/verify");
+    conn.get("/auth/verify", None).await.is(200);
+    for wrong in [first.as_str(), "fhv_", &token.replacen("fhv_", "fhr_", 1)] {
+        conn.post(VERIFY, None, &json!({ "token": wrong })).await.is_problem(401, "invalid-credentials");
+    }
+    conn.post(RESET, None, &reset(&token, NEW_PASSWORD)).await.is_problem(401, "invalid-credentials");
+    conn.post(VERIFY, None, &json!({ "token": token })).await.is(204);
+    conn.post(VERIFY, None, &json!({ "token": token })).await.is_problem(401, "invalid-credentials");
+
+    let session = conn.sign_in(&stranger).await;
+    let me = conn.get("/v1/me", Some(&session.access)).await.is(200).json();
+    assert_eq!(me["member"]["role"], "employee");
+    conn.post(REGISTER, None, &registration(STRANGER)).await.is(202);
+    assert_eq!(letter(&server, 3).await.header("Subject"), "You have an account at acme");
+    let admin = conn.sign_in(&acme).await;
+    let actions = actions(&mut conn, &admin).await;
+    for action in ["registration.requested", "member.registered"] {
+        assert!(actions.contains(action), "{actions:?}");
+    }
+}
+
+/// The tiers of these routes count the address, and the account from wherever it is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_is_limited() {
+    let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    open_registration(&mut conn, &acme).await;
+    for (path, tier, body) in
+        [(FORGOT, "password-reset", json!({ "email": acme.email })), (REGISTER, "signup", registration(&acme.email))]
+    {
+        for _ in 0..5 {
+            conn.post(path, None, &body).await.is(202);
+        }
+        let limited = conn.post(path, None, &body).await;
+        limited.is_problem(429, "rate-limited");
+        assert_eq!(limited.json()["tier"], tier);
+    }
+    assert_eq!(server.letters(10).await.len(), 10);
+}
