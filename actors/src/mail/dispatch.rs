@@ -103,8 +103,10 @@ async fn round(node: Arc<Node>, tenant: TenantId) {
 
 /// Carries the letters of a tenant that are due; when the next is.
 async fn carry_due(node: &Node, id: TenantId) -> Result<Option<UnixMs>, Trouble> {
-    if let Some(next) = next_due(node, id).await?.filter(|next| next.next_try_at_ms > node.ambient.now()) {
-        return Ok(Some(next.next_try_at_ms));
+    match next_due(node, id).await? {
+        None => return Ok(None),
+        Some(next) if next.next_try_at_ms > node.ambient.now() => return Ok(Some(next.next_try_at_ms)),
+        Some(_) => {}
     }
     let slot = node.slot_of(id).await?;
     let live = slot.live();
@@ -218,7 +220,9 @@ async fn find(node: &Node, stop: &CancellationToken) {
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(looks.tick()).await.is_some() {
         let now = node.ambient.now();
-        let due = async { mail_due::tenants(&mut node.store.system_read().await?, now, DUE_PAGE).await };
+        // Those that are due before the next look too: their round finds out when.
+        let soon = now.plus(LOOK_EVERY);
+        let due = async { mail_due::tenants(&mut node.store.system_read().await?, soon, DUE_PAGE).await };
         match due.await {
             Ok(tenants) => tenants.into_iter().for_each(|tenant| node.post.wake(tenant, now)),
             Err(error) => tracing::warn!(error = %Chain(&error), "whose letters are due could not be read"),

@@ -75,21 +75,16 @@ impl Smtp {
 
     /// One conversation; `None` when somebody hung up.
     async fn talk(&self, stream: TcpStream) -> Option<()> {
-        if self.mode() == Mode::Away {
-            return None;
-        }
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
-        if self.mode() == Mode::Hang {
-            while stream.read_line(&mut line).await.ok()? > 0 {}
-            return None;
-        }
+        self.speaks(&mut stream).await?;
         say(&mut stream, "220 loopback").await?;
         loop {
             line.clear();
             if stream.read_line(&mut line).await.ok()? == 0 {
                 return None;
             }
+            self.speaks(&mut stream).await?;
             let verb = line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
             let answer = match verb.as_str() {
                 "EHLO" => "250-loopback\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN",
@@ -112,6 +107,21 @@ impl Smtp {
                 _ => "500 what?",
             };
             say(&mut stream, answer).await?;
+        }
+    }
+}
+
+impl Smtp {
+    /// Goes on only while it speaks at all; a connection that was open before is treated like every other.
+    async fn speaks(&self, stream: &mut BufReader<TcpStream>) -> Option<()> {
+        match self.mode() {
+            Mode::Away => None,
+            Mode::Hang => {
+                let mut ignored = String::new();
+                while stream.read_line(&mut ignored).await.ok()? > 0 {}
+                None
+            }
+            Mode::Take | Mode::Refuse | Mode::Drop => Some(()),
         }
     }
 }
