@@ -10,22 +10,25 @@ use crate::sql::queries;
 use crate::tenant_tx::{Row, TenantTx};
 
 queries! {
-    MEMBER_INSERT (9) = "
-        INSERT INTO member (id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    MEMBER_INSERT (10) = "
+        INSERT INTO member (id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, password_unchecked_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT DO NOTHING";
     MEMBER_BY_EMAIL_KEY (1) = "
-        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms
+        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms, password_unchecked_at_ms
         FROM member WHERE email_key = $1";
     MEMBER_BY_ID (1) = "
-        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms
+        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms, password_unchecked_at_ms
         FROM member WHERE id = $1";
-    MEMBER_SET_PASSWORD (3) = "
-        UPDATE member SET password_hash = $3, credential_version = credential_version + 1, epoch = epoch + 1
+    MEMBER_SET_PASSWORD (4) = "
+        UPDATE member SET password_hash = $3, password_unchecked_at_ms = $4, credential_version = credential_version + 1, epoch = epoch + 1
         WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
         RETURNING credential_version, epoch";
     MEMBER_RENEW_HASH (3) = "
         UPDATE member SET password_hash = $3 WHERE id = $1 AND credential_version = $2";
+    MEMBER_PASSWORD_CHECKED (2) = "
+        UPDATE member SET password_unchecked_at_ms = NULL
+        WHERE id = $1 AND credential_version = $2 AND password_unchecked_at_ms IS NOT NULL";
     MEMBER_HOLD (2) = "
         UPDATE member SET credential_version = credential_version
         WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
@@ -63,6 +66,8 @@ pub struct MemberRow {
     pub created_at_ms: UnixMs,
     /// When the member was deactivated, if so.
     pub deactivated_at_ms: Option<UnixMs>,
+    /// When the password was accepted, if nobody could say then whether it was breached.
+    pub password_unchecked_at_ms: Option<UnixMs>,
 }
 
 impl TryFrom<Row> for MemberRow {
@@ -80,6 +85,7 @@ impl TryFrom<Row> for MemberRow {
             epoch: row.get("epoch")?,
             created_at_ms: UnixMs::new(row.get("created_at_ms")?),
             deactivated_at_ms: row.get::<Option<i64>>("deactivated_at_ms")?.map(UnixMs::new),
+            password_unchecked_at_ms: row.get::<Option<i64>>("password_unchecked_at_ms")?.map(UnixMs::new),
         })
     }
 }
@@ -116,6 +122,7 @@ pub async fn insert(tx: &mut TenantTx, member: &MemberRow) -> Result<bool, Store
         member.credential_version,
         member.epoch,
         member.created_at_ms,
+        member.password_unchecked_at_ms,
     ];
     Ok(tx.execute(MEMBER_INSERT, args).await? == 1)
 }
@@ -136,6 +143,15 @@ pub async fn by_id(tx: &mut TenantTx, id: MemberId) -> Result<Option<MemberRow>,
     tx.fetch_optional(MEMBER_BY_ID, args![id]).await
 }
 
+/// A new password.
+#[derive(Clone, Debug)]
+pub struct NewPassword {
+    /// Its hash.
+    pub hash: Secret<String>,
+    /// When it was accepted, if nobody could say whether it was breached.
+    pub unchecked_at_ms: Option<UnixMs>,
+}
+
 /// Replaces the password of an active member whose credentials are still of version `expected`, and raises version and
 /// epoch. `None` when somebody else was first, or there is no such member.
 ///
@@ -145,9 +161,18 @@ pub async fn set_password(
     tx: &mut TenantTx,
     id: MemberId,
     expected: i64,
-    hash: &Secret<String>,
+    new: &NewPassword,
 ) -> Result<Option<Credentials>, StoreError> {
-    tx.fetch_optional(MEMBER_SET_PASSWORD, args![id, expected, hash]).await
+    tx.fetch_optional(MEMBER_SET_PASSWORD, args![id, expected, &new.hash, new.unchecked_at_ms]).await
+}
+
+/// Notes that somebody could say whether the password is breached, while the member's credentials are of version
+/// `expected`. `false` when they are not, or it was noted before.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn password_checked(tx: &mut TenantTx, id: MemberId, expected: i64) -> Result<bool, StoreError> {
+    Ok(tx.execute(MEMBER_PASSWORD_CHECKED, args![id, expected]).await? == 1)
 }
 
 /// Puts another hash of the same password in place, while the member's credentials are of version `expected`, which they

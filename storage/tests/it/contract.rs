@@ -33,6 +33,7 @@ async fn keeps_the_contract(kind: Kind) {
     let bed = Bed::new(kind).await;
     let recorder = recorder::Recorder::begin();
     members::are_kept(&bed).await;
+    members::unchecked_passwords_are_marked(&bed).await;
     members::lockouts_are_counted(&bed).await;
     members::rivals_are_counted_exactly(&bed).await;
     members::rate_limits_are_kept(&bed).await;

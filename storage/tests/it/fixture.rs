@@ -211,6 +211,7 @@ pub(crate) fn new_member(email_key: &[u8]) -> MemberRow {
         epoch: 1,
         created_at_ms: NOW,
         deactivated_at_ms: None,
+        password_unchecked_at_ms: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use freehold_domain::id::MemberId;
 use freehold_domain::secret::Secret;
 use freehold_storage::lockout::{self, Failures};
-use freehold_storage::member::{self, Credentials};
+use freehold_storage::member::{self, Credentials, NewPassword};
 use freehold_storage::rate_limit::{self, RateLimitRow};
 use freehold_storage::setting::{self, SettingRow};
 
@@ -40,14 +40,15 @@ pub(crate) async fn are_kept(bed: &Bed) {
     drop(tx);
 
     let hash = Secret::new("new hash".to_owned());
+    let new = NewPassword { hash: hash.clone(), unchecked_at_ms: None };
     let mut tx = bed.store.write(tenant).await.unwrap();
     assert!(member::renew_hash(&mut tx, first.id, 1, &Secret::new("renewed".to_owned())).await.unwrap());
     assert!(!member::renew_hash(&mut tx, first.id, 2, &hash).await.unwrap(), "not the version that was asked for");
     let renewed = member::by_id(&mut tx, first.id).await.unwrap().unwrap();
     assert_eq!((renewed.password_hash.unwrap().expose().as_str(), renewed.credential_version), ("renewed", 1));
-    let raised = member::set_password(&mut tx, first.id, 1, &hash).await.unwrap();
+    let raised = member::set_password(&mut tx, first.id, 1, &new).await.unwrap();
     assert_eq!(raised, Some(Credentials { version: 2, epoch: 2 }));
-    assert_eq!(member::set_password(&mut tx, first.id, 1, &hash).await.unwrap(), None, "the version has moved on");
+    assert_eq!(member::set_password(&mut tx, first.id, 1, &new).await.unwrap(), None, "the version has moved on");
     let epoch = raised.unwrap().epoch;
     let held = member::hold(&mut tx, first.id, 2).await.unwrap().unwrap();
     assert_eq!((held.role.as_str(), held.epoch), ("owner", epoch));
@@ -60,6 +61,29 @@ pub(crate) async fn are_kept(bed: &Bed) {
     );
     assert_eq!(member::raise_epoch(&mut tx, first.id).await.unwrap(), Some(epoch + 6));
     assert_eq!(member::raise_epoch(&mut tx, MemberId::from_uuid(uuid::Uuid::nil())).await.unwrap(), None);
+    tx.commit().await.unwrap();
+}
+
+pub(crate) async fn unchecked_passwords_are_marked(bed: &Bed) {
+    let tenant = bed.tenant().await;
+    let (plain, mut marked) = (new_member(b"plain"), new_member(b"marked"));
+    marked.password_unchecked_at_ms = Some(NOW);
+    let mut tx = bed.store.write(tenant).await.unwrap();
+    for member in [&plain, &marked] {
+        assert!(member::insert(&mut tx, member).await.unwrap());
+        let kept = member::by_id(&mut tx, member.id).await.unwrap().unwrap();
+        assert_eq!(kept.password_unchecked_at_ms, member.password_unchecked_at_ms);
+    }
+    assert!(!member::password_checked(&mut tx, plain.id, 1).await.unwrap());
+    assert!(!member::password_checked(&mut tx, marked.id, 2).await.unwrap(), "it was another password");
+    assert!(member::password_checked(&mut tx, marked.id, 1).await.unwrap());
+    assert!(!member::password_checked(&mut tx, marked.id, 1).await.unwrap(), "once");
+    for (version, unchecked_at_ms) in [(1, Some(NOW)), (2, None)] {
+        let new = NewPassword { hash: Secret::new("hash".to_owned()), unchecked_at_ms };
+        assert!(member::set_password(&mut tx, marked.id, version, &new).await.unwrap().is_some());
+        let kept = member::by_email_key(&mut tx, b"marked").await.unwrap().unwrap();
+        assert_eq!(kept.password_unchecked_at_ms, unchecked_at_ms);
+    }
     tx.commit().await.unwrap();
 }
 
