@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use freehold_actors::breached::Breached;
 use freehold_actors::levels::Levels;
 use freehold_actors::mail::Post;
 use freehold_actors::mail::carrier::Carrier;
@@ -82,10 +83,11 @@ pub async fn start_node(
         Failure::new(Exit::Config, format!("FREEHOLD_MAIL_SMTP_URL: {error}; name it by a host name or an address"))
     })?;
     let post = Post::new(carrier, mail.patience);
+    let breached = Breached::new(config.passwords.breached.clone(), AMBIENT)
+        .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let settings = Settings {
         limits: Arc::new(config.limits.clone()),
         lockout: config.lockout,
-        breached: config.passwords.breached.clone(),
         passivate: config.tree.passivate,
         quarantine: config.tree.quarantine,
         refresh_hold: config.refresh.coalesce,
@@ -94,7 +96,7 @@ pub async fn start_node(
         public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),
     };
     let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());
-    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, post, unseen };
+    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, breached, post, unseen };
     Node::start(parts).await.map_err(|error| Failure::new(Exit::Internal, chain(&error)))
 }
 

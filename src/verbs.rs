@@ -267,7 +267,7 @@ fn refused(error: &TenantRefusal) -> Failure {
         TenantRefusal::Reserved(_)
         | TenantRefusal::Taken(_)
         | TenantRefusal::Unknown(_)
-        | TenantRefusal::Password(Compromised::Known) => Exit::Data,
+        | TenantRefusal::Password(Compromised::Common | Compromised::Known) => Exit::Data,
         TenantRefusal::Password(Compromised::Unknown)
         | TenantRefusal::Store(_)
         | TenantRefusal::Keys(LoadError::Unavailable | LoadError::Quarantined)

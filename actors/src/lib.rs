@@ -11,6 +11,7 @@
 pub mod ambient;
 pub mod ask;
 pub mod breached;
+mod breaker;
 pub mod changes;
 pub mod fault;
 pub mod feed;
@@ -23,6 +24,7 @@ pub mod mail;
 pub mod metric;
 pub mod node;
 pub mod ops;
+pub mod outbound;
 pub mod password_pool;
 pub mod rate_limits;
 pub mod root;

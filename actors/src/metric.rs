@@ -36,8 +36,12 @@ pub const MAIL_GIVEN_UP: &str = "freehold_mail_given_up_total";
 pub const MAIL_TENANTS: &str = "freehold_mail_tenants_waiting";
 /// Passwords waiting for a hashing thread.
 pub const HASH_QUEUE: &str = "freehold_hash_queue_depth";
-/// New passwords of which nobody could say whether they were breached.
+/// Passwords of which nobody could say whether they were breached.
 pub const BREACH_UNKNOWN: &str = "freehold_breached_unknown_total";
+/// Passwords that were accepted when nobody could say, and turned out to be breached.
+pub const BREACHED_LATER: &str = "freehold_breached_later_total";
+/// Changes of circuit breakers, by `service` and by what they changed `to`.
+pub const BREAKER_CHANGES: &str = "freehold_breaker_changes_total";
 /// Stored password hashes that were made anew at a sign-in.
 pub const REHASHES: &str = "freehold_password_rehashes_total";
 /// Seconds a password waited for a hashing thread.

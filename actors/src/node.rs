@@ -55,8 +55,6 @@ pub struct Settings {
     pub limits: Arc<Limits>,
     /// When an account locks.
     pub lockout: LockoutRule,
-    /// Where new passwords are looked up.
-    pub breached: Breached,
     /// How long a tenant may be idle before it is parked.
     pub passivate: Duration,
     /// The first quarantine.
@@ -99,6 +97,8 @@ pub struct Node {
     pub pool: PasswordPool,
     /// Letters that wait, and who carries them.
     pub post: Arc<Post>,
+    /// Where passwords are looked up.
+    pub breached: Breached,
     /// The slots of known tenants.
     pub slots: Slots,
     /// Access tokens that were verified.
@@ -137,6 +137,8 @@ pub struct Parts {
     pub pool: PasswordPool,
     /// Who carries letters.
     pub post: Post,
+    /// Where passwords are looked up.
+    pub breached: Breached,
     /// What is known of buckets without a saved level.
     pub unseen: Unseen,
 }
@@ -173,7 +175,7 @@ impl Node {
     /// # Errors
     /// [`SpawnErr`] when the root actor does not start.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, SpawnErr> {
-        let Parts { id, ambient, settings, store, ring, pool, post, unseen } = parts;
+        let Parts { id, ambient, settings, store, ring, pool, breached, post, unseen } = parts;
         let node = Arc::new(Self {
             id,
             ambient,
@@ -182,6 +184,7 @@ impl Node {
             ring: ArcSwap::from_pointee(ring),
             pool,
             post: Arc::new(post),
+            breached,
             slots: Slots::default(),
             tokens: Tokens::default(),
             unseen,

@@ -19,3 +19,4 @@ pub mod sign_in;
 pub mod tenants;
 pub mod token_pair;
 pub mod totp;
+mod upkeep;

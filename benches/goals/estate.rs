@@ -123,6 +123,7 @@ impl Tenant {
             epoch: 1,
             created_at_ms: AMBIENT.now(),
             deactivated_at_ms: None,
+            password_unchecked_at_ms: None,
         }
     }
 

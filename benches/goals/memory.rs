@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use freehold::clock::AMBIENT;
-use freehold_actors::breached::{Breached, WhenUnknown};
+use freehold_actors::breached::{Breached, BreachedRule, Source, WhenUnknown};
 use freehold_actors::mail::Post;
 use freehold_actors::mail::carrier::{Carrier, Way};
 use freehold_actors::node::{Node, Parts, Settings};
@@ -74,7 +74,6 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
     let settings = Settings {
         limits: Arc::new(Limits::default()),
         lockout: LockoutRule { failures_max: 5, lock: Duration::from_mins(15) },
-        breached: Breached { folder: None, unknown: WhenUnknown::Accept },
         passivate: Duration::from_hours(1),
         quarantine: Duration::from_secs(30),
         refresh_hold: Duration::from_millis(50),
@@ -90,6 +89,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         ring: estate::MASTER.parse().unwrap(),
         pool: PasswordPool::start(machine::cores(), Argon2Params::default(), AMBIENT).unwrap(),
         post: Post::new(carrier, Patience::default()),
+        breached: Breached::new(BreachedRule { source: Source::None, unknown: WhenUnknown::Accept }, AMBIENT).unwrap(),
         unseen: Unseen::Full,
     };
     Node::start(parts).await.unwrap()

@@ -55,6 +55,8 @@ actions! {
     RegistrationRequested "registration.requested";
     /// Somebody who registered confirmed the address and is a member; the subject is the member.
     MemberRegistered "member.registered";
+    /// A password that was accepted when nobody could say turned out to be breached; the subject is the member.
+    PasswordBreached "password.breached";
     /// A member confirmed a second factor; the subject is the member.
     SecondFactorConfirmed "second_factor.confirmed";
     /// A member took the second factor away; the subject is the member.

@@ -25,6 +25,8 @@ pub struct Pending {
     pub name: Name,
     /// The hash of the password, as it is stored.
     pub password_hash: Secret<String>,
+    /// Whether nobody could say if the password was breached.
+    pub unchecked: bool,
 }
 
 impl Pending {
@@ -46,6 +48,8 @@ struct Wire {
     email: String,
     name: Name,
     password_hash: String,
+    #[serde(default)]
+    unchecked: bool,
 }
 
 impl Sealable for Pending {
@@ -54,13 +58,14 @@ impl Sealable for Pending {
             email: self.email.as_str().to_owned(),
             name: self.name.clone(),
             password_hash: self.password_hash.expose().clone(),
+            unchecked: self.unchecked,
         };
         Secret::new(serde_json::to_vec(&wire).unwrap_or_default()) // texts alone: cannot fail
     }
 
     fn from_plaintext(plaintext: &[u8]) -> Option<Self> {
-        let Wire { email, name, password_hash } = serde_json::from_slice(plaintext).ok()?;
-        Some(Self { email: email.parse().ok()?, name, password_hash: Secret::new(password_hash) })
+        let Wire { email, name, password_hash, unchecked } = serde_json::from_slice(plaintext).ok()?;
+        Some(Self { email: email.parse().ok()?, name, password_hash: Secret::new(password_hash), unchecked })
     }
 }
 
@@ -74,6 +79,7 @@ mod tests {
             email: "ada@example.com".parse().unwrap(),
             name: "Ada \"Countess\"".parse().unwrap(),
             password_hash: Secret::new("$argon2id$".to_owned()),
+            unchecked: true,
         };
         assert_eq!(Pending::from_plaintext(pending.to_plaintext().expose()).as_ref(), Some(&pending));
         assert_eq!(format!("{pending:?}"), "[registration]");

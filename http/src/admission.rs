@@ -38,6 +38,8 @@ const TIER: HeaderName = HeaderName::from_static("x-ratelimit-tier");
 
 /// What is wrong with a breached password.
 pub(crate) const BREACHED: &str = "has appeared in a breach of another service: choose another";
+/// What is wrong with a password that everybody tries first.
+pub(crate) const COMMON: &str = "is one of the commonest passwords: choose another";
 const USER_AGENT_CHARS_MAX: usize = 256;
 /// What a client is told to wait when a tenant is being moved or held: nobody knows how long.
 const STANDING_WAIT: Duration = Duration::from_secs(30);
@@ -150,6 +152,7 @@ impl From<Refusal> for Problem {
             Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
             Refusal::Locked(locked) => Self::new(Kind::AccountLocked).retry_after(locked.retry_after),
             Refusal::Breached => Self::invalid("new_password", BREACHED),
+            Refusal::Common => Self::invalid("new_password", COMMON),
             Refusal::InvalidCredentials => Self::new(Kind::InvalidCredentials),
             Refusal::SecondFactorRequired(challenge) => {
                 Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())

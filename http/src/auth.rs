@@ -22,6 +22,7 @@ use freehold_domain::refresh_token::RefreshToken;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::advice;
 use crate::body::{Valid, Validate, word};
 use crate::caller::{Member, Tenant, Visitor, run, set_device_cookie, set_refresh_cookie};
 use crate::faults::Faults;
@@ -226,6 +227,8 @@ impl Validate for ChangePassword {
 }
 
 /// `POST /v1/auth/password`: a new password and a new session; every earlier one is dead on its next request.
+///
+/// A new password that is too short, among the commonest or breached is 400 `validation`, with `advice` where there is some.
 #[utoipa::path(post, path = "/v1/auth/password", tag = "auth", request_body = ChangePassword,
     security(("bearer" = [])),
     responses((status = 200, description = "A new session.", body = TokenPairBody, headers(
@@ -238,7 +241,11 @@ pub(crate) async fn change_password(
 ) -> Result<Response, Problem> {
     let (cx, claims) = (member.tenant.cx, member.claims);
     let transport = if member.tenant.cookie.is_some() { Transport::Cookie } else { Transport::Body };
-    let pair = run(async move { password::change_password(&cx, &claims, current, new).await }).await?;
+    let refused = new.clone();
+    let changed = run(async move { password::change_password(&cx, &claims, current, new).await }).await;
+    let pair = changed.map_err(|problem| {
+        if problem.kind() == Kind::Validation { problem.advise(advice::on(&refused)) } else { problem }
+    })?;
     Ok(token_pair(&pair, transport))
 }
 

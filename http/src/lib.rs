@@ -9,6 +9,7 @@
 pub mod access_log;
 pub mod account;
 pub mod admission;
+pub mod advice;
 pub mod arrival;
 pub mod audit;
 pub mod auth;

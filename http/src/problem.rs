@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 pub use self::kind::Kind;
 pub use self::page::page;
+use crate::advice::Advice;
 use crate::faults::{Fault, Faults};
 
 /// Where the pages are that problems' types lead to, whatever the host.
@@ -107,6 +108,15 @@ impl Problem {
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.0.extras.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// What would be a better password, if there is something to say.
+    #[must_use]
+    pub fn advise(self, advice: Option<Advice>) -> Self {
+        match advice.map(serde_json::to_value) {
+            Some(Ok(advice)) => self.with("advice", advice),
+            Some(Err(_)) | None => self,
+        }
     }
 
     /// How long to wait: `Retry-After` in whole seconds, at least 1, and `retry_after_s` in a body below 500.

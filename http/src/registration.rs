@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::account::{Taken, taken};
-use crate::admission::BREACHED;
+use crate::admission::{BREACHED, COMMON};
 use crate::auth::{new_password, parsed};
 use crate::body::{Valid, Validate};
 use crate::caller::{Tenant, run};
@@ -117,6 +117,7 @@ fn of_password(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::TooShort(short) => Problem::invalid("password", short.to_string()),
         Refusal::Breached => Problem::invalid("password", BREACHED),
+        Refusal::Common => Problem::invalid("password", COMMON),
         other => other.into(),
     }
 }

@@ -1,8 +1,9 @@
 //! `[passwords]`: what a hash costs, and where breached passwords are looked up.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use freehold_actors::breached::{Breached, WhenUnknown};
+use freehold_actors::breached::{Breached, BreachedRule, ServiceUrl, Source, WhenUnknown};
 use freehold_domain::password::Argon2Params;
 
 use super::values::Values;
@@ -10,8 +11,11 @@ use super::values::Values;
 const MEMORY_KIB: &str = "passwords.memory_kib";
 const PASSES: &str = "passwords.passes";
 const BREACHED_DIR: &str = "passwords.breached_dir";
+const BREACHED_URL: &str = "passwords.breached_url";
+const BREACHED_PAUSE: &str = "passwords.breached_pause_s";
 const BREACHED_UNKNOWN: &str = "passwords.breached_unknown";
-pub(super) const SETTINGS: &[&str] = &[MEMORY_KIB, PASSES, BREACHED_DIR, BREACHED_UNKNOWN];
+pub(super) const SETTINGS: &[&str] =
+    &[MEMORY_KIB, PASSES, BREACHED_DIR, BREACHED_URL, BREACHED_PAUSE, BREACHED_UNKNOWN];
 
 /// KiB times passes of the weakest row of OWASP's table (Password Storage Cheat Sheet: 7 MiB, 5 passes, 1 lane).
 const WORK_MIN: u32 = 7_168 * 5;
@@ -22,7 +26,7 @@ pub struct Passwords {
     /// What a new hash costs: 7 MiB to 1 GiB, 1 to 32 passes, one lane, and no less work than OWASP's minimum.
     pub params: Argon2Params,
     /// Where breached passwords are looked up.
-    pub breached: Breached,
+    pub breached: BreachedRule,
 }
 
 /// Fewest passes over so much memory that OWASP's minimum allows.
@@ -39,7 +43,7 @@ pub(super) fn read(values: &mut Values) -> Option<Passwords> {
         "refuse" => Some(WhenUnknown::Refuse),
         _ => None,
     });
-    let folder = breached_dir(values);
+    let source = breached_source(values);
     let (memory_kib, passes) = (memory_kib?, passes?);
     if passes < passes_min(memory_kib) {
         let fault = format!("with {passes} passes is less work than OWASP's minimum for argon2id");
@@ -47,7 +51,25 @@ pub(super) fn read(values: &mut Values) -> Option<Passwords> {
         return None;
     }
     let params = Argon2Params::new(memory_kib, passes, 1).ok()?;
-    Some(Passwords { params, breached: Breached { folder, unknown: unknown? } })
+    Some(Passwords { params, breached: BreachedRule { source: source?, unknown: unknown? } })
+}
+
+/// Who knows the breached passwords: a folder or a service, not both.
+fn breached_source(values: &mut Values) -> Option<Source> {
+    let folder = breached_dir(values);
+    let remedy = "write it like https://ranges.example.com; without TLS it must be a loopback address";
+    let url = values.read(BREACHED_URL, "an address that passwords may be looked up at", remedy, ServiceUrl::parse);
+    let pause = values.number(BREACHED_PAUSE, "seconds", 1..=3_600);
+    if values.is_set(BREACHED_DIR) && values.is_set(BREACHED_URL) {
+        values.fault(BREACHED_URL, "is set beside passwords.breached_dir", "keep one of the two");
+        return None;
+    }
+    let pause = Duration::from_secs(pause?.into());
+    Some(match (folder, url) {
+        (Some(folder), _) => Source::Folder(folder),
+        (None, Some(url)) => Source::Service { url, pause },
+        (None, None) => Source::None,
+    })
 }
 
 /// The folder, if one is set; that it is there is seen now, not at the first new password.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 
+use freehold_actors::breached::Source;
 use freehold_actors::mail::carrier::{Security, Way};
 use freehold_domain::delivery::Patience;
 use freehold_domain::tier::{Limit, Limits, Tier};
@@ -196,6 +197,30 @@ fn a_hash_is_never_weaker_than_owasp_allows() {
     }
     let weak = line(with("12288", "2"));
     assert!(weak.starts_with("FREEHOLD_PASSWORDS_MEMORY_KIB: ") && weak.contains("at least 17920"), "{weak}");
+}
+
+#[test]
+fn breached_passwords_have_one_source() {
+    const URL: &str = "FREEHOLD_PASSWORDS_BREACHED_URL";
+    let source = |changes: &[(&str, &str)]| development(changes).map(|config| config.passwords.breached.source);
+    assert_eq!(source(&[]), Ok(Source::None));
+    let service = source(&[(URL, "https://ranges.example.com/"), ("FREEHOLD_PASSWORDS_BREACHED_PAUSE_S", "7")]);
+    let Ok(Source::Service { url, pause }) = service else { panic!("{service:?}") };
+    assert_eq!((url.to_string().as_str(), pause.as_secs()), ("https://ranges.example.com", 7));
+    for (text, name) in
+        [("http://ranges.example.com", URL), ("ranges.example.com", URL), ("https://u@example.com", URL)]
+    {
+        assert!(line(development(&[(URL, text)])).starts_with(name), "{text}");
+    }
+    assert!(line(development(&[("FREEHOLD_PASSWORDS_BREACHED_PAUSE_S", "0")])).contains("from 1 to 3600"));
+    let scratch = Scratch::new();
+    for range in ["00000.txt", "FFFFF.txt"] {
+        scratch.write(range, "", 0o644);
+    }
+    let folder = scratch.path().display().to_string();
+    let folder = ("FREEHOLD_PASSWORDS_BREACHED_DIR", folder.as_str());
+    assert_eq!(source(&[folder]), Ok(Source::Folder(scratch.path().to_owned())));
+    assert!(line(development(&[folder, (URL, "https://ranges.example.com")])).starts_with(URL));
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 53] = [
+const GARBLED: [(&str, &str); 55] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -156,6 +156,8 @@ const GARBLED: [(&str, &str); 53] = [
     ("FREEHOLD_MAIL_RETRY_S", "1h"),
     ("FREEHOLD_MAIL_SMTP_URL", "imap://cAnArY5ecret@mail.example.com"),
     ("FREEHOLD_PASSWORDS_BREACHED_DIR", "/no/such/folder"),
+    ("FREEHOLD_PASSWORDS_BREACHED_URL", "http://ranges.example.com"),
+    ("FREEHOLD_PASSWORDS_BREACHED_PAUSE_S", "0"),
     ("FREEHOLD_PASSWORDS_BREACHED_UNKNOWN", "maybe"),
     ("FREEHOLD_PASSWORDS_MEMORY_KIB", "7167"),
     ("FREEHOLD_PASSWORDS_PASSES", "0"),

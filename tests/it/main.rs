@@ -14,6 +14,7 @@ mod support;
 mod account;
 mod audit;
 mod bad_input;
+mod breached_service;
 mod command_line;
 mod configuration;
 mod device;

@@ -91,6 +91,8 @@ async fn what_is_answered_has_the_shape_that_is_described() {
     is_like(&conn.get("/.well-known/jwks.json", None).await.json(), &document, "Jwks");
     is_like(&conn.get("/v1/me", None).await.json(), &document, "Problem");
     is_like(&conn.post("/v1/auth/login", None, &json!({})).await.json(), &document, "Problem");
+    let weak = json!({ "current_password": acme.password, "new_password": "password1" });
+    is_like(&conn.post("/v1/auth/password", Some(&access), &weak).await.json(), &document, "Problem");
     for body in [
         "Login", "Refresh", "ChangePassword", "SecondFactor", "Confirm", "Nothing", "Forgot", "Reset", "Register",
         "Verify",

@@ -28,6 +28,7 @@ use freehold_storage::member::MemberRow;
 use freehold_storage::{TenantTx, member};
 use uuid::Uuid;
 
+use crate::breached::Accepted;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
@@ -166,7 +167,8 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Refusal::NotInvited`] for a token that is unknown, spent, revoked or expired, and for another address than it was
-/// sent to; [`Refusal::TooShort`] and [`Refusal::Breached`]; [`Refusal::Collides`] when the address is a member's.
+/// sent to; [`Refusal::TooShort`], [`Refusal::Common`] and
+/// [`Refusal::Breached`]; [`Refusal::Collides`] when the address is a member's.
 pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, Role), Refusal> {
     let Acceptance { token, email, name, password } = acceptance;
     cx.admit(&[signup(cx), cx.tenant_layer()]).await?;
@@ -177,7 +179,7 @@ pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, R
         return Err(Refusal::NotInvited);
     }
     password.at_least(cx.live.settings.password_chars_min(invitation.role, false))?;
-    cx.node.settings.breached.check(&password).await?;
+    let accepted = cx.node.breached.check(&password).await?;
     let mut permit = cx.node.pool.reserve()?;
     let hash = cx.node.pool.hash(&mut permit, password).await?;
 
@@ -195,6 +197,7 @@ pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, R
         epoch: 1,
         created_at_ms: now,
         deactivated_at_ms: None,
+        password_unchecked_at_ms: (accepted == Accepted::Unchecked).then_some(now),
     };
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     if !rows::spend(&mut tx, &token.hash(), now).await? {

@@ -6,9 +6,10 @@ use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor};
 use freehold_domain::letter::CredentialChange;
 use freehold_domain::password::Password;
-use freehold_storage::member::MemberRow;
+use freehold_storage::member::{MemberRow, NewPassword};
 use freehold_storage::{family, lockout, member};
 
+use crate::breached::Accepted;
 use crate::changes;
 use crate::lockouts::Attempt;
 use crate::ops::assurance::Assurance;
@@ -27,7 +28,7 @@ use crate::slot::Deaths;
 /// under way and access tokens of any age are dead.
 ///
 /// # Errors
-/// [`Refusal::TooShort`] and [`Refusal::Breached`] for a new password that is one or has appeared in a breach, before anything is charged;
+/// [`Refusal::TooShort`], [`Refusal::Common`] and [`Refusal::Breached`] for a new password, before anything is charged;
 /// [`Refusal::InvalidCredentials`] for a wrong current password or one that was changed meanwhile.
 pub async fn change_password(
     cx: &Context,
@@ -41,7 +42,7 @@ pub async fn change_password(
     let email = email_of(cx, &member)?;
     let account = cx.live.keys.lockout_key(&email);
     cx.admit(&[login_account(account)]).await?;
-    cx.node.settings.breached.check(&new).await?;
+    let accepted = cx.node.breached.check(&new).await?;
     let mut permit = cx.node.pool.reserve()?;
     let _attempt = Attempt::charge(cx, account, Some(member.id)).await?;
     let hash = sign_in::stored_hash(cx, &member)?;
@@ -51,8 +52,9 @@ pub async fn change_password(
     let hash = cx.node.pool.hash(&mut permit, new).await?;
 
     let now = cx.node.ambient.now();
+    let new = NewPassword { hash: hash.text(), unchecked_at_ms: (accepted == Accepted::Unchecked).then_some(now) };
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let changed = member::set_password(&mut tx, member.id, member.credential_version, &hash.text()).await?;
+    let changed = member::set_password(&mut tx, member.id, member.credential_version, &new).await?;
     let raised = changed.ok_or(Refusal::InvalidCredentials)?;
     family::revoke_all_of(&mut tx, member.id, now).await?;
     changes::raise(&mut tx, member.id, raised.epoch, now).await?;

@@ -10,10 +10,11 @@ use freehold_domain::letter::{Content, CredentialChange};
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::password::Password;
 use freehold_domain::tier::Tier;
-use freehold_storage::member::MemberRow;
+use freehold_storage::member::{MemberRow, NewPassword};
 use freehold_storage::one_time_token::{self, Entitled, TokenKey};
 use freehold_storage::{family, lockout, member, second_factor};
 
+use crate::breached::Accepted;
 use crate::changes;
 use crate::ops::audit;
 use crate::ops::context::Context;
@@ -59,13 +60,15 @@ pub async fn reset(cx: &Context, token: Option<&OneTimeToken>, new: Password) ->
     let (member, has_second_factor) = entitled(cx, key).await?;
     let role = member.role.parse().map_err(|_| Refusal::Internal)?;
     new.at_least(cx.live.settings.password_chars_min(role, has_second_factor))?;
-    cx.node.settings.breached.check(&new).await?;
+    let accepted = cx.node.breached.check(&new).await?;
     let mut permit = cx.node.pool.reserve()?;
-    let new = cx.node.pool.hash(&mut permit, new).await?;
+    let hash_of_new = cx.node.pool.hash(&mut permit, new).await?.text();
 
     let now = cx.node.ambient.now();
+    let unchecked_at_ms = (accepted == Accepted::Unchecked).then_some(now);
+    let new = NewPassword { hash: hash_of_new, unchecked_at_ms };
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let changed = member::set_password(&mut tx, member.id, member.credential_version, &new.text()).await?;
+    let changed = member::set_password(&mut tx, member.id, member.credential_version, &new).await?;
     let raised = changed.ok_or(Refusal::InvalidCredentials)?;
     if !one_time_token::spend(&mut tx, key, now).await? {
         return Err(Refusal::InvalidCredentials);

@@ -27,6 +27,9 @@ pub enum Refusal {
     /// The new password has appeared in a breach.
     #[error("the password has appeared in a breach")]
     Breached,
+    /// The new password is one of the commonest.
+    #[error("the password is one of the commonest")]
+    Common,
     /// The password was right; a second factor is asked for. It carries the challenge to answer.
     #[error("a second factor is required")]
     SecondFactorRequired(Secret<String>),
@@ -94,6 +97,7 @@ impl Refusal {
 impl From<Compromised> for Refusal {
     fn from(compromised: Compromised) -> Self {
         match compromised {
+            Compromised::Common => Self::Common,
             Compromised::Known => Self::Breached,
             Compromised::Unknown => Self::Unavailable,
         }

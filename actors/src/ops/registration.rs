@@ -17,6 +17,7 @@ use freehold_domain::tier::Tier;
 use freehold_storage::member::{self, MemberRow};
 use freehold_storage::one_time_token::{self, Entitled, TokenKey};
 
+use crate::breached::Accepted;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::mailed_token::{self, address_layer, layers};
@@ -35,13 +36,13 @@ pub async fn register(cx: &Context, email: Email, password: Password, name: Name
     cx.admit(&layers(cx, Tier::Signup, account)).await?;
     is_open(cx)?;
     password.at_least(cx.live.settings.password_chars_min(ROLE, false))?;
-    cx.node.settings.breached.check(&password).await?;
+    let accepted = cx.node.breached.check(&password).await?;
     let mut permit = cx.node.pool.reserve()?;
     let password_hash = cx.node.pool.hash(&mut permit, password).await?.text();
     let known = sign_in::find(cx, &email).await?.is_some();
 
     let token = OneTimeToken::from_random(Purpose::Registration, cx.node.ambient.random());
-    let pending = Pending { email: email.clone(), name, password_hash };
+    let pending = Pending { email: email.clone(), name, password_hash, unchecked: accepted == Accepted::Unchecked };
     let sealed = cx.live.keys.seal(&Pending::place(&token.hash()), &pending, cx.node.nonce());
     let pending_sealed = Some(sealed.map_err(|_| Refusal::Internal)?.into_bytes());
     let entitled = Entitled { member: None, credential_version: 0, pending_sealed };
@@ -97,7 +98,7 @@ fn is_open(cx: &Context) -> Result<(), Refusal> {
     }
 }
 
-fn row(cx: &Context, Pending { email, name, password_hash }: Pending) -> Result<MemberRow, Refusal> {
+fn row(cx: &Context, Pending { email, name, password_hash, unchecked }: Pending) -> Result<MemberRow, Refusal> {
     let now = cx.node.ambient.now();
     let id = MemberId::new(now, cx.node.ambient.random());
     let keys = &cx.live.keys;
@@ -114,5 +115,6 @@ fn row(cx: &Context, Pending { email, name, password_hash }: Pending) -> Result<
         epoch: 1,
         created_at_ms: now,
         deactivated_at_ms: None,
+        password_unchecked_at_ms: unchecked.then_some(now),
     })
 }

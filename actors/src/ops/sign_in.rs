@@ -16,14 +16,13 @@ use freehold_storage::{TenantTx, family, lockout, member};
 use crate::changes;
 use crate::fault;
 use crate::lockouts::Attempt;
-use crate::metric;
 use crate::ops::assurance::Assurance;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 use crate::ops::second_factor;
 use crate::ops::token_pair::{self, Holder, TokenPair};
-use crate::password_pool::HashPermit;
+use crate::ops::upkeep::Upkeep;
 
 /// A session that was started, and the cookie by which its device is known from now on.
 pub struct SignedIn {
@@ -61,26 +60,14 @@ pub async fn sign_in(
         device.filter(|device| found.as_ref().is_some_and(|m| m.credential_version == device.credential_version));
     let counter = known.map_or(account, |device| device.counter);
     let _attempt = Attempt::charge(cx, counter, found.as_ref().map(|member| member.id)).await?;
-    let outdated = hash.as_ref().is_some_and(|hash| cx.node.pool.is_outdated(hash)).then(|| password.clone());
+    let due = found.as_ref().zip(hash.as_ref()).and_then(|(member, hash)| Upkeep::due(cx, member, hash, &password));
     let right = cx.node.pool.verify(&mut permit, password, hash).await?;
     let Some(member) = found.filter(|_| right) else { return Err(Refusal::InvalidCredentials) };
-    if let Some(password) = outdated
-        && let Err(refusal) = rehash(cx, &member, password, &mut permit).await
-    {
-        tracing::warn!(%refusal, tenant.id = %cx.slot.id, "an outdated password hash stays until the next sign-in");
+    if let Some(due) = due {
+        due.run(cx, &member, &mut permit).await;
     }
     let pair = complete_sign_in(cx, &member, counter).await?;
     Ok(signed_in(cx, pair, email, &member))
-}
-
-/// Replaces a hash that was made with other parameters, now that its password is at hand and known to be right.
-async fn rehash(cx: &Context, member: &MemberRow, password: Password, permit: &mut HashPermit) -> Result<(), Refusal> {
-    let hash = cx.node.pool.hash(permit, password).await?;
-    let mut tx = cx.node.store.write(cx.slot.id).await?;
-    member::renew_hash(&mut tx, member.id, member.credential_version, &hash.text()).await?;
-    tx.commit().await?;
-    metrics::counter!(metric::REHASHES).increment(1);
-    Ok(())
 }
 
 /// A pair with the cookie for the device it goes to.

@@ -22,7 +22,7 @@ use freehold_storage::root_key::RootKeyRow;
 use freehold_storage::signing_key::SigningKeyRow;
 use freehold_storage::{StoreError, member, rate_limit, root_key, signing_key};
 
-use crate::breached::Compromised;
+use crate::breached::{Accepted, Compromised};
 use crate::changes;
 use crate::node::load::{self, LoadError};
 use crate::node::{Node, Unreachable};
@@ -99,14 +99,15 @@ pub async fn create(node: &Node, new: NewTenant) -> Result<TenantRow, TenantRefu
     if directory::by_slug(&mut node.store.system_read().await?, new.slug.as_str()).await?.is_some() {
         return Err(TenantRefusal::Taken(new.slug));
     }
-    node.settings.breached.check(&new.admin_password).await?;
+    let accepted = node.breached.check(&new.admin_password).await?;
     let now = node.ambient.now();
     let id = TenantId::new(now, node.ambient.random());
     let root = RootKey::from_random(KeyVersion::FIRST, node.ambient.random());
     let (signing_row, keys) = first_keys(node, id, &root, now).map_err(|_| TenantRefusal::Internal)?;
     save_root_key(node, id, &root, now).await?;
     node.store.create_tenant_store(id).await?;
-    let admin = admin_row(node, &keys, &new, now).await?;
+    let mut admin = admin_row(node, &keys, &new, now).await?;
+    admin.password_unchecked_at_ms = (accepted == Accepted::Unchecked).then_some(now);
     let mut tx = node.store.write(id).await?;
     signing_key::insert(&mut tx, &signing_row).await?;
     member::insert(&mut tx, &admin).await?;
@@ -178,6 +179,7 @@ async fn admin_row(node: &Node, keys: &TenantKeys, new: &NewTenant, now: UnixMs)
         epoch: 1,
         created_at_ms: now,
         deactivated_at_ms: None,
+        password_unchecked_at_ms: None,
     })
 }
 

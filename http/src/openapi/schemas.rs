@@ -5,6 +5,8 @@ use freehold_domain::role::Role;
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::advice::Advice;
+
 /// What is wrong (RFC 9457).
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "a shape: `problem.rs` renders it")]
@@ -20,6 +22,9 @@ pub(crate) struct Problem {
     /// With 400 `validation`: every fault.
     #[schema(nullable = false)]
     errors: Option<Vec<FieldFault>>,
+    /// With 400 `validation` of a new password: what would be a better one.
+    #[schema(nullable = false)]
+    advice: Option<Advice>,
     /// With 401 `second-factor-required`: what `POST /v1/auth/second-factor` wants, once, within five minutes.
     #[schema(nullable = false)]
     challenge: Option<String>,

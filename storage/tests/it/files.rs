@@ -112,7 +112,7 @@ async fn closing_a_tenant_fails_nobody_who_uses_it() {
     let store = Store::open_sqlite(folder.options(4)).await.unwrap();
     let tenant = tenant_id();
     store.create_tenant_store(tenant).await.unwrap();
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..3 {
         let reads = store.clone();
         tasks.spawn(async move {

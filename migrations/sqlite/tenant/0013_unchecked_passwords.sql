@@ -2,4 +2,4 @@
 
 ALTER TABLE member ADD COLUMN password_unchecked_at_ms INTEGER;
 
-PRAGMA user_version = 12;
+PRAGMA user_version = 13;

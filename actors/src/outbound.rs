@@ -1,0 +1,229 @@
+//! Calls to services outside: one GET, bounded in time and size, on a connection of its own.
+//!
+//! hyper's client over rustls, and nothing around them: there is nothing that follows a redirect, keeps a cookie, or reads
+//! a proxy from the environment. The roots are Mozilla's, compiled in.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{HOST, USER_AGENT};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// The address of a service: `https`, or `http` on this machine alone, and perhaps a path; no user, query or fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceUrl {
+    is_https: bool,
+    /// Host and port, as the `Host` header has them.
+    authority: String,
+    /// The host without brackets.
+    host: String,
+    port: u16,
+    /// Without a slash at its end.
+    path: String,
+}
+
+impl ServiceUrl {
+    /// The address `text` is; `None` if it is none that may be called.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.contains(['@', '?', '#']) {
+            return None;
+        }
+        let uri: Uri = text.parse().ok()?;
+        let authority = uri.authority()?;
+        let is_https = match uri.scheme_str()? {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = match authority.as_str().strip_prefix(authority.host())? {
+            "" => {
+                if is_https {
+                    443
+                } else {
+                    80
+                }
+            }
+            port => port.strip_prefix(':')?.parse().ok().filter(|port| *port > 0)?,
+        };
+        let path = uri.path().trim_end_matches('/').to_owned();
+        let url = Self { is_https, authority: authority.to_string(), host, port, path };
+        (!url.host.is_empty() && (is_https || url.is_loopback())).then_some(url)
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+}
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_https { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+/// A call that brought no answer to rely on.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFailed {
+    /// Not the whole answer in time.
+    #[error("the answer did not come in time")]
+    Late,
+    /// No connection, or no TLS over it.
+    #[error("no connection")]
+    Connection(#[from] io::Error),
+    /// No answer that is HTTP.
+    #[error("the exchange broke off")]
+    Exchange(#[from] hyper::Error),
+    /// Another status than 200: a redirect too.
+    #[error("the status is {0}")]
+    Status(StatusCode),
+    /// More than the caller takes.
+    #[error("the answer is too long")]
+    TooLong,
+    /// The request or the answer is not what it must be.
+    #[error("not a text")]
+    Malformed,
+}
+
+/// How far a call goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// From the look-up of the name to the last byte.
+    pub(crate) within: Duration,
+    /// Bytes of the answer's body.
+    pub(crate) bytes_max: usize,
+}
+
+/// One service.
+pub(crate) struct Outbound {
+    url: ServiceUrl,
+    tls: TlsConnector,
+}
+
+impl Outbound {
+    /// The service at `url`.
+    ///
+    /// # Errors
+    /// When the provider does not know the protocol versions of rustls.
+    pub(crate) fn to(url: ServiceUrl) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = builder.with_root_certificates(roots).with_no_client_auth();
+        Ok(Self { url, tls: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// The text at `path` below the service's address. A call that is late ends with its connection.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        bounds: Bounds,
+    ) -> Result<String, CallFailed> {
+        let call = async {
+            let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await?;
+            stream.set_nodelay(true)?;
+            if !self.url.is_https {
+                return self.ask(stream, path, headers, bounds).await;
+            }
+            let name = ServerName::try_from(self.url.host.clone()).map_err(|_| CallFailed::Malformed)?;
+            let stream = self.tls.connect(name, stream).await?;
+            self.ask(stream, path, headers, bounds).await
+        };
+        timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late))
+    }
+
+    async fn ask(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        bounds: Bounds,
+    ) -> Result<String, CallFailed> {
+        let mut request = Request::get(format!("{}{path}", self.url.path));
+        for (name, value) in [(HOST.as_str(), self.url.authority.as_str()), (USER_AGENT.as_str(), "freehold")]
+            .into_iter()
+            .chain(headers.iter().copied())
+        {
+            request = request.header(name, value);
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(|_| CallFailed::Malformed)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut driver = JoinSet::new(); // dropped, it closes the connection
+        driver.spawn(connection);
+        let response = sender.send_request(request).await?;
+        if response.status() != StatusCode::OK {
+            return Err(CallFailed::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), bounds.bytes_max).collect().await.map_err(broken_off)?;
+        String::from_utf8(body.to_bytes().into()).map_err(|_| CallFailed::Malformed)
+    }
+}
+
+fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> CallFailed {
+    if error.is::<LengthLimitError>() {
+        return CallFailed::TooLong;
+    }
+    error.downcast::<hyper::Error>().map_or(CallFailed::Malformed, |error| CallFailed::Exchange(*error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_leaves_the_machine() {
+        for (text, shown) in [
+            ("https://api.example.com", "https://api.example.com"),
+            ("https://api.example.com/", "https://api.example.com"),
+            ("https://api.example.com:8443/v2/", "https://api.example.com:8443/v2"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:8080/a", "http://[::1]:8080/a"),
+            ("http://localhost", "http://localhost"),
+        ] {
+            assert_eq!(ServiceUrl::parse(text).expect(text).to_string(), shown);
+        }
+        for text in [
+            "",
+            "api.example.com",
+            "http://api.example.com",
+            "http://10.0.0.1",
+            "http://localhost.example.com",
+            "ftp://127.0.0.1",
+            "https://",
+            "https:///range",
+            "https://user@example.com",
+            "https://u:p@example.com",
+            "https://example.com/?q",
+            "https://example.com/#f",
+            "https://example.com:0",
+            "https://example.com:99999",
+            "https://example.com:",
+            "https://exa mple.com",
+            "http://127.0.0.1@example.com",
+            "/range",
+            "http://[::2]",
+        ] {
+            assert_eq!(ServiceUrl::parse(text), None, "{text}");
+        }
+    }
+}
