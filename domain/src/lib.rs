@@ -21,6 +21,7 @@ pub mod letter;
 pub mod lockout;
 pub mod one_time_token;
 pub mod password;
+pub mod policy;
 pub mod refresh_token;
 pub mod registration;
 pub mod restart;

@@ -1,0 +1,75 @@
+//! What this server can allow or refuse a member: a row is a verb on one of its own resources.
+
+use std::fmt;
+
+macro_rules! permissions {
+    ($($name:ident $resource:literal $verb:literal $meaning:literal;)*) => {
+        /// Something that a member may do or not. A route of the server asks for one of them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Permission {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Permission {
+            /// Every permission, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// `resource.verb`
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => concat!($resource, ".", $verb),)* }
+            }
+
+            /// What it is done to, as the policy calls it.
+            #[must_use]
+            pub const fn resource(self) -> &'static str {
+                match self { $(Self::$name => $resource,)* }
+            }
+
+            /// What is done.
+            #[must_use]
+            pub const fn verb(self) -> &'static str {
+                match self { $(Self::$name => $verb,)* }
+            }
+        }
+    };
+}
+
+permissions! {
+    OwnProfileRead "own_profile" "read" "To see who one is signed in as.";
+    OwnProfileChange "own_profile" "change" "To change one's name and e-mail address.";
+    OwnSessionsList "own_sessions" "list" "To see where one is signed in.";
+    OwnSessionsEnd "own_sessions" "end" "To end a session of one's own.";
+    OwnCredentialsChange "own_credentials" "change" "To change one's password, second factor and linked identities.";
+    MembersList "members" "list" "To see who the members are.";
+    MembersRead "members" "read" "To see one member.";
+    MembersInvite "members" "invite" "To invite somebody, with a role.";
+    MembersChange "members" "change" "To change a member's role and name.";
+    MembersDeactivate "members" "deactivate" "To deactivate a member and to take that back.";
+    MembersDelete "members" "delete" "To delete a member with all that is personal.";
+    MembersResetSecondFactor "members" "reset_second_factor" "To take a member's second factor away.";
+    InvitationsList "invitations" "list" "To see which invitations are open.";
+    InvitationsResend "invitations" "resend" "To send an invitation once more.";
+    InvitationsRevoke "invitations" "revoke" "To take an invitation back.";
+    SettingsRead "settings" "read" "To see the tenant's settings.";
+    SettingsChange "settings" "change" "To change the tenant's settings.";
+    ApiKeysList "api_keys" "list" "To see which API keys there are.";
+    ApiKeysCreate "api_keys" "create" "To make an API key.";
+    ApiKeysRotate "api_keys" "rotate" "To replace an API key by a new one.";
+    ApiKeysRevoke "api_keys" "revoke" "To end an API key.";
+    AuditRead "audit" "read" "To read the audit log.";
+}
+
+impl Permission {
+    /// The permission to do this to that.
+    #[must_use]
+    pub fn find(resource: &str, verb: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|known| known.resource() == resource && known.verb() == verb)
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
