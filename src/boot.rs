@@ -16,6 +16,7 @@ use freehold_actors::password_pool::PasswordPool;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterKeyId, MasterRing, Nonce};
+use freehold_domain::policy::{PRINT_SHOP, Policy};
 use freehold_domain::secret::Secret;
 use freehold_storage::master_check::{self, MasterCheckRow};
 use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreError, root_key};
@@ -85,9 +86,11 @@ pub async fn start_node(
     let post = Post::new(carrier, mail.patience);
     let breached = Breached::new(config.passwords.breached.clone(), AMBIENT)
         .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let policy = Policy::parse(PRINT_SHOP).map_err(|faults| Failure::new(Exit::Internal, faults))?;
     let settings = Settings {
         limits: Arc::new(config.limits.clone()),
         lockout: config.lockout,
+        policy: Arc::new(policy),
         passivate: config.tree.passivate,
         quarantine: config.tree.quarantine,
         refresh_hold: config.refresh.coalesce,

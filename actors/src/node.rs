@@ -14,6 +14,7 @@ use freehold_domain::gcra::{Layer, Unseen};
 use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterRing, Nonce};
 use freehold_domain::lockout::LockoutRule;
+use freehold_domain::policy::Policy;
 use freehold_domain::slug::Slug;
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_storage::Store;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub limits: Arc<Limits>,
     /// When an account locks.
     pub lockout: LockoutRule,
+    /// What each role may.
+    pub policy: Arc<Policy>,
     /// How long a tenant may be idle before it is parked.
     pub passivate: Duration,
     /// The first quarantine.

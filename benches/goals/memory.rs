@@ -23,6 +23,7 @@ use freehold_domain::gcra::{Layer, Subject, Unseen};
 use freehold_domain::id::NodeId;
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::password::Argon2Params;
+use freehold_domain::policy::{PRINT_SHOP, Policy};
 use freehold_domain::tier::{Limits, Tier};
 use freehold_storage::{SqliteOptions, Store};
 
@@ -74,6 +75,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
     let settings = Settings {
         limits: Arc::new(Limits::default()),
         lockout: LockoutRule { failures_max: 5, lock: Duration::from_mins(15) },
+        policy: Arc::new(Policy::parse(PRINT_SHOP).unwrap()),
         passivate: Duration::from_hours(1),
         quarantine: Duration::from_secs(30),
         refresh_hold: Duration::from_millis(50),

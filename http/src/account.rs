@@ -4,10 +4,9 @@
 //! A token comes in the fragment of a page's address, which no server is told, and is posted when somebody presses the
 //! button: getting the page spends nothing.
 
+use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use freehold_actors::ops::{recovery, registration};
 use freehold_domain::email::Email;
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
@@ -15,6 +14,7 @@ use freehold_domain::password::Password;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::{Credential, Public, Routes};
 use crate::auth::{new_password, parsed};
 use crate::body::{Valid, Validate};
 use crate::caller::{Tenant, run};
@@ -27,13 +27,14 @@ use crate::problem::Problem;
 const TOKEN_CHARS_MAX: usize = 128;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new()
-        .route("/v1/auth/password/forgot", post(forgot))
-        .route("/v1/auth/password/reset", post(reset))
-        .route("/v1/auth/email/verify", post(verify))
-        .route("/auth/reset", get(reset_page))
-        .route("/auth/verify", get(verify_page))
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default()
+        .post("/v1/auth/password/forgot", Public, forgot)
+        .post("/v1/auth/password/reset", Credential, reset)
+        .post("/v1/auth/email/verify", Credential, verify)
+        .get("/auth/reset", Public, reset_page)
+        .get("/auth/verify", Public, verify_page)
 }
 
 /// `{}`: what is answered whatever there is to tell.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::http::Extensions;
 use freehold_actors::ambient::Ambient;
 
+use crate::access::Access;
 use crate::client_address::Client;
 use crate::host::{Authority, Place};
 use crate::problem::{Kind, Problem};
@@ -25,6 +26,7 @@ pub struct Arrival {
     pub ambient: Ambient,
     pub(crate) series: OnceLock<Arc<Series>>,
     tenant: OnceLock<Box<str>>,
+    access: OnceLock<Access>,
     authenticated: AtomicBool,
 }
 
@@ -35,8 +37,8 @@ impl Arrival {
         host: Option<(Authority, Place)>,
         ambient: Ambient,
     ) -> Self {
-        let (series, tenant) = (OnceLock::new(), OnceLock::new());
-        Self { id, client, host, ambient, series, tenant, authenticated: AtomicBool::new(false) }
+        let (series, tenant, access) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { id, client, host, ambient, series, tenant, access, authenticated: AtomicBool::new(false) }
     }
 
     /// The arrival of the request with these extensions.
@@ -61,6 +63,16 @@ impl Arrival {
     /// The slug that was noted.
     pub(crate) fn tenant(&self) -> Option<&str> {
         self.tenant.get().map(AsRef::as_ref)
+    }
+
+    /// The route asks for this. The first call counts.
+    pub(crate) fn note_access(&self, access: Access) {
+        self.access.get_or_init(|| access);
+    }
+
+    /// What the route asks for, once one was found.
+    pub(crate) fn access(&self) -> Option<Access> {
+        self.access.get().copied()
     }
 
     /// A credential was accepted: the answer is `Cache-Control: no-store`, whatever it says.

@@ -1,18 +1,18 @@
 //! What happened at a tenant: `/v1/audit`, for its admins.
 
 use axum::Json;
-use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use freehold_actors::ops::audit::{AuditItem, Filter, list_audit};
 use freehold_domain::audit::{Actor, Changed};
 use freehold_domain::id::AuditId;
+use freehold_domain::policy::Permission;
 use freehold_domain::time::UnixMs;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::caller::Admin;
+use crate::access::{May, Routes};
+use crate::caller::Member;
 use crate::faults::Faults;
 use crate::openapi::{self, AuditParams, ListParams};
 use crate::problem::Problem;
@@ -20,8 +20,9 @@ use crate::query::{FromParams, ListPart, Params, Query};
 use crate::rfc3339;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new().route("/v1/audit", get(audit))
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default().get("/v1/audit", May(Permission::AuditRead), audit)
 }
 
 /// Which part of the log, and which events of it.
@@ -164,7 +165,7 @@ impl From<AuditItem> for AuditEvent {
 #[utoipa::path(get, path = "/v1/audit", tag = "audit", security(("bearer" = [])), params(ListParams, AuditParams),
     responses((status = 200, description = "A part of the audit log.", body = AuditPageBody)),
 )]
-pub(crate) async fn audit(Admin(member): Admin, Query(part): Query<AuditPart>) -> Result<Response, Problem> {
+pub(crate) async fn audit(member: Member, Query(part): Query<AuditPart>) -> Result<Response, Problem> {
     let AuditPart { list, filter, before } = part;
     let page = list_audit(member.cx(), &member.claims, filter, before, list.limit.into()).await?;
     let items = page.items.into_iter().map(AuditEvent::from).collect();

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use freehold_actors::ops::context::Context;
 use freehold_actors::ops::logout::{self, Session};
 use freehold_actors::ops::refusal::Refusal;
@@ -18,10 +16,12 @@ use freehold_domain::access_token::{ACCESS_TOKEN_S, AccessClaims};
 use freehold_domain::email::Email;
 use freehold_domain::id::FamilyId;
 use freehold_domain::password::Password;
+use freehold_domain::policy::Permission;
 use freehold_domain::refresh_token::RefreshToken;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::{Credential, May, Routes};
 use crate::advice;
 use crate::body::{Valid, Validate, word};
 use crate::caller::{Member, Tenant, Visitor, run, set_device_cookie, set_refresh_cookie};
@@ -31,13 +31,14 @@ use crate::problem::{Kind, Problem};
 use crate::rfc3339;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new()
-        .route("/v1/auth/login", post(login))
-        .route("/v1/auth/refresh", post(refresh_pair))
-        .route("/v1/auth/logout", post(log_out))
-        .route("/v1/auth/logout-all", post(log_out_all))
-        .route("/v1/auth/password", post(change_password))
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default()
+        .post("/v1/auth/login", Credential, login)
+        .post("/v1/auth/refresh", Credential, refresh_pair)
+        .post("/v1/auth/logout", Credential, log_out)
+        .post("/v1/auth/logout-all", Credential, log_out_all)
+        .post("/v1/auth/password", May(Permission::OwnCredentialsChange), change_password)
 }
 
 /// How the refresh token travels.

@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use freehold_actors::ops::context::Context;
 use freehold_actors::ops::refusal::Refusal;
 use freehold_domain::access_token::AccessClaims;
-use freehold_domain::role::Role;
 
+use crate::access;
 use crate::admission::Admitted;
 use crate::arrival::Arrival;
 use crate::origin::{self, Carries, Origin};
@@ -99,7 +99,8 @@ fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
     }
 }
 
-/// A signed-in member: the access token is good on this host, now.
+/// A signed-in member who may do what the route asks for: the access token is good on this host, now, and the policy allows
+/// its role this. No credential is 401, before anything is told of the role; a role that may not is 403.
 pub struct Member {
     /// The tenant.
     pub tenant: Tenant,
@@ -121,19 +122,8 @@ impl<S: Sync> FromRequestParts<S> for Member {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Visitor { tenant, claims } = Visitor::from_request_parts(parts, state).await?;
         let claims = claims.ok_or_else(|| Problem::new(Kind::Unauthenticated))?;
+        access::check(parts, &tenant.cx.node.settings.policy, &claims).await?;
         Ok(Self { tenant, claims })
-    }
-}
-
-/// A signed-in member whose role is admin; any other is refused with 403.
-pub struct Admin(pub Member);
-
-impl<S: Sync> FromRequestParts<S> for Admin {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let member = Member::from_request_parts(parts, state).await?;
-        if member.claims.role == Role::Admin { Ok(Self(member)) } else { Err(Problem::new(Kind::Forbidden)) }
     }
 }
 

@@ -11,6 +11,7 @@ use axum::http::Response;
 use axum::routing::future::RouteFuture;
 use tower::Service;
 
+use crate::access::Routes;
 use crate::arrival::Arrival;
 use crate::fallback::finish;
 use crate::host::Place;
@@ -45,32 +46,32 @@ impl Default for Routers {
 impl Faces {
     /// What the platform's own domain serves.
     #[must_use]
-    pub fn apex(self, routes: Router) -> Self {
-        Self(Arc::new(Routers { apex: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
+    pub fn apex(self, routes: Routes) -> Self {
+        Self(Arc::new(Routers { apex: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What `{tenant}.{platform}` serves.
     #[must_use]
-    pub fn tenant(self, routes: Router) -> Self {
-        Self(Arc::new(Routers { tenant: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
+    pub fn tenant(self, routes: Routes) -> Self {
+        Self(Arc::new(Routers { tenant: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What `api.{platform}` serves.
     #[must_use]
-    pub fn api(self, routes: Router) -> Self {
-        Self(Arc::new(Routers { api: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
+    pub fn api(self, routes: Routes) -> Self {
+        Self(Arc::new(Routers { api: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What `admin.{platform}` serves.
     #[must_use]
-    pub fn admin(self, routes: Router) -> Self {
-        Self(Arc::new(Routers { admin: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
+    pub fn admin(self, routes: Routes) -> Self {
+        Self(Arc::new(Routers { admin: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What other hosts serve: custom domains, once they are verified.
     #[must_use]
-    pub fn unknown(self, routes: Router) -> Self {
-        Self(Arc::new(Routers { unknown: finish(routes), ..Arc::unwrap_or_clone(self.0) }))
+    pub fn unknown(self, routes: Routes) -> Self {
+        Self(Arc::new(Routers { unknown: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
     }
 }
 

@@ -1,21 +1,21 @@
 //! Invitations to become a member: `/v1/invitations`, for a tenant's admins.
 
 use axum::Json;
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
 use freehold_actors::ops::invitations::{self, InvitationItem};
 use freehold_domain::email::Email;
 use freehold_domain::id::{InvitationId, MemberId};
+use freehold_domain::policy::Permission;
 use freehold_domain::role::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::{May, Routes};
 use crate::auth::parsed;
 use crate::body::{Valid, Validate};
-use crate::caller::{Admin, run};
+use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::openapi::{self, ListParams};
 use crate::problem::{Kind, Problem};
@@ -24,11 +24,13 @@ use crate::rfc3339;
 use crate::totp::Nothing;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new()
-        .route("/v1/invitations", get(list).post(invite))
-        .route("/v1/invitations/{id}", delete(revoke))
-        .route("/v1/invitations/{id}/resend", post(resend))
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default()
+        .get("/v1/invitations", May(Permission::InvitationsList), list)
+        .post("/v1/invitations", May(Permission::MembersInvite), invite)
+        .delete("/v1/invitations/{id}", May(Permission::InvitationsRevoke), revoke)
+        .post("/v1/invitations/{id}/resend", May(Permission::InvitationsResend), resend)
 }
 
 /// A part of the invitations.
@@ -104,7 +106,7 @@ fn id(text: &str) -> Result<InvitationId, Problem> {
     security(("bearer" = [])), params(ListParams),
     responses((status = 200, description = "A part of the invitations.", body = InvitationPageBody)),
 )]
-pub(crate) async fn list(Admin(member): Admin, Query(part): Query<ListPart>) -> Result<Response, Problem> {
+pub(crate) async fn list(member: Member, Query(part): Query<ListPart>) -> Result<Response, Problem> {
     let cursor = part.cursor.map(|text| text.parse::<InvitationId>());
     let after = cursor.transpose().map_err(|_| Problem::invalid("cursor", "is not one that was given out"))?;
     let page = invitations::list(member.cx(), &member.claims, after, part.limit.into()).await?;
@@ -121,7 +123,7 @@ pub(crate) async fn list(Admin(member): Admin, Query(part): Query<ListPart>) -> 
         (status = 409, description = "problem"),
     ),
 )]
-pub(crate) async fn invite(Admin(member): Admin, Valid((email, role)): Valid<Invite>) -> Result<Response, Problem> {
+pub(crate) async fn invite(member: Member, Valid((email, role)): Valid<Invite>) -> Result<Response, Problem> {
     let (cx, claims) = (member.tenant.cx, member.claims);
     let invitation = run(async move { invitations::invite(&cx, &claims, email, role).await }).await?;
     Ok((StatusCode::CREATED, Json(InvitationBody::from(invitation))).into_response())
@@ -134,7 +136,7 @@ pub(crate) async fn invite(Admin(member): Admin, Valid((email, role)): Valid<Inv
     responses((status = 200, description = "The invitation, good for another week.", body = InvitationBody)),
 )]
 pub(crate) async fn resend(
-    Admin(member): Admin,
+    member: Member,
     Path(text): Path<String>,
     Valid(()): Valid<Nothing>,
 ) -> Result<Response, Problem> {
@@ -148,7 +150,7 @@ pub(crate) async fn resend(
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "The invitation.")),
     responses((status = 204, description = "Its token is void.")),
 )]
-pub(crate) async fn revoke(Admin(member): Admin, Path(text): Path<String>) -> Result<StatusCode, Problem> {
+pub(crate) async fn revoke(member: Member, Path(text): Path<String>) -> Result<StatusCode, Problem> {
     let (id, cx, claims) = (id(&text)?, member.tenant.cx, member.claims);
     run(async move { invitations::revoke(&cx, &claims, id).await }).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -6,6 +6,7 @@
 //! **Invariant.** Every answer that a service behind the edge gives, and every refusal before it, carries the security
 //! headers and an `x-request-id`, and no failure says more than its [`problem::Problem`].
 
+pub mod access;
 pub mod access_log;
 pub mod account;
 pub mod admission;

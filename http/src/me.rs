@@ -1,19 +1,19 @@
 //! Who is signed in, and where: `/v1/me` and `/v1/sessions`.
 
 use axum::Json;
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
 use freehold_actors::ops::logout::end_session;
 use freehold_actors::ops::session_list::{SessionItem, list_sessions};
 use freehold_domain::id::{FamilyId, MemberId, TenantId};
+use freehold_domain::policy::Permission;
 use freehold_domain::role::Role;
 use freehold_domain::time::UnixMs;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::{May, Routes};
 use crate::caller::{Member, run};
 use crate::openapi::{self, ListParams};
 use crate::problem::{Kind, Problem};
@@ -21,8 +21,12 @@ use crate::query::{ListPart, Query};
 use crate::rfc3339;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new().route("/v1/me", get(me)).route("/v1/sessions", get(sessions)).route("/v1/sessions/{id}", delete(end))
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default()
+        .get("/v1/me", May(Permission::OwnProfileRead), me)
+        .get("/v1/sessions", May(Permission::OwnSessionsList), sessions)
+        .delete("/v1/sessions/{id}", May(Permission::OwnSessionsEnd), end)
 }
 
 /// Who is signed in.

@@ -1,21 +1,21 @@
 //! The members of a tenant: `/v1/members`, for its admins; a member's own entry is the member's too.
 
 use axum::Json;
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use freehold_actors::ops::members::{self, MemberChange, MemberItem};
 use freehold_actors::ops::tenants::Name;
 use freehold_domain::id::MemberId;
+use freehold_domain::policy::Permission;
 use freehold_domain::role::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::{May, MayOwn, Routes};
 use crate::auth::parsed;
 use crate::body::{Valid, Validate};
-use crate::caller::{Admin, Member, run};
+use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::openapi::{self, ListParams};
 use crate::problem::{Kind, Problem};
@@ -24,13 +24,17 @@ use crate::rfc3339;
 use crate::totp::Nothing;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new()
-        .route("/v1/members", get(list))
-        .route("/v1/members/{id}", get(read).patch(change).delete(remove))
-        .route("/v1/members/{id}/deactivate", post(deactivate))
-        .route("/v1/members/{id}/reactivate", post(reactivate))
-        .route("/v1/members/{id}/reset-second-factor", post(reset_second_factor))
+#[must_use]
+pub fn routes() -> Routes {
+    let one = MayOwn { own: Permission::OwnProfileRead, others: Permission::MembersRead };
+    Routes::default()
+        .get("/v1/members", May(Permission::MembersList), list)
+        .get("/v1/members/{id}", one, read)
+        .patch("/v1/members/{id}", May(Permission::MembersChange), change)
+        .delete("/v1/members/{id}", May(Permission::MembersDelete), remove)
+        .post("/v1/members/{id}/deactivate", May(Permission::MembersDeactivate), deactivate)
+        .post("/v1/members/{id}/reactivate", May(Permission::MembersDeactivate), reactivate)
+        .post("/v1/members/{id}/reset-second-factor", May(Permission::MembersResetSecondFactor), reset_second_factor)
 }
 
 /// A part of the tenant's members.
@@ -114,7 +118,7 @@ fn shown(member: MemberItem) -> Response {
 #[utoipa::path(get, path = "/v1/members", tag = "members", operation_id = "list_members", security(("bearer" = [])),
     params(ListParams), responses((status = 200, description = "A part of the members.", body = MemberPageBody)),
 )]
-pub(crate) async fn list(Admin(member): Admin, Query(part): Query<ListPart>) -> Result<Response, Problem> {
+pub(crate) async fn list(member: Member, Query(part): Query<ListPart>) -> Result<Response, Problem> {
     let cursor = part.cursor.map(|text| text.parse::<MemberId>());
     let after = cursor.transpose().map_err(|_| Problem::invalid("cursor", "is not one that was given out"))?;
     let page = members::list(member.cx(), &member.claims, after, part.limit.into()).await?;
@@ -128,11 +132,7 @@ pub(crate) async fn list(Admin(member): Admin, Query(part): Query<ListPart>) -> 
     responses((status = 200, description = "The member.", body = MemberBody)),
 )]
 pub(crate) async fn read(member: Member, Path(text): Path<String>, Query(()): Query<()>) -> Result<Response, Problem> {
-    let id = id(&text)?;
-    if id != member.claims.sub && member.claims.role != Role::Admin {
-        return Err(Problem::new(Kind::Forbidden));
-    }
-    Ok(shown(members::read(member.cx(), &member.claims, id).await?))
+    Ok(shown(members::read(member.cx(), &member.claims, id(&text)?).await?))
 }
 
 /// `PATCH /v1/members/{id}`: another name or role, in force on the member's next request; admins alone.
@@ -146,7 +146,7 @@ pub(crate) async fn read(member: Member, Path(text): Path<String>, Query(()): Qu
     ),
 )]
 pub(crate) async fn change(
-    Admin(member): Admin,
+    member: Member,
     Path(text): Path<String>,
     Valid(change): Valid<ChangeMember>,
 ) -> Result<Response, Problem> {
@@ -161,7 +161,7 @@ pub(crate) async fn change(
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "The member.")),
     responses((status = 204, description = "Deleted."), (status = 409, description = "problem")),
 )]
-pub(crate) async fn remove(Admin(member): Admin, Path(text): Path<String>) -> Result<StatusCode, Problem> {
+pub(crate) async fn remove(member: Member, Path(text): Path<String>) -> Result<StatusCode, Problem> {
     let (id, cx, claims) = (id(&text)?, member.tenant.cx, member.claims);
     run(async move { members::delete(&cx, &claims, id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -178,7 +178,7 @@ pub(crate) async fn remove(Admin(member): Admin, Path(text): Path<String>) -> Re
     ),
 )]
 pub(crate) async fn deactivate(
-    Admin(member): Admin,
+    member: Member,
     Path(text): Path<String>,
     Valid(()): Valid<Nothing>,
 ) -> Result<Response, Problem> {
@@ -192,7 +192,7 @@ pub(crate) async fn deactivate(
     responses((status = 200, description = "The member, as it is now.", body = MemberBody)),
 )]
 pub(crate) async fn reactivate(
-    Admin(member): Admin,
+    member: Member,
     Path(text): Path<String>,
     Valid(()): Valid<Nothing>,
 ) -> Result<Response, Problem> {
@@ -209,7 +209,7 @@ pub(crate) async fn reactivate(
     responses((status = 204, description = "The member signs in without one, and can enrol another.")),
 )]
 pub(crate) async fn reset_second_factor(
-    Admin(member): Admin,
+    member: Member,
     Path(text): Path<String>,
     Valid(()): Valid<Nothing>,
 ) -> Result<StatusCode, Problem> {

@@ -96,35 +96,38 @@ fn document() -> utoipa::openapi::OpenApi {
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("refresh_cookie", cookie);
     common::add(&mut document);
+    common::add_access(&mut document, public::tenant(public::shared()).declared());
     document
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use utoipa::openapi::path::PathItem;
+
     use super::*;
 
     #[test]
-    fn every_route_is_described() {
-        let sources = [
-            include_str!("account.rs"),
-            include_str!("auth.rs"),
-            include_str!("second_factor.rs"),
-            include_str!("totp.rs"),
-            include_str!("me.rs"),
-            include_str!("members.rs"),
-            include_str!("invitations.rs"),
-            include_str!("registration.rs"),
-            include_str!("settings.rs"),
-            include_str!("audit.rs"),
-            include_str!("public.rs").split_once("fn tenant(").map_or("", |(_, rest)| rest),
-        ];
-        let document = document();
-        let routes = sources.iter().flat_map(|source| source.split(".route(\"").skip(1));
-        let mut seen = 0;
-        for route in routes.filter_map(|rest| rest.split('"').next()) {
-            assert!(document.paths.paths.contains_key(route), "{route}");
-            seen += 1;
+    fn every_route_is_described_with_what_it_asks_for_and_nothing_else_is() {
+        let declared = public::tenant(public::shared());
+        let declared = declared.declared().iter();
+        let declared: BTreeMap<_, _> = declared
+            .map(|route| ((route.path.to_owned(), route.method.to_string()), Some(route.access.as_str().to_owned())))
+            .collect();
+        let mut described = BTreeMap::new();
+        for (path, item) in document().paths.paths {
+            let PathItem { get, post, put, patch, delete, .. } = item;
+            for (method, operation) in
+                [("GET", get), ("POST", post), ("PUT", put), ("PATCH", patch), ("DELETE", delete)]
+            {
+                let Some(operation) = operation else { continue };
+                let told = operation.extensions.and_then(|extensions| extensions.get("x-permission").cloned());
+                let told = told.as_ref().and_then(|told| told.as_str()).map(str::to_owned);
+                described.insert((path.clone(), method.to_owned()), told);
+            }
         }
-        assert!(seen > 10, "{seen} routes were found");
+        assert_eq!(declared, described);
+        assert!(declared.len() > 15, "{} routes", declared.len());
     }
 }

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::Json;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::get;
 use freehold_actors::node::Node;
 use tower::{Layer, Service, service_fn};
 
+use crate::access::{Public, Routes};
 use crate::admission;
 use crate::caller::Tenant;
 use crate::edge::{EdgeLayer, EdgeOptions};
@@ -31,12 +30,13 @@ pub fn service(
     edge: EdgeOptions,
     readiness: &Readiness,
 ) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    let shared = || shared().with(readiness.clone());
     let faces = Faces::default()
-        .apex(shared(readiness).route("/", get(pages::apex)).layer(Extension(Arc::clone(&node))))
-        .tenant(tenant(readiness))
-        .api(shared(readiness))
-        .admin(shared(readiness))
-        .unknown(shared(readiness)); // a load balancer asks by address
+        .apex(shared().get("/", Public, pages::apex).with(Arc::clone(&node)))
+        .tenant(tenant(shared()))
+        .api(shared())
+        .admin(shared())
+        .unknown(shared()); // a load balancer asks by address
     let admitted = service_fn(move |request| {
         let answer = admission::answer(Arc::clone(&node), faces.clone(), request);
         async { Ok(answer.await) }
@@ -44,19 +44,17 @@ pub fn service(
     EdgeLayer::new(edge).layer(admitted)
 }
 
-/// What every host serves.
-fn shared(readiness: &Readiness) -> Router {
-    Router::new()
-        .route("/problems/{slug}", get(problem::page))
-        .route("/readyz", get(ready))
-        .layer(Extension(readiness.clone()))
+/// What every host serves; it takes a [`Readiness`].
+pub(crate) fn shared() -> Routes {
+    Routes::default().get("/problems/{slug}", Public, problem::page).get("/readyz", Public, ready)
 }
 
-fn tenant(readiness: &Readiness) -> Router {
-    shared(readiness)
-        .route("/", get(pages::tenant))
-        .route("/.well-known/jwks.json", get(jwks))
-        .route("/openapi.json", get(openapi::tenant))
+/// What a tenant's host serves, besides what every host does.
+pub(crate) fn tenant(shared: Routes) -> Routes {
+    shared
+        .get("/", Public, pages::tenant)
+        .get("/.well-known/jwks.json", Public, jwks)
+        .get("/openapi.json", Public, openapi::tenant)
         .merge(auth::routes())
         .merge(account::routes())
         .merge(second_factor::routes())

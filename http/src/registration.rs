@@ -1,10 +1,8 @@
 //! Becoming a member: `/v1/auth/register`.
 
 use axum::Json;
-use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use freehold_actors::ops::invitations::{self, Acceptance};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::ops::registration as ops;
@@ -17,6 +15,7 @@ use freehold_domain::role::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::{Credential, Routes};
 use crate::account::{Taken, taken};
 use crate::admission::{BREACHED, COMMON};
 use crate::auth::{new_password, parsed};
@@ -28,8 +27,9 @@ use crate::openapi;
 use crate::problem::Problem;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new().route("/v1/auth/register", post(register))
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default().post("/v1/auth/register", Credential, register)
 }
 
 /// `{email, password, name, invitation?}`

@@ -1,13 +1,12 @@
 //! The second step of a sign-in: `/v1/auth/second-factor`.
 
-use axum::Router;
 use axum::response::Response;
-use axum::routing::post;
 use freehold_actors::ops::second_factor::{Factor, finish_sign_in};
 use freehold_domain::challenge::Challenge;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::access::{Credential, Routes};
 use crate::auth::{Transport, parsed, session_started};
 use crate::body::{Valid, Validate, word};
 use crate::caller::{Tenant, run};
@@ -15,8 +14,9 @@ use crate::faults::Faults;
 use crate::problem::{Kind, Problem};
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new().route("/v1/auth/second-factor", post(finish))
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default().post("/v1/auth/second-factor", Credential, finish)
 }
 
 /// `{challenge, totp, transport?}` or `{challenge, backup_code, transport?}`

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use axum::Json;
-use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use freehold_actors::ops::settings as ops;
+use freehold_domain::policy::Permission;
 use freehold_domain::role::Role;
 use freehold_domain::settings::{
     Bounds, GRACE, IDLE, LIFETIME, PASSWORD, PASSWORD_OF_TWO, REUSE_GRACE, Registration, RequireSecondFactor,
@@ -15,16 +14,22 @@ use freehold_domain::settings::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::{May, Routes};
 use crate::body::{Valid, Validate, word};
-use crate::caller::{Admin, run};
+use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::openapi;
 use crate::problem::Problem;
 use crate::query::Query;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new().route("/v1/settings", get(settings).patch(change))
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default().get("/v1/settings", May(Permission::SettingsRead), settings).patch(
+        "/v1/settings",
+        May(Permission::SettingsChange),
+        change,
+    )
 }
 
 /// Every setting.
@@ -173,7 +178,7 @@ impl Change {
 #[utoipa::path(get, path = "/v1/settings", tag = "settings", security(("bearer" = [])), responses(
     (status = 200, description = "Every setting.", body = SettingsBody),
 ))]
-pub(crate) async fn settings(Admin(member): Admin, Query(()): Query<()>) -> Result<Response, Problem> {
+pub(crate) async fn settings(member: Member, Query(()): Query<()>) -> Result<Response, Problem> {
     let settings = ops::read(member.cx(), &member.claims).await?;
     Ok(Json(SettingsBody::from(settings)).into_response())
 }
@@ -187,7 +192,7 @@ pub(crate) async fn settings(Admin(member): Admin, Query(()): Query<()>) -> Resu
         (status = 409, description = "problem"),
     ),
 )]
-pub(crate) async fn change(Admin(member): Admin, Valid(change): Valid<ChangeSettings>) -> Result<Response, Problem> {
+pub(crate) async fn change(member: Member, Valid(change): Valid<ChangeSettings>) -> Result<Response, Problem> {
     let (cx, claims) = (member.tenant.cx, member.claims);
     let settings = run(async move { ops::change(&cx, &claims, |settings| change.make(settings)).await }).await?;
     Ok(Json(SettingsBody::from(settings)).into_response())

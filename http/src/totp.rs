@@ -1,10 +1,10 @@
 //! A member's own second factor: `/v1/auth/totp` and `/v1/auth/backup-codes`.
 
+use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, post};
-use axum::{Json, Router};
 use freehold_actors::ops::totp as ops;
+use freehold_domain::policy::Permission;
 use freehold_domain::secret::Secret;
 use freehold_domain::totp::Code;
 use qrcode::render::svg;
@@ -12,6 +12,7 @@ use qrcode::{EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::access::{May, Routes};
 use crate::auth::parsed;
 use crate::body::{Valid, Validate};
 use crate::caller::{Member, run};
@@ -23,12 +24,14 @@ use crate::problem::{Kind, Problem};
 const QR_PIXELS_MIN: u32 = 240;
 
 /// The routes.
-pub fn routes() -> Router {
-    Router::new()
-        .route("/v1/auth/totp", delete(disable))
-        .route("/v1/auth/totp/enrol", post(enrol))
-        .route("/v1/auth/totp/confirm", post(confirm))
-        .route("/v1/auth/backup-codes", post(renew_backup_codes))
+#[must_use]
+pub fn routes() -> Routes {
+    let own = || May(Permission::OwnCredentialsChange);
+    Routes::default()
+        .delete("/v1/auth/totp", own(), disable)
+        .post("/v1/auth/totp/enrol", own(), enrol)
+        .post("/v1/auth/totp/confirm", own(), confirm)
+        .post("/v1/auth/backup-codes", own(), renew_backup_codes)
 }
 
 /// `{}`

@@ -1,16 +1,20 @@
 //! What every operation has in common: its problems, and the headers of its answers.
 
+use axum::http::Method;
 use utoipa::openapi::content::{Content, ContentBuilder};
 use utoipa::openapi::header::Header;
-use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response, ResponseBuilder};
 
+use crate::access::Declared;
 use crate::problem::Kind;
 
 /// How a handler says that it answers this status with a problem.
 const PROBLEM: &str = "problem";
+/// What an operation asks of its caller: `public`, `credential` or a permission.
+const PERMISSION: &str = "x-permission";
 
 /// The headers of every answer, and what they say. Those of the limits are missing where no tier counted.
 const HEADERS: [(&str, &str); 5] = [
@@ -34,12 +38,30 @@ pub(super) fn add(document: &mut OpenApi) {
         components.responses.insert(component(status), problem(status).into());
     }
     for item in document.paths.paths.values_mut() {
-        let PathItem { get, post, delete, .. } = item;
-        for (operation, method) in [(get, HttpMethod::Get), (post, HttpMethod::Post), (delete, HttpMethod::Delete)] {
-            if let Some(operation) = operation {
-                complete(operation, &method);
-            }
+        let PathItem { get, post, put, patch, delete, .. } = item;
+        for operation in [get, post, put, patch, delete].into_iter().flatten() {
+            complete(operation);
         }
+    }
+}
+
+/// Says at each operation what it asks for, as its route was registered.
+pub(super) fn add_access(document: &mut OpenApi, routes: &[Declared]) {
+    for Declared { method, path, access } in routes {
+        let operation = document.paths.paths.get_mut(*path).and_then(|item| operation(item, method).as_mut());
+        if let Some(operation) = operation {
+            operation.extensions.get_or_insert_default().insert(PERMISSION.to_owned(), access.as_str().into());
+        }
+    }
+}
+
+fn operation<'i>(item: &'i mut PathItem, method: &Method) -> &'i mut Option<Operation> {
+    match method.as_str() {
+        "POST" => &mut item.post,
+        "PUT" => &mut item.put,
+        "PATCH" => &mut item.patch,
+        "DELETE" => &mut item.delete,
+        _ => &mut item.get,
     }
 }
 
@@ -84,7 +106,7 @@ fn add_headers(response: &mut Response) {
 }
 
 /// Adds the problems that follow from an operation's shape, and the headers of its answers.
-fn complete(operation: &mut Operation, method: &HttpMethod) {
+fn complete(operation: &mut Operation) {
     // The document says the method and the path already: what follows them is the summary.
     if let Some((_, rest)) = operation.summary.as_deref().and_then(|summary| summary.split_once("`: ")) {
         let mut letters = rest.chars();
@@ -96,7 +118,7 @@ fn complete(operation: &mut Operation, method: &HttpMethod) {
     let secured = operation.security.as_ref().is_some_and(|alternatives| !alternatives.is_empty());
     let mut problems = vec![400, 403, 404, 429, 500, 503];
     problems.extend(secured.then_some(401));
-    if operation.request_body.is_some() && matches!(method, HttpMethod::Post) {
+    if operation.request_body.is_some() {
         problems.extend([408, 413, 415]);
     }
     let responses = &mut operation.responses.responses;

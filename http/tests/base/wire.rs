@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use freehold_actors::ambient::Ambient;
 use freehold_domain::time::UnixMs;
+use freehold_http::access::{Public, Routes};
 use freehold_http::body::{Valid, Validate};
 use freehold_http::client_address::TrustedProxies;
 use freehold_http::edge::{EdgeLayer, EdgeOptions};
@@ -107,14 +106,14 @@ impl Server {
         let ambient = Ambient { now, wall: now, fill };
         let platform = Platform::new("localhost").expect("a domain");
         let edge = EdgeOptions { body_read_max, ..EdgeOptions::new(ambient, TrustedProxies::new(proxies), platform) };
-        let routes = Router::new()
-            .route("/hello", post(hello))
-            .route("/v1/auth/hello", post(hello))
-            .route("/list", get(list))
-            .route("/slow", get(slow))
-            .route("/boom", get(boom))
-            .route("/endless", get(endless))
-            .route("/problems/{slug}", get(problem::page));
+        let routes = Routes::default()
+            .post("/hello", Public, hello)
+            .post("/v1/auth/hello", Public, hello)
+            .get("/list", Public, list)
+            .get("/slow", Public, slow)
+            .get("/boom", Public, boom)
+            .get("/endless", Public, endless)
+            .get("/problems/{slug}", Public, problem::page);
         let service = EdgeLayer::new(edge).layer(Faces::default().tenant(routes));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
