@@ -1,6 +1,6 @@
 //! The audit log: what is in it, who may read it, and that nobody changes it unnoticed.
 
-mod chain;
+pub(crate) mod chain;
 
 use serde_json::{Value, json};
 

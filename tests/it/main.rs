@@ -38,6 +38,7 @@ mod private_listener;
 mod quarantine;
 mod rate_limits;
 mod raw;
+mod rbac;
 mod refresh;
 mod restart;
 mod second_factor;

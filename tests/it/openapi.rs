@@ -28,7 +28,7 @@ async fn the_committed_document_is_the_one_that_is_served() {
 }
 
 /// The operations of the document: method, path, and what is said about it.
-async fn operations(conn: &mut Conn) -> Vec<(String, String, Value)> {
+pub(crate) async fn operations(conn: &mut Conn) -> Vec<(String, String, Value)> {
     let document = conn.get("/openapi.json", None).await.is(200).json();
     let mut found = vec![];
     for (path, item) in document["paths"].as_object().unwrap() {

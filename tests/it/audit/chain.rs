@@ -16,13 +16,13 @@ on_both_engines! {
 }
 
 /// A tenant's store as somebody holds it who may do everything to it.
-pub(super) enum Raw {
+pub(crate) enum Raw {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
 }
 
 /// Opens a tenant's store behind the server's back. On PostgreSQL it holds every tenant's rows.
-pub(super) async fn raw(server: &Server, tenant: &Tenant, engine: Engine) -> Raw {
+pub(crate) async fn raw(server: &Server, tenant: &Tenant, engine: Engine) -> Raw {
     match engine {
         Engine::Sqlite => {
             let file = server.data_dir().join(format!("tenants/{}.db", tenant.id));
@@ -41,7 +41,7 @@ impl Raw {
         }
     }
 
-    pub(super) async fn run(&mut self, sql: &str) {
+    pub(crate) async fn run(&mut self, sql: &str) {
         self.try_run(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 }
