@@ -24,6 +24,7 @@ pub mod fallback;
 pub(crate) mod fault;
 pub mod faults;
 pub mod headers;
+pub mod help;
 pub mod host;
 pub mod invitations;
 pub mod me;

@@ -18,7 +18,8 @@ pub(crate) use self::schemas::{
 };
 use crate::caller::REFRESH_COOKIE;
 use crate::{
-    account, audit, auth, invitations, me, members, pages, problem, public, registration, second_factor, settings, totp,
+    account, audit, auth, help, invitations, me, members, pages, problem, public, registration, second_factor,
+    settings, totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -82,6 +83,7 @@ pub async fn tenant() -> impl IntoResponse {
         public::ready,
         problem::page::page,
         pages::tenant,
+        help::roles,
         tenant,
     ),
     components(schemas(schemas::Problem)),

@@ -11,7 +11,8 @@ use crate::headers::{Nonce, Page};
 use crate::problem::Problem;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:4rem auto;padding:0 1rem;\
-    color-scheme:light dark}pre{overflow:auto;padding:1rem;border:1px solid #8884;border-radius:.5rem}";
+    color-scheme:light dark}pre,.wide{overflow:auto;padding:1rem;border:1px solid #8884;border-radius:.5rem}\
+    caption{text-align:left;font-weight:bold}th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0}";
 
 /// `GET /` of the platform's own domain.
 pub async fn apex(nonce: Nonce, Extension(node): Extension<Arc<Node>>) -> Response {
@@ -40,7 +41,8 @@ pub async fn tenant(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
          <p>and ask who you are, with the access token of the answer:</p>\
          <pre>curl -s {origin}/v1/me -H \"authorization: Bearer $TOKEN\"</pre>\
          <p>The whole interface is described at <a href=\"/openapi.json\">/openapi.json</a>; \
-         the keys that verify tokens are at <a href=\"/.well-known/jwks.json\">/.well-known/jwks.json</a>.</p>"
+         the keys that verify tokens are at <a href=\"/.well-known/jwks.json\">/.well-known/jwks.json</a>; \
+         what each role may do is at <a href=\"/help/roles\">/help/roles</a>.</p>"
     );
     Ok(page(nonce, &name, &body))
 }

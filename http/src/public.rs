@@ -21,7 +21,7 @@ use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
 use crate::{
-    account, audit, auth, invitations, me, members, openapi, pages, registration, second_factor, settings, totp,
+    account, audit, auth, help, invitations, me, members, openapi, pages, registration, second_factor, settings, totp,
 };
 
 /// Everything the public listener serves.
@@ -55,6 +55,7 @@ pub(crate) fn tenant(shared: Routes) -> Routes {
         .get("/", Public, pages::tenant)
         .get("/.well-known/jwks.json", Public, jwks)
         .get("/openapi.json", Public, openapi::tenant)
+        .merge(help::routes())
         .merge(auth::routes())
         .merge(account::routes())
         .merge(second_factor::routes())

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use freehold_domain::policy::{PRINT_SHOP, Permission, Policy};
 use freehold_domain::role::Role;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::audit::chain::raw;
 use crate::openapi::operations;
@@ -210,4 +210,21 @@ async fn a_role_that_may_not_is_told_so_before_anything_else(engine: Engine) {
     let problem = conn.get("/v1/audit", Some(&employee)).await.json();
     let members: BTreeMap<String, Value> = serde_json::from_value(problem).unwrap();
     assert_eq!(members.keys().collect::<Vec<_>>(), ["detail", "request_id", "status", "title", "type"]);
+}
+
+#[tokio::test]
+async fn the_help_page_shows_the_policy_to_everybody() {
+    let server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let answer = conn.get("/help/roles", None).await;
+    assert_eq!(answer.is(200).header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'nonce-"), "{policy}");
+    let html = std::str::from_utf8(&answer.body).unwrap();
+    let audit = "<th scope=\"row\">Audit log</th><td>read</td><td>nothing</td><td>nothing</td>";
+    assert!(html.contains("<html lang=\"en\">") && html.contains(audit), "{html}");
+    assert!(!html.contains("style=") && !html.contains("<script"), "{html}");
+    conn.post("/help/roles", None, &json!({})).await.is_problem(405, "method-not-allowed");
+    Conn::open(server.http, "localhost").await.get("/help/roles", None).await.is_problem(404, "not-found");
 }
