@@ -88,7 +88,7 @@ pub struct Reset {
 }
 
 impl Validate for Reset {
-    type Checked = (Option<OneTimeToken>, Password);
+    type Checked = (Presented, Password);
 
     fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
         let token = token(faults, Purpose::PasswordReset, self.token);
@@ -109,7 +109,7 @@ impl Validate for Reset {
 )]
 pub(crate) async fn reset(tenant: Tenant, Valid((token, new)): Valid<Reset>) -> Result<Response, Problem> {
     let cx = tenant.cx;
-    run(async move { recovery::reset(&cx, token.as_ref(), new).await }).await?;
+    run(async move { recovery::reset(&cx, token.0.as_ref(), new).await }).await?;
     Ok(no_store(StatusCode::NO_CONTENT))
 }
 
@@ -123,7 +123,7 @@ pub struct Verify {
 }
 
 impl Validate for Verify {
-    type Checked = Option<OneTimeToken>;
+    type Checked = Presented;
 
     fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
         token(faults, Purpose::Registration, self.token)
@@ -143,15 +143,19 @@ impl Validate for Verify {
 )]
 pub(crate) async fn verify(tenant: Tenant, Valid(token): Valid<Verify>) -> Result<Response, Problem> {
     let cx = tenant.cx;
-    run(async move { registration::verify(&cx, token.as_ref()).await }).await?;
+    run(async move { registration::verify(&cx, token.0.as_ref()).await }).await?;
     Ok(no_store(StatusCode::NO_CONTENT))
 }
 
-/// Whether it is a token is not for the shape to say, but one line it must be.
-fn token(faults: &mut Faults, purpose: Purpose, text: Option<String>) -> Option<Option<OneTimeToken>> {
+/// A token as it was presented: whether the text is one is not for the shape of a body to say.
+#[derive(Debug)]
+pub struct Presented(pub Option<OneTimeToken>);
+
+/// The token of a body: one line.
+fn token(faults: &mut Faults, purpose: Purpose, text: Option<String>) -> Option<Presented> {
     let text = faults.required("token", text)?;
     let text = faults.one_line("token", text, 1..=TOKEN_CHARS_MAX)?;
-    Some(OneTimeToken::parse(purpose, &text))
+    Some(Presented(OneTimeToken::parse(purpose, &text)))
 }
 
 /// Takes the token out of the address, so that it is in no history, and posts it with what the form has.

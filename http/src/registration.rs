@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::{Credential, Routes};
-use crate::account::{Taken, taken};
+use crate::account::{Presented, Taken, taken};
 use crate::admission::{BREACHED, COMMON};
 use crate::auth::{new_password, parsed};
 use crate::body::{Valid, Validate};
@@ -53,8 +53,8 @@ pub struct Applicant {
     email: Email,
     password: Password,
     name: Name,
-    /// The token of an invitation; inside it `None` for a text that is none.
-    invitation: Option<Option<OneTimeToken>>,
+    /// The token of an invitation.
+    invitation: Option<Presented>,
 }
 
 impl Validate for Register {
@@ -66,7 +66,8 @@ impl Validate for Register {
         let name = faults.required("name", self.name).and_then(|text| parsed(faults, "name", text.parse()));
         // Whether it is a token is not for the shape to say, but one line it must be.
         let invitation = self.invitation.map(|text| faults.one_line("invitation", text, 0..=usize::MAX));
-        let invitation = invitation.map(|text| text.and_then(|text| OneTimeToken::parse(Purpose::Invitation, &text)));
+        let parse = |text: String| OneTimeToken::parse(Purpose::Invitation, &text);
+        let invitation = invitation.map(|text| Presented(text.and_then(parse)));
         Some(Applicant { email: email?, password: password?, name: name?, invitation })
     }
 }
@@ -100,7 +101,7 @@ struct RegisteredMember {
 pub(crate) async fn register(tenant: Tenant, Valid(applicant): Valid<Register>) -> Result<Response, Problem> {
     let Applicant { email, password, name, invitation } = applicant;
     let cx = tenant.cx;
-    let Some(token) = invitation else {
+    let Some(Presented(token)) = invitation else {
         let asked = run(async move { Ok(ops::register(&cx, email, password, name).await) }).await?;
         return asked.map(|()| taken()).map_err(of_password);
     };
@@ -114,10 +115,10 @@ pub(crate) async fn register(tenant: Tenant, Valid(applicant): Valid<Register>) 
 
 /// A refusal, in which the password is the field that this body calls so.
 fn of_password(refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::TooShort(short) => Problem::invalid("password", short.to_string()),
-        Refusal::Breached => Problem::invalid("password", BREACHED),
-        Refusal::Common => Problem::invalid("password", COMMON),
-        other => other.into(),
+    if let Refusal::TooShort(short) = &refusal {
+        return Problem::invalid("password", short.to_string());
     }
+    let known = [(Refusal::Breached, BREACHED), (Refusal::Common, COMMON)];
+    let message = known.into_iter().find_map(|(known, message)| (known == refusal).then_some(message));
+    message.map_or_else(|| refusal.into(), |message| Problem::invalid("password", message))
 }

@@ -29,12 +29,6 @@ on_both_engines! {
     a_registration_is_a_member_once_its_address_is_confirmed
 }
 
-/// A server whose tiers of these routes are as they are, or off.
-fn options(engine: Engine) -> Options {
-    let options = Options::new(engine).limits_off();
-    options.env("FREEHOLD_LIMITS_PASSWORD_RESET", "off").env("FREEHOLD_LIMITS_SIGNUP", "off")
-}
-
 async fn forgot(conn: &mut Conn, email: &str) -> Answer {
     conn.post(FORGOT, None, &json!({ "email": email })).await
 }
@@ -60,7 +54,7 @@ async fn open_registration(conn: &mut Conn, acme: &Tenant) {
 }
 
 async fn a_forgotten_password_is_replaced_and_every_session_dead(engine: Engine) {
-    let server = Server::start(options(engine)).await;
+    let server = Server::start(Options::new(engine).limits_off()).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     let session = conn.sign_in(&acme).await;
@@ -117,7 +111,7 @@ async fn actions(conn: &mut Conn, session: &Session) -> BTreeSet<String> {
 }
 
 async fn a_reset_is_no_way_past_the_second_factor_and_opens_a_locked_account(engine: Engine) {
-    let server = Server::start(options(engine)).await;
+    let server = Server::start(Options::new(engine).limits_off()).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     Enrolled::at(&mut conn, &acme).await;
@@ -133,7 +127,7 @@ async fn a_reset_is_no_way_past_the_second_factor_and_opens_a_locked_account(eng
 }
 
 async fn of_many_who_use_one_token_one_wins(engine: Engine) {
-    let server = Server::start(options(engine)).await;
+    let server = Server::start(Options::new(engine).limits_off()).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     forgot(&mut conn, &acme.email).await.is(202);
@@ -207,7 +201,8 @@ async fn effort(server: &Server, conn: &mut Conn, engine: Engine, path: &str, bo
 }
 
 async fn asking_tells_nobody_who_has_an_account(engine: Engine) {
-    let server = Server::start(options(engine).env("FREEHOLD_LOG", "info,freehold_storage=trace")).await;
+    let server =
+        Server::start(Options::new(engine).limits_off().env("FREEHOLD_LOG", "info,freehold_storage=trace")).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     open_registration(&mut conn, &acme).await;
@@ -235,7 +230,7 @@ async fn asking_tells_nobody_who_has_an_account(engine: Engine) {
 }
 
 async fn a_registration_is_a_member_once_its_address_is_confirmed(engine: Engine) {
-    let server = Server::start(options(engine)).await;
+    let server = Server::start(Options::new(engine).limits_off()).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     conn.post(REGISTER, None, &registration(STRANGER)).await.is_problem(403, "forbidden");
@@ -274,7 +269,8 @@ async fn a_registration_is_a_member_once_its_address_is_confirmed(engine: Engine
 /// The tiers of these routes count the address, and the account from wherever it is asked for.
 #[tokio::test(flavor = "multi_thread")]
 async fn asking_is_limited() {
-    let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+    let options = Options::new(Engine::Sqlite).limits_off().env("FREEHOLD_LIMITS_SIGNUP", "5/min");
+    let server = Server::start(options.env("FREEHOLD_LIMITS_PASSWORD_RESET", "5/min")).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     open_registration(&mut conn, &acme).await;

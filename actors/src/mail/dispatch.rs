@@ -111,12 +111,11 @@ async fn carry_due(node: &Node, id: TenantId) -> Result<Option<UnixMs>, Trouble>
     let slot = node.slot_of(id).await?;
     let live = slot.live();
     let loaded;
-    let keys = match &live {
-        Some(live) => &live.keys,
-        None => {
-            loaded = load::keys(node, &slot).await?;
-            &loaded
-        }
+    let keys = if let Some(live) = &live {
+        &live.keys
+    } else {
+        loaded = load::keys(node, &slot).await?;
+        &loaded
     };
     let next = carry_letters(node, &slot, keys).await;
     if slot.live().is_none() {

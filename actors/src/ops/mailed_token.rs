@@ -14,7 +14,7 @@ use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 
 /// How long a token is good.
-const TTL: Duration = Duration::from_mins(60);
+const TTL: Duration = Duration::from_hours(1);
 
 /// Stores a token of this account; the link that carries it. Whether there is such an account makes no difference here.
 pub(super) async fn issue(

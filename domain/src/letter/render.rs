@@ -22,35 +22,33 @@ pub(super) fn render(draft: &Draft, sender: Sender<'_>) -> Rendered {
     let subject = one_line(&draft.subject);
     let name = one_line(sender.name);
     let closing = format!("{name}, {}", sender.origin);
-    let (mut text, mut html) = (String::new(), String::new());
-    for part in &draft.parts {
-        match part {
-            Part::Words(words) => {
-                let words = one_line(words);
-                text.push_str(&format!("{words}\n\n"));
-                html.push_str(&format!("<p>{}</p>\n", escape(&words)));
-            }
-            Part::Link { label, url } => {
-                let (label, shown) = (escape(label), escape(url));
-                text.push_str(&format!("{label}:\n{url}\n\n"));
-                html.push_str(&format!(
-                    "<p><a href=\"{shown}\">{label}</a></p>\n<p>Or open this address: {shown}</p>\n"
-                ));
-            }
-            Part::Fact { name, value } => {
-                let value = one_line(value);
-                text.push_str(&format!("{name}: {value}\n\n"));
-                html.push_str(&format!("<p>{name}: {}</p>\n", escape(&value)));
-            }
-        }
-    }
-    text.push_str(&format!("-- \n{closing}\n"));
+    let (texts, parts): (Vec<_>, Vec<_>) = draft.parts.iter().map(both).unzip();
+    let (text, html) = (format!("{}-- \n{closing}\n", texts.concat()), parts.concat());
     let (title, closing) = (escape(&subject), escape(&closing));
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
          <body style=\"{PAGE_STYLE}\">\n{html}<p><small>{closing}</small></p>\n</body>\n</html>\n"
     );
     Rendered { sender: name, subject, text, html }
+}
+
+/// A part as text and as HTML.
+fn both(part: &Part) -> (String, String) {
+    match part {
+        Part::Words(words) => {
+            let words = one_line(words);
+            (format!("{words}\n\n"), format!("<p>{}</p>\n", escape(&words)))
+        }
+        Part::Link { label, url } => {
+            let (label, shown) = (escape(label), escape(url));
+            let link = format!("<p><a href=\"{shown}\">{label}</a></p>\n<p>Or open this address: {shown}</p>\n");
+            (format!("{label}:\n{url}\n\n"), link)
+        }
+        Part::Fact { name, value } => {
+            let value = one_line(value);
+            (format!("{name}: {value}\n\n"), format!("<p>{name}: {}</p>\n", escape(&value)))
+        }
+    }
 }
 
 /// The text with every control character as a space: whatever it came from, it starts no line and no header.

@@ -74,12 +74,11 @@ fn a_token_stands_in_the_fragment_of_its_link_alone() {
 /// Every letter, word for word.
 #[test]
 fn letters_read_like_this() {
-    let mut shown = String::new();
-    for content in every_content() {
+    let shown = every_content().into_iter().map(|content| {
         let Rendered { subject, text, .. } = content.render(SENDER);
-        shown.push_str(&format!("=== {}: {subject}\n{text}\n", content.kind()));
-    }
-    insta::assert_snapshot!("letters", shown);
+        format!("=== {}: {subject}\n{text}\n", content.kind())
+    });
+    insta::assert_snapshot!("letters", shown.collect::<Vec<_>>().concat());
     let html: Vec<_> = every_content().iter().take(8).step_by(7).map(|content| content.render(SENDER).html).collect();
     insta::assert_snapshot!("letters_html", html.concat());
 }

@@ -74,35 +74,23 @@ pub(super) fn draft(content: &Content, sender: Sender<'_>) -> Draft {
 
 /// Something was done, and the member should know.
 fn notice(content: &Content, tenant: &str) -> Draft {
-    let (subject, first, occasion, last) = match content {
+    let (subject, first, occasion, browser, last) = match content {
         Content::EmailChanged(occasion) => (
             format!("Your address at {tenant} was changed"),
             format!("Your account at {tenant} has another e-mail address now. This one opens it no longer."),
             occasion,
+            None,
             "If this was not you, tell an admin of your tenant at once.",
         ),
-        Content::NewDevice { occasion, .. } => (
+        Content::NewDevice { occasion, user_agent } => (
             format!("A new sign-in at {tenant}"),
             format!("Somebody signed in to your account at {tenant} with a browser that was not seen before."),
             occasion,
+            Some(user_agent.as_str()).filter(|browser| !browser.is_empty()),
             NOT_YOU,
         ),
         Content::CredentialChanged { change, occasion } => {
-            let (what, happened) = match change {
-                CredentialChange::Password => ("Your password was changed", "The password was changed"),
-                CredentialChange::PasswordReset => {
-                    ("Your password was changed", "A new password was chosen by a link that we sent you")
-                }
-                CredentialChange::SecondFactorConfirmed => {
-                    ("A second factor was added", "A second factor is asked for from now on")
-                }
-                CredentialChange::SecondFactorRemoved => {
-                    ("Your second factor was removed", "The second factor was taken away")
-                }
-                CredentialChange::BackupCodes => {
-                    ("New backup codes", "New backup codes were made, and the old ones are void")
-                }
-            };
+            let (what, happened) = done(*change);
             return with_occasion(
                 format!("{what} at {tenant}"),
                 format!("{happened}. This is about your account at {tenant}."),
@@ -118,6 +106,7 @@ fn notice(content: &Content, tenant: &str) -> Draft {
                  was ended. Sign in again."
             ),
             occasion,
+            None,
             NOT_YOU,
         ),
         Content::SecondFactorReset(occasion) => (
@@ -126,6 +115,7 @@ fn notice(content: &Content, tenant: &str) -> Draft {
                 "An admin of {tenant} took your second factor away. Every session of yours was ended; set up a new one."
             ),
             occasion,
+            None,
             "If you did not ask for this, tell an admin of your tenant at once.",
         ),
         Content::Invitation { .. }
@@ -135,11 +125,22 @@ fn notice(content: &Content, tenant: &str) -> Draft {
         | Content::NoAccount
         | Content::ConfirmNewEmail(_) => return Draft { subject: tenant.to_owned(), parts: vec![] },
     };
-    let browser = match content {
-        Content::NewDevice { user_agent, .. } if !user_agent.is_empty() => Some(user_agent.as_str()),
-        _ => None,
-    };
     with_occasion(subject, first, occasion, browser, last)
+}
+
+/// What was done: in short, and in a sentence.
+const fn done(change: CredentialChange) -> (&'static str, &'static str) {
+    match change {
+        CredentialChange::Password => ("Your password was changed", "The password was changed"),
+        CredentialChange::PasswordReset => {
+            ("Your password was changed", "A new password was chosen by a link that we sent you")
+        }
+        CredentialChange::SecondFactorConfirmed => {
+            ("A second factor was added", "A second factor is asked for from now on")
+        }
+        CredentialChange::SecondFactorRemoved => ("Your second factor was removed", "The second factor was taken away"),
+        CredentialChange::BackupCodes => ("New backup codes", "New backup codes were made, and the old ones are void"),
+    }
 }
 
 fn with_occasion(subject: String, first: String, occasion: &Occasion, browser: Option<&str>, last: &str) -> Draft {

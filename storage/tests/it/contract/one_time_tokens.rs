@@ -8,7 +8,7 @@ use crate::fixture::{Bed, NOW};
 
 pub(crate) async fn tokens_work_once_and_the_newest_alone(bed: &Bed) {
     let (tenant, member) = bed.tenant_with_member().await;
-    let later = NOW.plus(Duration::from_mins(60));
+    let later = NOW.plus(Duration::from_hours(1));
     let entitled = Entitled { member: Some(member), credential_version: 3, pending_sealed: None };
     let pending = Entitled { member: None, credential_version: 0, pending_sealed: Some(b"sealed".to_vec()) };
     let key = |hash: &'static [u8]| TokenKey { hash, purpose: "reset" };
