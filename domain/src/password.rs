@@ -3,7 +3,7 @@
 //! Normalised once to NFC, 1 to 1,024 characters, every one of them hashed: no truncation, no composition rules.
 //! New ones need 15 characters, or 8 where a second factor is asked for too (NIST SP 800-63B-4 §3.1.1.2). Kept as
 //! Argon2id in PHC text; the parameters default to OWASP's minimum (Password Storage Cheat Sheet: 19 MiB, 2 passes,
-//! 1 lane) and a hash made with others is verified with its own.
+//! 1 lane) and a hash made with others, or imported from another system, is verified with its own.
 
 use serde::de::{Deserialize, Deserializer, Visitor};
 use unicode_normalization::UnicodeNormalization;
@@ -11,6 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::secret::Secret;
 
 mod hash;
+mod imported;
 mod memory;
 
 pub use hash::{Argon2Params, HashError, NotAPasswordHash, PasswordHash, hash, verify};

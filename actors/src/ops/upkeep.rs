@@ -21,7 +21,7 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// What is due, should `password` be right; most often nothing.
     pub(super) fn due(cx: &Context, member: &MemberRow, hash: &PasswordHash, password: &Password) -> Option<Self> {
-        let is_outdated = cx.node.pool.is_outdated(hash);
+        let is_outdated = cx.node.pool.is_outdated(hash) && hash.covers(password);
         let is_unchecked = member.password_unchecked_at_ms.is_some();
         (is_outdated || is_unchecked).then(|| Self { password: password.clone(), is_outdated, is_unchecked })
     }

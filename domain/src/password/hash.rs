@@ -1,4 +1,4 @@
-//! Argon2id hashes of passwords (RFC 9106) in PHC text.
+//! Hashes of passwords: Argon2id (RFC 9106) in PHC text, and those that were imported from another system.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::imported::Imported;
 use super::{HashMemory, Password};
 use crate::secret::Secret;
 
@@ -26,9 +27,18 @@ pub struct Argon2Params {
     lanes: u32,
 }
 
-/// An Argon2id hash with its salt and parameters. `Debug` hides it.
+/// A hash with its salt and parameters. `Debug` hides it.
 #[derive(Clone)]
-pub struct PasswordHash {
+pub struct PasswordHash(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Argon2id(Argon2id),
+    Imported(Imported),
+}
+
+#[derive(Clone)]
+struct Argon2id {
     params: Argon2Params,
     salt: Vec<u8>,
     output: Secret<Vec<u8>>,
@@ -37,17 +47,17 @@ pub struct PasswordHash {
 /// The text or the parameters are not those of a hash that we verify.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NotAPasswordHash {
-    /// It is not PHC text with salt and hash.
-    #[error("not a password hash in PHC text")]
+    /// It is not text with salt and hash.
+    #[error("not a password hash that can be read")]
     Text,
-    /// It is not Argon2id version 19.
-    #[error("not an argon2id hash of version 19")]
+    /// It is of no kind that is verified.
+    #[error("not argon2id of version 19, bcrypt, scrypt or PBKDF2 with SHA-256 or SHA-512")]
     Algorithm,
-    /// Memory, passes or lanes are outside what Argon2 and this server allow.
-    #[error("argon2 parameters are out of bounds")]
+    /// The cost is outside what the algorithm and this server allow.
+    #[error("the cost is out of bounds")]
     Params,
-    /// The salt has fewer than 8 bytes, or the hash fewer than 16.
-    #[error("salt or hash is too short")]
+    /// The salt has fewer than 8 bytes, or the hash fewer than 16 or not as many as it says.
+    #[error("salt or hash is of the wrong length")]
     Length,
 }
 
@@ -113,7 +123,7 @@ pub fn hash(
 ) -> Result<PasswordHash, HashError> {
     let mut output = Secret::new(vec![0; OUTPUT_BYTES]);
     fill(password, &salt, params, memory, output.expose_mut())?;
-    Ok(PasswordHash { params, salt: salt.to_vec(), output })
+    Ok(PasswordHash(Kind::Argon2id(Argon2id { params, salt: salt.to_vec(), output })))
 }
 
 /// Whether `password` is the one that was hashed. Takes the hash's own parameters, always does the whole work, and
@@ -122,6 +132,10 @@ pub fn hash(
 /// # Errors
 /// [`HashError`] when there is not enough memory: nothing is known about the password then.
 pub fn verify(password: &Password, hash: &PasswordHash, memory: &mut HashMemory) -> Result<bool, HashError> {
+    let hash = match &hash.0 {
+        Kind::Argon2id(hash) => hash,
+        Kind::Imported(hash) => return Ok(hash.verify(password)),
+    };
     let expected = hash.output.expose();
     let mut output = Zeroizing::new(vec![0; expected.len()]);
     fill(password, &hash.salt, hash.params, memory, &mut output)?;
@@ -149,8 +163,11 @@ impl PasswordHash {
     /// A stored hash.
     ///
     /// # Errors
-    /// [`NotAPasswordHash`] when it is not PHC text, not Argon2id version 19, keyed, or out of bounds.
+    /// [`NotAPasswordHash`] when it is no such text, of another kind, keyed, or out of bounds.
     pub fn parse(text: &str) -> Result<Self, NotAPasswordHash> {
+        if let Some(imported) = Imported::parse(text) {
+            return imported.map(|hash| Self(Kind::Imported(hash)));
+        }
         let hash = phc::PasswordHash::new(text).map_err(|_| NotAPasswordHash::Text)?;
         if hash.algorithm.as_str() != Algorithm::Argon2id.as_str() || hash.version != Some(Version::V0x13.into()) {
             return Err(NotAPasswordHash::Algorithm);
@@ -165,38 +182,51 @@ impl PasswordHash {
         if salt.len() < 8 || output.expose().len() < 16 {
             return Err(NotAPasswordHash::Length);
         }
-        Ok(Self { params, salt, output })
+        Ok(Self(Kind::Argon2id(Argon2id { params, salt, output })))
     }
 
     /// What stands in for the hash of an account that does not exist, so that a sign-in does the same work: no
     /// password is known to match it, and its answer is not to be believed anyway.
     #[must_use]
     pub fn decoy(params: Argon2Params, salt: [u8; SALT_BYTES]) -> Self {
-        Self { params, salt: salt.to_vec(), output: Secret::new(vec![0; OUTPUT_BYTES]) }
+        Self(Kind::Argon2id(Argon2id { params, salt: salt.to_vec(), output: Secret::new(vec![0; OUTPUT_BYTES]) }))
     }
 
-    /// The PHC text for the store.
+    /// The text for the store.
     #[must_use]
     pub fn text(&self) -> Secret<String> {
         use base64::Engine;
         use base64::engine::general_purpose::STANDARD_NO_PAD;
-        let Argon2Params { memory_kib, passes, lanes } = self.params;
-        let salt = STANDARD_NO_PAD.encode(&self.salt);
-        let output = Zeroizing::new(STANDARD_NO_PAD.encode(self.output.expose()));
+        let hash = match &self.0 {
+            Kind::Argon2id(hash) => hash,
+            Kind::Imported(hash) => return hash.text(),
+        };
+        let Argon2Params { memory_kib, passes, lanes } = hash.params;
+        let salt = STANDARD_NO_PAD.encode(&hash.salt);
+        let output = Zeroizing::new(STANDARD_NO_PAD.encode(hash.output.expose()));
         let output = output.as_str();
         Secret::new(format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}${salt}${output}"))
     }
 
-    /// Its cost. What a verification of it will need.
-    #[must_use]
-    pub const fn params(&self) -> Argon2Params {
-        self.params
-    }
-
-    /// Whether the next right password should be hashed anew: the hash was made with other parameters or sizes.
+    /// Whether the next right password should be hashed anew: the hash was made with other parameters or sizes, or by
+    /// another system.
     #[must_use]
     pub fn needs_rehash(&self, params: Argon2Params) -> bool {
-        self.params != params || self.salt.len() < SALT_BYTES || self.output.expose().len() != OUTPUT_BYTES
+        match &self.0 {
+            Kind::Argon2id(hash) => {
+                hash.params != params || hash.salt.len() < SALT_BYTES || hash.output.expose().len() != OUTPUT_BYTES
+            }
+            Kind::Imported(_) => true,
+        }
+    }
+
+    /// Whether the hash was made from every byte of a right `password`: only then can another be made from it.
+    #[must_use]
+    pub fn covers(&self, password: &Password) -> bool {
+        match &self.0 {
+            Kind::Argon2id(_) => true,
+            Kind::Imported(hash) => hash.covers(password),
+        }
     }
 }
 
