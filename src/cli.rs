@@ -79,6 +79,9 @@ pub enum Verb {
     /// Manage tenants, through the running server if there is one.
     #[command(subcommand)]
     Tenant(TenantVerb),
+    /// Manage members, through the running server if there is one.
+    #[command(subcommand)]
+    Member(MemberVerb),
     /// Look after audit logs, through the running server if there is one.
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -140,6 +143,17 @@ pub enum TenantVerb {
         tier: Tier,
         /// N/s, N/min, N/h or off.
         limit: Limit,
+    },
+}
+
+/// What to do with members.
+#[derive(Debug, Subcommand)]
+pub enum MemberVerb {
+    /// Add members of another system from stdin: `{"email", "name", "role", "password_hash"}` a line. The hashes are
+    /// argon2id, bcrypt, scrypt or PBKDF2 and are made anew at the first sign-in. Exit 65 if a line was refused.
+    Import {
+        /// Which tenant.
+        slug: String,
     },
 }
 
@@ -242,6 +256,7 @@ mod tests {
             "freehold doctor",
             "freehold doctor --argon2-target-ms 250",
             "freehold audit verify acme",
+            "freehold member import acme",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use freehold::cli::{AuditVerb, Cli, Exit, Verb};
+use freehold::cli::{AuditVerb, Cli, Exit, MemberVerb, Verb};
 use freehold::config::{Config, Env, Faults};
 use freehold::failure::Failure;
 use freehold::{doctor, logging, serve, verbs};
@@ -46,6 +46,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let config = load(false)?;
             logging::to_stderr(&config.log);
             runtime()?.block_on(verbs::audit_verify(&config, slug))
+        }
+        Verb::Member(MemberVerb::Import { slug }) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::member_import(&config, &slug))
         }
         Verb::Migrate { plan } => {
             let config = load(false)?;

@@ -1,5 +1,7 @@
 //! What the command line asks of a node, whether a server runs the node or the command itself does.
 
+mod import;
+
 use std::io;
 use std::path::Path;
 use std::pin::pin;
@@ -32,7 +34,10 @@ use crate::clock::AMBIENT;
 use crate::config::{Config, DEMO_FILE, Database, Profile, control_socket};
 use crate::control::{self, Reply, Request};
 use crate::failure::{Failure, chain};
+use crate::lock::DataDirLock;
 use crate::out;
+
+pub use self::import::member_import;
 
 const PAGE: u32 = 200;
 /// How long a verb is silent.
@@ -74,10 +79,20 @@ async fn patiently<T>(mut wait: impl Future<Output = T> + Unpin, notice: &str) -
 
 /// What the running server replies to `request`; without one, what the store does.
 async fn replies(config: &Config, request: Request) -> Result<Vec<Reply>, Failure> {
+    let mut own = None;
+    let replies = ask_server(config, request, &mut own).await;
+    if let Some(own) = own {
+        own.close().await;
+    }
+    replies
+}
+
+/// What the running server replies to `request`. Without one a node of our own answers, and is handed over in `own`.
+async fn ask_server(config: &Config, request: Request, own: &mut Option<Own>) -> Result<Vec<Reply>, Failure> {
     match control::ask(&control_socket(&config.data_dir), &request).await {
         Ok(replies) => Ok(replies),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            alone(config, request).await
+            Ok(own.insert(Own::open(config).await?).answer(request).await)
         }
         Err(error) => Err(Failure::new(Exit::Unavailable, format!("the running server did not answer: {error}"))),
     }
@@ -109,16 +124,30 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
     })
 }
 
-/// No server runs: the store is opened for this one request.
-async fn alone(config: &Config, request: Request) -> Result<Vec<Reply>, Failure> {
-    let _lock = boot::take_data_dir(config)?;
-    let public = config.platform.public_url_at(config.http.listen.port());
-    let opened = boot::open(config).await?;
-    let node = boot::start_node(config, opened, &public, Unseen::Full).await?;
-    let replies = answer(&node, config.profile, request).await;
-    node.stop().await;
-    node.store.close().await;
-    Ok(replies)
+/// No server runs: the store is opened here, and nobody else can open it until it is closed.
+struct Own {
+    node: Arc<Node>,
+    profile: Profile,
+    _lock: DataDirLock,
+}
+
+impl Own {
+    async fn open(config: &Config) -> Result<Self, Failure> {
+        let lock = boot::take_data_dir(config)?;
+        let public = config.platform.public_url_at(config.http.listen.port());
+        let opened = boot::open(config).await?;
+        let node = boot::start_node(config, opened, &public, Unseen::Full).await?;
+        Ok(Self { node, profile: config.profile, _lock: lock })
+    }
+
+    async fn answer(&self, request: Request) -> Vec<Reply> {
+        answer(&self.node, self.profile, request).await
+    }
+
+    async fn close(self) {
+        self.node.stop().await;
+        self.node.store.close().await;
+    }
 }
 
 /// Does what was asked; the verbs are in force when this returns.
@@ -151,6 +180,7 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             tenants::set_limit(node, &slug, tier, limit).await.map_err(|error| refused(&error))?;
             Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
         }
+        Request::MemberImport { slug, lines } => import::perform(node, &parse_slug(&slug)?, &lines).await,
         Request::AuditVerify { slug } => verify(node, &parse_slug(&slug)?).await.map(|verdict| vec![verdict]),
     }
 }

@@ -3,6 +3,7 @@
 mod assurance;
 pub mod audit;
 pub mod context;
+pub mod import;
 pub mod invitations;
 pub mod logout;
 mod mailed_token;

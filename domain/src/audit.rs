@@ -73,6 +73,8 @@ actions! {
     InvitationRevoked "invitation.revoked";
     /// Somebody became a member; the subject is the member.
     MemberJoined "member.joined";
+    /// Somebody became a member who came from another system; the subject is the member.
+    MemberImported "member.imported";
     /// A member got another role; the subject is the member.
     MemberRoleChanged "member.role_changed";
     /// A member got another name; the subject is the member.

@@ -81,6 +81,7 @@ fn requests() -> Vec<Request> {
         Request::TenantSuspend { slug: slug(), reason: None },
         Request::TenantResume { slug: slug() },
         Request::AuditVerify { slug: slug() },
+        Request::MemberImport { slug: slug(), lines: Secret::new("{\"correct horse\"}\n{}\n".to_owned()) },
         Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
     ]
 }

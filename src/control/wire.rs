@@ -50,6 +50,14 @@ pub enum Request {
         #[serde(with = "as_text")]
         limit: Limit,
     },
+    /// Add members who come from another system.
+    MemberImport {
+        /// Which tenant.
+        slug: String,
+        /// A member a line, as the lines were read.
+        #[serde(with = "secret_lines")]
+        lines: Secret<String>,
+    },
     /// Check a tenant's audit log.
     AuditVerify {
         /// Which tenant.
@@ -66,7 +74,8 @@ impl Request {
             | Self::TenantList
             | Self::TenantSuspend { .. }
             | Self::TenantResume { .. }
-            | Self::TenantLimit { .. } => Duration::from_mins(1),
+            | Self::TenantLimit { .. }
+            | Self::MemberImport { .. } => Duration::from_mins(1),
         }
     }
 }
@@ -111,6 +120,20 @@ mod secret_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret<String>>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
+}
+
+/// The same for what is always there.
+mod secret_lines {
+    use super::{Deserialize, Secret};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret<String>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret<String>, D::Error> {
+        String::deserialize(from).map(Secret::new)
     }
 }
 

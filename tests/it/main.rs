@@ -22,6 +22,7 @@ mod drain;
 mod full;
 mod headers;
 mod hosts;
+mod import;
 mod invitations;
 mod keepsakes;
 mod kill;

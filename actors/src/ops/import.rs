@@ -1,0 +1,91 @@
+//! Members who come from another system, with the hashes of their passwords as that system made them.
+//!
+//! A hash is verified as it is and made anew at the member's next sign-in (`upkeep`), when the password is also looked up
+//! among the breached ones: nobody could do that before.
+
+use freehold_domain::audit::{Action, Actor, Detail, Event};
+use freehold_domain::email::Email;
+use freehold_domain::id::MemberId;
+use freehold_domain::keys::TenantKeys;
+use freehold_domain::password::PasswordHash;
+use freehold_domain::role::Role;
+use freehold_domain::slug::Slug;
+use freehold_storage::member::{self, MemberRow};
+
+use crate::node::{Node, load};
+use crate::ops::audit;
+use crate::ops::sign_in::{email_place, name_place};
+use crate::ops::tenants::{self, Name, TenantRefusal};
+
+/// A member to be.
+pub struct Newcomer {
+    /// The e-mail address, by which they sign in.
+    pub email: Email,
+    /// The name.
+    pub name: Name,
+    /// The role.
+    pub role: Role,
+    /// The hash of the password.
+    pub hash: PasswordHash,
+}
+
+/// What became of a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// A member now.
+    Imported,
+    /// The address is a member's already; nothing was changed.
+    Duplicate,
+}
+
+/// Makes `newcomers` members, each with a row in the audit log, in one transaction; the answers are in their order.
+///
+/// # Errors
+/// [`TenantRefusal::Unknown`], or what the store refuses: then none of them is a member.
+pub async fn import(node: &Node, slug: &Slug, newcomers: &[Newcomer]) -> Result<Vec<Arrival>, TenantRefusal> {
+    let slot = tenants::slot(node, slug).await?;
+    let keys = load::keys(node, &slot).await?;
+    let mut tx = node.store.write(slot.id).await?;
+    let (mut arrivals, mut members) = (vec![], vec![]);
+    for newcomer in newcomers {
+        let mut is_known = false;
+        for key in keys.email_keys(&newcomer.email) {
+            is_known |= member::by_email_key(&mut tx, key.bytes()).await?.is_some();
+        }
+        let row = row(node, &keys, newcomer)?;
+        if is_known || !member::insert(&mut tx, &row).await? {
+            arrivals.push(Arrival::Duplicate);
+            continue;
+        }
+        arrivals.push(Arrival::Imported);
+        members.push(row.id);
+    }
+    for id in members {
+        let subject = Some(id.uuid());
+        let event =
+            Event { action: Action::MemberImported, actor: Actor::Operator, subject, detail: Detail::default() };
+        audit::record(&mut tx, node, &keys, &event).await?;
+    }
+    tx.commit().await?;
+    Ok(arrivals)
+}
+
+fn row(node: &Node, keys: &TenantKeys, newcomer: &Newcomer) -> Result<MemberRow, TenantRefusal> {
+    let now = node.ambient.now();
+    let id = MemberId::new(now, node.ambient.random());
+    let email = keys.seal(&email_place(&id), &newcomer.email, node.nonce());
+    let name = keys.seal(&name_place(&id), &newcomer.name, node.nonce());
+    Ok(MemberRow {
+        id,
+        email_key: keys.email_key(&newcomer.email).bytes().to_vec(),
+        email_sealed: email.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
+        name_sealed: name.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
+        password_hash: Some(newcomer.hash.text()),
+        role: newcomer.role.as_str().to_owned(),
+        credential_version: 1,
+        epoch: 1,
+        created_at_ms: now,
+        deactivated_at_ms: None,
+        password_unchecked_at_ms: Some(now),
+    })
+}
