@@ -11,7 +11,7 @@ async fn unknown_routes_are_not_found() {
     let access = scene.session.access.clone();
     for path in [
         "/nothing", "/v1", "/v1/", "/v1/me/", "/V1/ME", "//v1/me", "/v1//me", "/v1/../v1/me", "/v1/./me", "/v1/%6de",
-        "/v1/me%00", "/v1/me%2f", "/v1/me;x=1", "/v2/me", "/v1/auth", "/v1/auth/", "/v1/members", "/.env", "/metrics",
+        "/v1/me%00", "/v1/me%2f", "/v1/me;x=1", "/v2/me", "/v1/auth", "/v1/auth/", "/v1/tenants", "/.env", "/metrics",
         "/debug/tree", "/livez", "/problems/", "/problems/nothing", "/v1/sessions/x/y",
     ] {
         scene.conn.get(path, Some(&access)).await.is_problem(404, "not-found");
