@@ -23,7 +23,7 @@ use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreEr
 
 use crate::cli::Exit;
 use crate::clock::AMBIENT;
-use crate::config::{Config, DEVELOPMENT_KEY_FILE, Database, Pooler, PublicUrl, prepare_data_dir};
+use crate::config::{Config, DEVELOPMENT_KEY_FILE, Database, Pooler, Profile, PublicUrl, prepare_data_dir};
 use crate::failure::{Failure, chain};
 use crate::lock::{DataDirLock, NotLocked};
 
@@ -93,9 +93,12 @@ pub async fn start_node(
         policy: Arc::new(policy),
         passivate: config.tree.passivate,
         quarantine: config.tree.quarantine,
+        reconcile: config.tree.reconcile,
         refresh_hold: config.refresh.coalesce,
         public_scheme: public.scheme().as_str(),
         platform_domain: config.platform.domain.as_str().into(),
+        operator_networks: config.platform.operator_cidrs.clone(),
+        operators_need_second_factor: config.profile == Profile::Production,
         public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),
     };
     let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());

@@ -82,6 +82,9 @@ pub enum Verb {
     /// Manage members, through the running server if there is one.
     #[command(subcommand)]
     Member(MemberVerb),
+    /// Manage operators, through the running server if there is one.
+    #[command(subcommand)]
+    Operator(OperatorVerb),
     /// Look after audit logs, through the running server if there is one.
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -154,6 +157,19 @@ pub enum MemberVerb {
     Import {
         /// Which tenant.
         slug: String,
+    },
+}
+
+/// What to do with operators.
+#[derive(Debug, Subcommand)]
+pub enum OperatorVerb {
+    /// Create an operator: somebody who signs in at admin.{platform} and looks after tenants.
+    Create {
+        /// The e-mail address the operator signs in with.
+        email: String,
+        /// Read the password from stdin, to the first newline; otherwise one is made and printed.
+        #[arg(long)]
+        password_stdin: bool,
     },
 }
 

@@ -42,6 +42,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             logging::to_stderr(&config.log);
             doctor::examine(&config, argon2_target_ms.map(Duration::from_millis))
         }
+        Verb::Operator(verb) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::operator(&config, verb))
+        }
         Verb::Audit(AuditVerb::Verify { slug }) => {
             let config = load(false)?;
             logging::to_stderr(&config.log);

@@ -13,7 +13,8 @@ use freehold_actors::breached::Compromised;
 use freehold_actors::node::Node;
 use freehold_actors::node::load::LoadError;
 use freehold_actors::ops::audit::{self, NotRecorded, Verdict};
-use freehold_actors::ops::tenants::{self, NewTenant, TenantRefusal};
+use freehold_actors::ops::operators::{self, OperatorRefusal};
+use freehold_actors::ops::tenants::{self, By, FirstAdmin, NewTenant, TenantRefusal, Term};
 use freehold_domain::audit::chain::Finding;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::Unseen;
@@ -29,7 +30,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::boot;
-use crate::cli::{Exit, KeysVerb, TenantVerb, read_password};
+use crate::cli::{Exit, KeysVerb, OperatorVerb, TenantVerb, read_password};
 use crate::clock::AMBIENT;
 use crate::config::{Config, DEMO_FILE, Database, Profile, control_socket};
 use crate::control::{self, Reply, Request};
@@ -49,6 +50,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What the verb is refused for.
 pub async fn tenant(config: &Config, verb: TenantVerb) -> Result<(), Failure> {
     say(replies(config, request(verb)?).await?)
+}
+
+/// Runs `freehold operator create`: through the running server, or with the store opened here.
+///
+/// # Errors
+/// What the verb is refused for.
+pub async fn operator(config: &Config, verb: OperatorVerb) -> Result<(), Failure> {
+    let OperatorVerb::Create { email, password_stdin } = verb;
+    let read = || read_password(io::stdin().lock()).map_err(|error| Failure::new(Exit::Data, error));
+    let password = password_stdin.then(read).transpose()?;
+    say(replies(config, Request::OperatorCreate { email, password }).await?)
 }
 
 /// Runs `freehold audit verify`: through the running server, or with the store opened here.
@@ -177,10 +189,13 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
                 return Err(Failure::new(Exit::Data, format!("{tier}: a limit cannot be off in production")));
             }
             let slug = parse_slug(&slug)?;
-            tenants::set_limit(node, &slug, tier, limit).await.map_err(|error| refused(&error))?;
+            tenants::set_limit(node, &slug, tier, limit, &By::CommandLine).await.map_err(|error| refused(&error))?;
             Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
         }
         Request::MemberImport { slug, lines } => import::perform(node, &parse_slug(&slug)?, &lines).await,
+        Request::OperatorCreate { email, password } => {
+            create_operator(node, &email, password).await.map(|made| vec![made])
+        }
         Request::AuditVerify { slug } => verify(node, &parse_slug(&slug)?).await.map(|verdict| vec![verdict]),
     }
 }
@@ -233,13 +248,34 @@ pub async fn create(
     let slug = parse_slug(slug)?;
     let email: Email = admin_email.parse().map_err(|error| data("admin e-mail", &error))?;
     let name = name.unwrap_or(slug.as_str()).parse().map_err(|error| data("name", &error))?;
-    let generated = password.is_none().then(make_up_password);
-    let typed = password.as_ref().or(generated.as_ref()).map_or("", |secret| secret.expose());
-    let admin_password = Password::new(typed).map_err(|error| data("password", &error))?;
-    admin_password.at_least(MIN_WITHOUT_SECOND_FACTOR).map_err(|error| data("password", &error))?;
-    let new = NewTenant { slug, name, admin_email: email, admin_password };
-    let row = tenants::create(node, new).await.map_err(|error| refused(&error))?;
+    let (admin_password, generated) = chosen(password)?;
+    let new = NewTenant { slug, name, admin: FirstAdmin::WithPassword(email, admin_password) };
+    let row = tenants::create(node, new, &By::CommandLine).await.map_err(|error| refused(&error))?;
     Ok(Made { row, admin_email: admin_email.to_owned(), generated })
+}
+
+/// The password that was given, or one that is made up and told.
+fn chosen(given: Option<Secret<String>>) -> Result<(Password, Option<Secret<String>>), Failure> {
+    let generated = given.is_none().then(make_up_password);
+    let typed = given.as_ref().or(generated.as_ref()).map_or("", |secret| secret.expose());
+    let password = Password::new(typed).map_err(|error| data("password", &error))?;
+    password.at_least(MIN_WITHOUT_SECOND_FACTOR).map_err(|error| data("password", &error))?;
+    Ok((password, generated))
+}
+
+/// Makes an operator; without a password one of 160 random bits is made up.
+async fn create_operator(node: &Arc<Node>, email: &str, password: Option<Secret<String>>) -> Result<Value, Failure> {
+    let address: Email = email.parse().map_err(|error| data("e-mail", &error))?;
+    let (password, generated) = chosen(password)?;
+    let row = operators::create(node, address, password).await.map_err(|error| match error {
+        OperatorRefusal::Taken => Failure::new(Exit::Data, error),
+        OperatorRefusal::Tenant(refusal) => refused(&refusal),
+    })?;
+    let mut fields = json!({ "email": email, "url": tenant_json(node, &row).get("url") });
+    if let (Some(password), Some(fields)) = (generated, fields.as_object_mut()) {
+        fields.insert("password".to_owned(), password.expose().clone().into());
+    }
+    Ok(fields)
 }
 
 /// A value that cannot be accepted.
@@ -272,7 +308,8 @@ async fn set_state(
 ) -> Result<Vec<Value>, Failure> {
     let reason = reason.map(str::parse::<Reason>).transpose().map_err(|error| data("reason", &error))?;
     let reason = reason.as_ref().map(Reason::as_str);
-    let row = tenants::set_state(node, &parse_slug(slug)?, state, reason).await.map_err(|error| refused(&error))?;
+    let (term, by) = (Term { reason, until: None }, By::CommandLine);
+    let row = tenants::set_state(node, &parse_slug(slug)?, state, term, &by).await.map_err(|error| refused(&error))?;
     Ok(vec![tenant_json(node, &row).into()])
 }
 

@@ -4,7 +4,7 @@ use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::revocation::Revocations;
 use freehold_domain::time::UnixMs;
 use freehold_storage::change::{self, Change};
-use freehold_storage::{HasChanges, StoreError, TenantTx, Tx, family};
+use freehold_storage::{HasChanges, StoreError, TenantTx, Tx, family, roster};
 use uuid::Uuid;
 
 /// A family was revoked; the subject is the family.
@@ -53,6 +53,22 @@ pub(crate) async fn since(tx: &mut TenantTx, at: UnixMs) -> Result<Revocations, 
         if rows.len() < PAGE as usize {
             return Ok(revocations);
         }
+    }
+}
+
+/// What died at `at` or later, and every session of those who were deactivated since, whoever wrote that into the store.
+pub(crate) async fn reconciled(tx: &mut TenantTx, at: UnixMs) -> Result<Revocations, StoreError> {
+    let mut revocations = since(tx, at).await?;
+    let mut last = None;
+    loop {
+        let rows = roster::left_since(tx, at, last, PAGE).await?;
+        for row in &rows {
+            revocations.revoke(row.family, row.at_ms);
+        }
+        if rows.len() < PAGE as usize {
+            return Ok(revocations);
+        }
+        last = rows.last().map(|row| row.family);
     }
 }
 

@@ -1,9 +1,10 @@
-//! What is done every so often: rows nobody needs any more are swept from the stores of active tenants and from the
+//! What is done every so often: who may still come in is compared with the store, whatever told this node of it; rows nobody needs any more are swept from the stores of active tenants and from the
 //! system store, tenants that are parked and blank are forgotten, and gauges set.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_domain::id::TenantId;
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::time::UnixMs;
 use freehold_storage::{
@@ -11,8 +12,10 @@ use freehold_storage::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::changes;
 use crate::metric;
 use crate::node::Node;
+use crate::node::load::CLOCKS_APART_MAX;
 use crate::slot::TenantSlot;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
@@ -30,6 +33,7 @@ const ROWS_MAX: u32 = 1_000;
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut sweeps = tokio::time::interval(SWEEP_EVERY);
     let mut gauges = tokio::time::interval(GAUGE_EVERY);
+    let mut looks = tokio::time::interval(node.settings.reconcile);
     let passivate = node.settings.passivate;
     let mut forgets = tokio::time::interval(passivate.clamp(FORGET_EVERY_MIN, FORGET_EVERY_MAX));
     loop {
@@ -37,6 +41,7 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = sweeps.tick() => sweep_all(&node).await,
             _ = gauges.tick() => set_gauges(&node),
+            _ = looks.tick() => reconcile_all(&node).await,
             _ = forgets.tick() => {
                 let now = node.ambient.now();
                 node.slots.forget(now.minus(passivate), now);
@@ -56,10 +61,30 @@ pub fn set_gauges(node: &Node) {
     metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));
 }
 
-async fn sweep_all(node: &Node) {
+/// The tenants that are active.
+fn active(node: &Node) -> Vec<TenantId> {
     let mut active = vec![];
     node.slots.all(|slot| active.extend(slot.live().is_some().then_some(slot.id)));
-    for id in active {
+    active
+}
+
+/// Reads what died of late anew, for every active tenant: what a node missed of it is in force from here on.
+async fn reconcile_all(node: &Node) {
+    for id in active(node) {
+        let Some(slot) = node.slots.by_id(id) else { continue };
+        let since = node.ambient.now().minus(DEPTH + CLOCKS_APART_MAX);
+        let dead = async { changes::reconciled(&mut node.store.read(id).await?, since).await };
+        match dead.await {
+            Ok(dead) => slot.bury_all(&dead),
+            Err(error) => {
+                tracing::warn!(tenant.id = %id, error = %Chain(&error), "a tenant could not be compared with its store");
+            }
+        }
+    }
+}
+
+async fn sweep_all(node: &Node) {
+    for id in active(node) {
         let Some(slot) = node.slots.by_id(id) else { continue };
         if let Err(error) = sweep(node, &slot, node.ambient.now()).await {
             tracing::warn!(tenant.id = %id, error = %Chain(&error), "a tenant's store could not be swept");

@@ -18,6 +18,7 @@ use freehold_domain::policy::Policy;
 use freehold_domain::slug::Slug;
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_storage::Store;
+use ipnet::IpNet;
 use quick_cache::sync::Cache;
 use ractor::{Actor, ActorRef, Message, SpawnErr};
 use tokio::time::Instant;
@@ -62,12 +63,18 @@ pub struct Settings {
     pub passivate: Duration,
     /// The first quarantine.
     pub quarantine: Duration,
+    /// How often what is known of dead sessions is compared with the store.
+    pub reconcile: Duration,
     /// How long a rotated pair is held for those who ask at the same time.
     pub refresh_hold: Duration,
     /// `http` or `https`, as clients see it.
     pub public_scheme: &'static str,
     /// The platform domain.
     pub platform_domain: Box<str>,
+    /// From where operators may come; empty for anywhere.
+    pub operator_networks: Vec<IpNet>,
+    /// Whether operators must have a second factor, whatever the platform's own settings say.
+    pub operators_need_second_factor: bool,
     /// The port clients see, when it is not the scheme's own.
     pub public_port: Option<u16>,
 }

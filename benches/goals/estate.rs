@@ -71,6 +71,7 @@ impl Tenant {
         let now = AMBIENT.wall();
         let grant = AccessGrant {
             has_second_factor: false,
+            operator: None,
             issuer: &format!("http://{}.localhost:8080", self.slug),
             member: self.members[0],
             family: FamilyId::new(now, AMBIENT.random()),

@@ -78,9 +78,12 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         policy: Arc::new(Policy::parse(PRINT_SHOP).unwrap()),
         passivate: Duration::from_hours(1),
         quarantine: Duration::from_secs(30),
+        reconcile: Duration::from_mins(1),
         refresh_hold: Duration::from_millis(50),
         public_scheme: "http",
         platform_domain: "localhost".into(),
+        operator_networks: vec![],
+        operators_need_second_factor: false,
         public_port: Some(8_080),
     };
     let parts = Parts {

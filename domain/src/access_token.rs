@@ -54,9 +54,19 @@ pub struct AccessClaims {
     pub exp: i64,
     /// The token itself.
     pub jti: TokenId,
+    /// Who acts as the member: an operator, for support (RFC 8693 §4.1). Left out when it is the member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Acting>,
     /// How the member was authenticated, where there is more to say than that it was (RFC 9068 §2.2.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<AuthMethod>,
+}
+
+/// Somebody who acts as the member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acting {
+    /// The operator: a member of the platform's own tenant.
+    pub sub: MemberId,
 }
 
 /// An authentication method (RFC 8176 §2).
@@ -93,6 +103,8 @@ pub struct AccessGrant<'a> {
     pub epoch: i64,
     /// Whether the member has a confirmed second factor.
     pub has_second_factor: bool,
+    /// The operator who acts as the member, if one does.
+    pub operator: Option<MemberId>,
     /// The new token's id.
     pub token: TokenId,
 }
@@ -167,6 +179,7 @@ pub fn issue(keys: &TenantKeys, grant: &AccessGrant<'_>, now: UnixMs) -> Result<
         iat,
         exp: iat + ACCESS_TOKEN_S,
         jti: grant.token,
+        act: grant.operator.map(|sub| Acting { sub }),
         amr: if grant.has_second_factor { vec![AuthMethod::Mfa] } else { vec![] },
     };
     let key = keys.current_signing_key();

@@ -85,6 +85,8 @@ actions! {
     MemberReactivated "member.reactivated";
     /// A member was deleted; the subject is what was the member.
     MemberDeleted "member.deleted";
+    /// An operator began to act as a member, for support; the subject is the member.
+    SupportStarted "support.started";
     /// An admin changed the tenant's settings; the subject is the tenant.
     SettingsChanged "settings.changed";
     /// The tenant was made: the first row of every log. The subject is the tenant.
@@ -121,8 +123,8 @@ impl FromStr for Action {
 pub enum Actor {
     /// A member who had proved to be that.
     Member(MemberId),
-    /// An operator, by the command line.
-    Operator,
+    /// An operator: which member of the platform's own tenant, or none by the command line.
+    Operator(Option<MemberId>),
     /// The server itself.
     System,
     /// Somebody who had proved nothing.
@@ -140,18 +142,19 @@ impl Actor {
     pub const fn kind(self) -> &'static str {
         match self {
             Self::Member(_) => "member",
-            Self::Operator => "operator",
+            Self::Operator(_) => "operator",
             Self::System => "system",
             Self::Unknown => "unknown",
         }
     }
 
-    /// Which member, if it is one.
+    /// Which member of this tenant, or of the platform's own, if it is one.
     #[must_use]
     pub const fn member(self) -> Option<MemberId> {
         match self {
             Self::Member(id) => Some(id),
-            Self::Operator | Self::System | Self::Unknown => None,
+            Self::Operator(id) => id,
+            Self::System | Self::Unknown => None,
         }
     }
 }
@@ -161,7 +164,7 @@ impl FromStr for Actor {
     type Err = NotAnActor;
 
     fn from_str(text: &str) -> Result<Self, NotAnActor> {
-        let named = [Self::Operator, Self::System, Self::Unknown].into_iter().find(|actor| actor.kind() == text);
+        let named = [Self::Operator(None), Self::System, Self::Unknown].into_iter().find(|actor| actor.kind() == text);
         named.or_else(|| text.parse().ok().map(Self::Member)).ok_or(NotAnActor)
     }
 }
@@ -250,7 +253,7 @@ mod tests {
         assert_eq!("session".parse::<Action>(), Err(NotAnAction));
 
         let member = MemberId::new(UnixMs::new(1), [7; 10]);
-        for actor in [Actor::Operator, Actor::System, Actor::Unknown] {
+        for actor in [Actor::Operator(None), Actor::System, Actor::Unknown] {
             assert_eq!((actor.kind().parse(), actor.member()), (Ok(actor), None));
         }
         assert_eq!(member.to_string().parse(), Ok(Actor::Member(member)));

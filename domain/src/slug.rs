@@ -9,6 +9,9 @@ pub const RESERVED: [&str; 24] = [
     "help", "localhost", "login", "mail", "ns1", "ns2", "root", "sdk", "smtp", "static", "status", "www",
 ];
 
+/// The name of the platform's own tenant, whose members are the operators.
+const PLATFORM: &str = "admin";
+
 /// A valid tenant slug: `^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`, one DNS label (RFC 1035 §2.3.1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slug(Box<str>);
@@ -19,6 +22,18 @@ pub struct Slug(Box<str>);
 pub struct NotASlug;
 
 impl Slug {
+    /// The platform's own tenant, whose members are the operators. Reserved like every name of the platform.
+    #[must_use]
+    pub fn platform() -> Self {
+        Self(PLATFORM.into())
+    }
+
+    /// Whether it is [`Slug::platform`].
+    #[must_use]
+    pub fn is_platform(&self) -> bool {
+        &*self.0 == PLATFORM
+    }
+
     /// The label.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -73,6 +88,7 @@ mod tests {
         for name in RESERVED {
             assert!(name.parse::<Slug>().is_ok_and(|slug| slug.is_reserved()), "{name}");
         }
+        assert!(Slug::platform().is_reserved() && Slug::platform().is_platform());
         assert!("xn--dmin-moa".parse::<Slug>().unwrap().is_reserved());
         assert!(!"acme".parse::<Slug>().unwrap().is_reserved());
     }

@@ -25,7 +25,8 @@ pub enum TenantState {
 pub struct NotAState;
 
 impl TenantState {
-    const ALL: [Self; 5] = [Self::Active, Self::Suspended, Self::ReadOnly, Self::Draining, Self::Held];
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Active, Self::Suspended, Self::ReadOnly, Self::Draining, Self::Held];
 
     /// The name in rows and JSON.
     #[must_use]

@@ -255,7 +255,9 @@ impl<T: 'static, H: Handler<T, ()>> Handler<T, ()> for Declaring<H> {
 /// # Errors
 /// [`Kind::Forbidden`] when the policy does not allow it, [`Kind::Internal`] when the route asks for no permission.
 pub(crate) async fn check(parts: &mut Parts, policy: &Policy, claims: &AccessClaims) -> Result<(), Problem> {
-    let permission = match Arrival::of(&parts.extensions)?.access() {
+    let declared = Arrival::of(&parts.extensions)?.access();
+    let is_direct = matches!(declared, Some(Access::May(_)));
+    let permission = match declared {
         Some(Access::May(permission)) => permission,
         Some(Access::MayOwn { own, others }) => {
             let id = Path::<MemberId>::from_request_parts(parts, &()).await;
@@ -266,6 +268,9 @@ pub(crate) async fn check(parts: &mut Parts, policy: &Policy, claims: &AccessCla
             return Err(Problem::new(Kind::Internal));
         }
     };
+    if claims.act.is_some() && !(permission.is_open_to_support() && is_direct) {
+        return Err(Problem::new(Kind::Forbidden).detail("An operator who acts as a member may only look."));
+    }
     if policy.may(claims.role, permission) { Ok(()) } else { Err(Problem::new(Kind::Forbidden)) }
 }
 

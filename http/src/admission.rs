@@ -3,6 +3,7 @@
 //! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
 //! be read on every host.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,21 +86,32 @@ async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<Op
     let origin = Origin { address: client.address, request_id: arrival.id.shared() };
     let caller = Caller { origin, bucket: bucket(client.key()), user_agent: user_agent(&request.headers) };
     node.admit_address(&caller, counted)?;
-    let Some(Place::Tenant(slug)) = arrival.place() else { return Ok(None) };
+    let Some(slug) = tenant(&node, arrival.place(), client.address)? else { return Ok(None) };
     if request.uri.path().starts_with(problem::PAGES) {
         return Ok(None);
     }
-    let slot = find(&node, slug).await?;
+    let slot = find(&node, &slug).await?;
     arrival.note_tenant(slug.as_str());
     served(&slot, &request.method, node.ambient.now())?;
     let passes = Arc::new(node.enter(&slot).map_err(Refusal::from)?);
     Ok(Some(Admitted { node, slot, caller, counted: counted.clone(), passes }))
 }
 
-async fn find(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Problem> {
-    if slug.is_reserved() {
-        return Err(Problem::new(Kind::NotFound));
+/// The tenant that a host is about: the platform's own at the operators' host, which may be for some networks alone.
+fn tenant<'p>(node: &Node, place: Option<&'p Place>, client: IpAddr) -> Result<Option<Cow<'p, Slug>>, Problem> {
+    match place {
+        Some(Place::Tenant(slug)) if slug.is_reserved() => Err(Problem::new(Kind::NotFound)),
+        Some(Place::Tenant(slug)) => Ok(Some(Cow::Borrowed(slug))),
+        Some(Place::Admin) => {
+            let networks = &node.settings.operator_networks;
+            let is_known = networks.is_empty() || networks.iter().any(|network| network.contains(&client));
+            if is_known { Ok(Some(Cow::Owned(Slug::platform()))) } else { Err(Problem::new(Kind::NotFound)) }
+        }
+        Some(Place::Apex | Place::Api | Place::Unknown) | None => Ok(None),
     }
+}
+
+async fn find(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Problem> {
     node.slot(slug).await.map_err(|error| match error {
         Unreachable::Unknown => Problem::new(Kind::NotFound),
         Unreachable::Store(error) => Refusal::from_store(&error).into(),
@@ -145,6 +157,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         const SOON: Duration = Duration::from_secs(1);
         const LAST_ADMIN: &str = "The last active admin of a tenant stays: make somebody else an admin first.";
+        const NO_SUPPORT: &str = "This tenant does not allow operators to act as its members: `support_access` is off.";
         const MUST_ENROL: &str =
             "This tenant requires a second factor: enrol one, and refresh the session. Nothing else is allowed before.";
         const NOT_FRESH: &str = "This takes a session that was started within the last five minutes: sign in again.";
@@ -158,6 +171,7 @@ impl From<Refusal> for Problem {
                 Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())
             }
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
+            Refusal::NoSupportAccess => Self::new(Kind::Forbidden).detail(NO_SUPPORT),
             Refusal::NotInvited => Self::invalid("invitation", "is not valid any more, or is for another address"),
             Refusal::RegistrationClosed => {
                 Self::new(Kind::Forbidden).detail("Whoever wants to join this tenant needs an invitation.")

@@ -136,7 +136,7 @@ impl From<Changed> for AuditChange {
 struct AuditActor {
     #[schema(schema_with = openapi::actor_kind)]
     kind: String,
-    /// Which member, where `kind` is `member`.
+    /// Which member, where `kind` is `member`; which operator, where it is `operator` and not the command line.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     id: Option<Uuid>,
@@ -174,5 +174,5 @@ pub(crate) async fn audit(member: Member, Query(part): Query<AuditPart>) -> Resu
 
 /// The kinds of actors.
 pub(crate) fn actor_kinds() -> [&'static str; 4] {
-    ["member", Actor::Operator.kind(), Actor::System.kind(), Actor::Unknown.kind()]
+    ["member", Actor::Operator(None).kind(), Actor::System.kind(), Actor::Unknown.kind()]
 }

@@ -173,6 +173,9 @@ pub(crate) async fn log_out(visitor: Visitor, Valid(body): Valid<Refresh>) -> Re
 )]
 pub(crate) async fn log_out_all(visitor: Visitor, Valid(body): Valid<Refresh>) -> Result<Response, Problem> {
     let (cx, leaving) = leaving(visitor, body)?;
+    if matches!(&leaving, Leaving::Bearer(claims) if claims.act.is_some()) {
+        return Err(Problem::new(Kind::Forbidden).detail("An operator who acts as a member ends that session alone."));
+    }
     run(async move { logout::logout_all(&cx, session(&cx, leaving).await?).await }).await?;
     Ok(signed_out())
 }

@@ -30,6 +30,7 @@ pub mod invitations;
 pub mod me;
 pub mod members;
 pub mod openapi;
+pub mod operators;
 pub mod origin;
 pub mod pages;
 pub mod private;

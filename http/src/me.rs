@@ -33,6 +33,10 @@ pub fn routes() -> Routes {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Me<'a> {
     member: MeMember,
+    /// Which operator acts as the member, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Uuid)]
+    operator: Option<MemberId>,
     tenant: MeTenant<'a>,
     #[schema(value_type = Uuid)]
     session_id: FamilyId,
@@ -67,6 +71,7 @@ pub(crate) async fn me(member: Member, Query(()): Query<()>) -> Result<Response,
     let slot = &cx.slot;
     let body = Me {
         member: MeMember { id: claims.sub, role: claims.role },
+        operator: claims.act.as_ref().map(|acting| acting.sub),
         tenant: MeTenant { id: slot.id, slug: slot.slug.as_str(), name: &slot.name },
         session_id: claims.sid,
         expires_at: rfc3339::text(UnixMs::new(claims.exp * 1_000)),

@@ -14,16 +14,20 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 pub(crate) use self::schemas::{
-    AuditParams, Jwks, ListParams, action, actor_kind, registration, require_second_factor, role, roles,
+    AuditParams, Jwks, ListParams, action, actor_kind, registration, require_second_factor, role, roles, tenant_state,
 };
+use crate::access::Routes;
 use crate::caller::REFRESH_COOKIE;
 use crate::{
-    account, audit, auth, help, invitations, me, members, pages, problem, public, registration, second_factor,
-    settings, totp,
+    account, audit, auth, help, invitations, me, members, operators, pages, problem, public, registration,
+    second_factor, settings, totp,
 };
 
 /// The document of a tenant's host, as it is served.
 static TENANT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default() + "\n"); // texts alone: cannot fail
+
+/// The document of the operators' host.
+static PLATFORM: LazyLock<String> = LazyLock::new(|| platform_document().to_pretty_json().unwrap_or_default() + "\n");
 
 /// `GET /openapi.json`: this document.
 #[utoipa::path(get, path = "/openapi.json", tag = "public", operation_id = "openapi", responses(
@@ -90,15 +94,51 @@ pub async fn tenant() -> impl IntoResponse {
 )]
 struct Tenant;
 
+/// `GET /openapi.json` of the operators' host: a tenant's document, and what is there alone.
+pub async fn platform() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], PLATFORM.as_str())
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Freehold: the operators' host", description = "Every answer below is given at `admin.{platform}`."),
+    servers((url = "/")),
+    tags((name = "tenants", description = "What operators see and do.")),
+    paths(
+        operators::list,
+        operators::create,
+        operators::suspend,
+        operators::freeze,
+        operators::drain,
+        operators::hold,
+        operators::resume,
+        operators::impersonate,
+        operators::tree,
+    ),
+)]
+struct Operators;
+
+/// The document of a tenant's host.
 fn document() -> utoipa::openapi::OpenApi {
-    let mut document = Tenant::openapi();
+    completed(Tenant::openapi(), &public::tenant_host(public::shared()))
+}
+
+/// The document of the operators' host.
+fn platform_document() -> utoipa::openapi::OpenApi {
+    let mut document = Operators::openapi();
+    document.merge(Tenant::openapi());
+    completed(document, &public::operators_host(public::shared()))
+}
+
+/// With what holds for every operation, and what each asks for.
+fn completed(mut document: utoipa::openapi::OpenApi, routes: &Routes) -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(REFRESH_COOKIE)));
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("refresh_cookie", cookie);
     common::add(&mut document);
-    common::add_access(&mut document, public::tenant(public::shared()).declared());
+    common::add_access(&mut document, routes.declared());
     document
 }
 
@@ -112,13 +152,17 @@ mod tests {
 
     #[test]
     fn every_route_is_described_with_what_it_asks_for_and_nothing_else_is() {
-        let declared = public::tenant(public::shared());
-        let declared = declared.declared().iter();
+        every_one_of(&public::tenant_host(public::shared()), document());
+        every_one_of(&public::operators_host(public::shared()), platform_document());
+    }
+
+    fn every_one_of(routes: &Routes, document: utoipa::openapi::OpenApi) {
+        let declared = routes.declared().iter();
         let declared: BTreeMap<_, _> = declared
             .map(|route| ((route.path.to_owned(), route.method.to_string()), Some(route.access.as_str().to_owned())))
             .collect();
         let mut described = BTreeMap::new();
-        for (path, item) in document().paths.paths {
+        for (path, item) in document.paths.paths {
             let PathItem { get, post, put, patch, delete, .. } = item;
             for (method, operation) in
                 [("GET", get), ("POST", post), ("PUT", put), ("PATCH", patch), ("DELETE", delete)]

@@ -21,7 +21,8 @@ use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
 use crate::{
-    account, audit, auth, help, invitations, me, members, openapi, pages, registration, second_factor, settings, totp,
+    account, audit, auth, help, invitations, me, members, openapi, operators, pages, registration, second_factor,
+    settings, totp,
 };
 
 /// Everything the public listener serves.
@@ -33,9 +34,9 @@ pub fn service(
     let shared = || shared().with(readiness.clone());
     let faces = Faces::default()
         .apex(shared().get("/", Public, pages::apex).with(Arc::clone(&node)))
-        .tenant(tenant(shared()))
+        .tenant(tenant_host(shared()))
         .api(shared())
-        .admin(shared())
+        .admin(operators_host(shared()))
         .unknown(shared()); // a load balancer asks by address
     let admitted = service_fn(move |request| {
         let answer = admission::answer(Arc::clone(&node), faces.clone(), request);
@@ -50,11 +51,19 @@ pub(crate) fn shared() -> Routes {
 }
 
 /// What a tenant's host serves, besides what every host does.
-pub(crate) fn tenant(shared: Routes) -> Routes {
+pub(crate) fn tenant_host(shared: Routes) -> Routes {
+    tenant(shared).get("/openapi.json", Public, openapi::tenant)
+}
+
+/// What the operators' host serves: what a tenant's does, for the platform is one, and what is for operators alone.
+pub(crate) fn operators_host(shared: Routes) -> Routes {
+    tenant(shared).merge(operators::routes()).get("/openapi.json", Public, openapi::platform)
+}
+
+fn tenant(shared: Routes) -> Routes {
     shared
         .get("/", Public, pages::tenant)
         .get("/.well-known/jwks.json", Public, jwks)
-        .get("/openapi.json", Public, openapi::tenant)
         .merge(help::routes())
         .merge(auth::routes())
         .merge(account::routes())

@@ -83,7 +83,7 @@ fn address(values: &mut Values, setting: &str) -> Option<SocketAddr> {
     values.read(setting, "an IP address and a port", remedy, |text| text.parse().ok())
 }
 
-fn networks(text: &str) -> Option<Vec<IpNet>> {
+pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
     let network = |text: &str| {
         let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
         (network.prefix_len() > 0).then(|| network.trunc())

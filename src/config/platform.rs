@@ -3,13 +3,16 @@
 use std::fmt;
 
 use freehold_http::client_address::Scheme;
+use ipnet::IpNet;
 
+use super::http::networks;
 use super::profile::Profile;
 use super::values::Values;
 
 const DOMAIN: &str = "platform.domain";
 pub(super) const PUBLIC_URL: &str = "platform.public_url";
-pub(super) const SETTINGS: &[&str] = &[DOMAIN, PUBLIC_URL];
+const OPERATOR_CIDRS: &str = "platform.operator_cidrs";
+pub(super) const SETTINGS: &[&str] = &[DOMAIN, PUBLIC_URL, OPERATOR_CIDRS];
 
 /// Bytes of a domain, so that `{slug}.` (63 + 1) in front still makes a DNS name (253).
 const DOMAIN_BYTES_MAX: usize = 253 - 64;
@@ -130,6 +133,8 @@ pub struct Platform {
     pub domain: Domain,
     /// How clients reach the platform. `None`: at `http://{domain}` and the port that listens.
     pub public_url: Option<PublicUrl>,
+    /// From where operators may come; empty for anywhere.
+    pub operator_cidrs: Vec<IpNet>,
 }
 
 impl Platform {
@@ -172,7 +177,13 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<Platform> {
         let remedy = format!("write {domain} as its host, or change FREEHOLD_PLATFORM_DOMAIN");
         values.fault(PUBLIC_URL, "its host is not the platform domain", &remedy);
     }
-    Some(Platform { domain: domain?, public_url })
+    let operator_cidrs = values.read(
+        OPERATOR_CIDRS,
+        "a list of networks, none of which is every address",
+        "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8",
+        networks,
+    );
+    Some(Platform { domain: domain?, public_url, operator_cidrs: operator_cidrs.unwrap_or_default() })
 }
 
 #[cfg(test)]

@@ -70,7 +70,12 @@ fn development_needs_nothing() {
     assert!(config.keys.master.is_none() && config.keys.file.is_none());
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.lockout, LockoutRule { failures_max: 5, lock: Duration::from_mins(15) });
-    assert_eq!(config.tree, Tree { passivate: Duration::from_mins(5), quarantine: Duration::from_secs(30) });
+    let tree = Tree {
+        passivate: Duration::from_mins(5),
+        quarantine: Duration::from_secs(30),
+        reconcile: Duration::from_mins(1),
+    };
+    assert_eq!(config.tree, tree);
     assert_eq!(config.refresh.coalesce, Duration::from_millis(50));
     assert_eq!(config.log.as_str(), "info");
 }

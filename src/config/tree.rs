@@ -6,7 +6,8 @@ use super::values::Values;
 
 const PASSIVATE_S: &str = "tree.passivate_s";
 const QUARANTINE_S: &str = "tree.quarantine_s";
-pub(super) const SETTINGS: &[&str] = &[PASSIVATE_S, QUARANTINE_S];
+const RECONCILE_S: &str = "tree.reconcile_s";
+pub(super) const SETTINGS: &[&str] = &[PASSIVATE_S, QUARANTINE_S, RECONCILE_S];
 
 /// The times of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +16,17 @@ pub struct Tree {
     pub passivate: Duration,
     /// The first quarantine of a failing tenant, which doubles up to 15 minutes: one second to 15 minutes.
     pub quarantine: Duration,
+    /// How often what is known of dead sessions is compared with the store: one second to five minutes.
+    pub reconcile: Duration,
 }
 
 pub(super) fn read(values: &mut Values) -> Option<Tree> {
     let passivate_s = values.number(PASSIVATE_S, "seconds", 1..=86_400);
     let quarantine_s = values.number(QUARANTINE_S, "seconds", 1..=900);
+    let reconcile_s = values.number(RECONCILE_S, "seconds", 1..=300);
     Some(Tree {
         passivate: Duration::from_secs(u64::from(passivate_s?)),
         quarantine: Duration::from_secs(u64::from(quarantine_s?)),
+        reconcile: Duration::from_secs(u64::from(reconcile_s?)),
     })
 }

@@ -58,6 +58,14 @@ pub enum Request {
         #[serde(with = "secret_lines")]
         lines: Secret<String>,
     },
+    /// Make an operator.
+    OperatorCreate {
+        /// What the operator signs in with.
+        email: String,
+        /// The operator's password; made by the server if absent.
+        #[serde(default, with = "secret_text")]
+        password: Option<Secret<String>>,
+    },
     /// Check a tenant's audit log.
     AuditVerify {
         /// Which tenant.
@@ -75,7 +83,8 @@ impl Request {
             | Self::TenantSuspend { .. }
             | Self::TenantResume { .. }
             | Self::TenantLimit { .. }
-            | Self::MemberImport { .. } => Duration::from_mins(1),
+            | Self::MemberImport { .. }
+            | Self::OperatorCreate { .. } => Duration::from_mins(1),
         }
     }
 }

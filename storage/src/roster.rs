@@ -3,7 +3,7 @@
 //! Whoever changes a role or takes a member away holds the roster to the end of the transaction, and holds it first:
 //! what is counted after that cannot change before the commit.
 
-use freehold_domain::id::MemberId;
+use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::time::UnixMs;
 use uuid::Uuid;
 
@@ -36,6 +36,10 @@ queries! {
         UPDATE member SET deactivated_at_ms = $2, credential_version = credential_version + 1, epoch = epoch + 1
         WHERE id = $1 AND deactivated_at_ms IS NULL
         RETURNING credential_version, epoch";
+    MEMBER_DEACTIVATED_FAMILIES (3) = "
+        SELECT f.id AS id, m.deactivated_at_ms AS deactivated_at_ms
+        FROM member m JOIN token_family f ON f.member_id = m.id
+        WHERE m.deactivated_at_ms >= $1 AND f.revoked_at_ms IS NULL AND f.id > $2 ORDER BY f.id LIMIT $3";
     MEMBER_REACTIVATE (1) = "
         UPDATE member SET deactivated_at_ms = NULL WHERE id = $1 AND deactivated_at_ms IS NOT NULL";
     MEMBER_FAMILIES_DELETE (1) = "DELETE FROM token_family WHERE member_id = $1";
@@ -77,6 +81,24 @@ impl TryFrom<Row> for Listed {
             deactivated_at_ms: row.get::<Option<i64>>("deactivated_at_ms")?.map(UnixMs::new),
             second_factor_at_ms: row.get::<Option<i64>>("second_factor_at_ms")?.map(UnixMs::new),
         })
+    }
+}
+
+/// A session that nobody has ended, of a member who was deactivated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The session.
+    pub family: FamilyId,
+    /// When its member was deactivated.
+    pub at_ms: UnixMs,
+}
+
+impl TryFrom<Row> for Left {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let at_ms = UnixMs::new(row.get("deactivated_at_ms")?);
+        Ok(Self { family: FamilyId::from_uuid(row.get("id")?), at_ms })
     }
 }
 
@@ -149,6 +171,21 @@ pub async fn set_name(tx: &mut TenantTx, id: MemberId, name_sealed: &[u8]) -> Re
 /// [`StoreError`]; the transaction is lost.
 pub async fn deactivate(tx: &mut TenantTx, id: MemberId, now: UnixMs) -> Result<Option<Credentials>, StoreError> {
     tx.fetch_optional(MEMBER_DEACTIVATE, args![id, now]).await
+}
+
+/// The next `limit` sessions after `after`, by id, that nobody has ended though their members were deactivated at `since` or
+/// later.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn left_since(
+    tx: &mut TenantTx,
+    since: UnixMs,
+    after: Option<FamilyId>,
+    limit: u32,
+) -> Result<Vec<Left>, StoreError> {
+    let after = after.map_or(Uuid::nil(), FamilyId::uuid);
+    tx.fetch_all(MEMBER_DEACTIVATED_FAMILIES, args![since, after, i64::from(limit)]).await
 }
 
 /// Makes a deactivated member active again. `false` when there is none.

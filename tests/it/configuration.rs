@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 55] = [
+const GARBLED: [(&str, &str); 57] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -163,12 +163,14 @@ const GARBLED: [(&str, &str); 55] = [
     ("FREEHOLD_PASSWORDS_PASSES", "0"),
     ("FREEHOLD_PLATFORM_DOMAIN", "exa mple.com"),
     ("FREEHOLD_PLATFORM_PUBLIC_URL", "https://user:cAnArY5ecret@example.com"),
+    ("FREEHOLD_PLATFORM_OPERATOR_CIDRS", "0.0.0.0/0"),
     ("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1"),
     ("FREEHOLD_PROFILE", "staging"),
     ("FREEHOLD_REDIS_URL", "redis://:cAnArY5ecret@localhost"),
     ("FREEHOLD_REFRESH_COALESCE_MS", "+50"),
     ("FREEHOLD_TREE_PASSIVATE_S", "-1"),
     ("FREEHOLD_TREE_QUARANTINE_S", "901"),
+    ("FREEHOLD_TREE_RECONCILE_S", "301"),
     ("FREEHOLD_keys_master", "cAnArY5ecret"),
     ("FREEHOLD_KEYS_MASTR", "cAnArY5ecret"),
     ("FREEHOLD_DATABASE_PASSWORD", "cAnArY5ecret"),

@@ -32,6 +32,7 @@ mod mail;
 mod members;
 mod new_passwords;
 mod openapi;
+mod operators;
 mod origins;
 mod outage;
 mod password;

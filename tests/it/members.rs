@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::support::{Conn, Engine, Options, Server, on_both_engines};
+use crate::watch::until;
 
 on_both_engines! {
     the_last_admin_stays
     what_is_no_member_or_no_change_is_named
+    what_a_node_did_not_hear_of_is_found_in_the_store
 }
 
 async fn the_last_admin_stays(engine: Engine) {
@@ -80,4 +82,15 @@ async fn what_is_no_member_or_no_change_is_named(engine: Engine) {
     conn.get("/v1/members", access).await.is_problem(403, "forbidden");
     conn.patch(&path, &session.access, &json!({ "role": "admin" })).await.is_problem(403, "forbidden");
     conn.call("DELETE", &path, access).await.is_problem(403, "forbidden");
+}
+
+/// Nobody tells the server: the row alone says that the member is deactivated.
+async fn what_a_node_did_not_hear_of_is_found_in_the_store(engine: Engine) {
+    let server = Server::start(Options::new(engine).limits_off().env("FREEHOLD_TREE_RECONCILE_S", "1")).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let session = conn.sign_in(&acme).await;
+    server.run_sql(&acme, "UPDATE member SET deactivated_at_ms = 4102444800000").await;
+    until("the session is dead", async || (conn.me(&session.access).await == 401).then_some(())).await;
+    conn.refresh(&session.refresh).await.is_problem(401, "unauthenticated");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use freehold_domain::keys::{KeyVersion, MasterKeyId, RootKey, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
-use freehold_domain::settings::TenantSettings;
+use freehold_domain::settings::{RequireSecondFactor, TenantSettings};
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_storage::{Chain, StoreError, TenantTx, rate_limit, root_key, setting, signing_key};
 
@@ -17,7 +17,7 @@ use crate::sessions::Commits;
 use crate::slot::{Live, Published, TenantSlot};
 
 /// How far the clocks of nodes that share a store may be apart.
-const CLOCKS_APART_MAX: Duration = Duration::from_mins(5);
+pub(crate) const CLOCKS_APART_MAX: Duration = Duration::from_mins(5);
 
 /// Why a tenant could not be activated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +51,12 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     let mut tx = node.store.read(slot.id).await?;
     let signing = signing(&mut tx).await?;
     let overrides = rate_limit::all(&mut tx).await?;
-    let settings = settings(&mut tx).await?;
-    let dead = changes::since(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
+    let mut settings = settings(&mut tx).await?;
+    if slot.slug.is_platform() && node.settings.operators_need_second_factor {
+        settings.require_second_factor = RequireSecondFactor::All;
+        settings.second_factor_grace_s = 0;
+    }
+    let dead = changes::reconciled(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
     drop(tx);
     let keys = TenantKeys::open(slot.id, &roots, &signing).map_err(|error| corrupt(slot, &error))?;
     slot.bury_all(&dead);

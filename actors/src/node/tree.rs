@@ -63,7 +63,7 @@ pub async fn snapshot(node: &Node, tenants_max: usize) -> Tree {
     }
     let mut tenants = vec![];
     for slot in active.into_iter().filter_map(|id| node.slots.by_id(id)) {
-        tenants.extend(tenant_node(node, &slot).await);
+        tenants.extend(of(node, &slot).await);
     }
     Tree {
         tenants_known: known,
@@ -75,8 +75,8 @@ pub async fn snapshot(node: &Node, tenants_max: usize) -> Tree {
     }
 }
 
-/// `None` when it was parked meanwhile. Looking at a tenant starts none of its children.
-async fn tenant_node(node: &Node, slot: &Arc<TenantSlot>) -> Option<TenantNode> {
+/// One tenant; `None` while it is parked. Looking at a tenant starts none of its children.
+pub async fn of(node: &Node, slot: &Arc<TenantSlot>) -> Option<TenantNode> {
     let live = slot.live()?;
     let tenant = live.tenant.load_full();
     let children = shown(tenant.as_deref(), tenant::Msg::Snapshot).await.unwrap_or_default();

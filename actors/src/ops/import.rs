@@ -63,7 +63,7 @@ pub async fn import(node: &Node, slug: &Slug, newcomers: &[Newcomer]) -> Result<
     for id in members {
         let subject = Some(id.uuid());
         let event =
-            Event { action: Action::MemberImported, actor: Actor::Operator, subject, detail: Detail::default() };
+            Event { action: Action::MemberImported, actor: Actor::Operator(None), subject, detail: Detail::default() };
         audit::record(&mut tx, node, &keys, &event).await?;
     }
     tx.commit().await?;

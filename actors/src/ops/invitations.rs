@@ -16,7 +16,7 @@ use freehold_domain::audit::{Action, Actor, Changed, Event};
 use freehold_domain::email::Email;
 use freehold_domain::gcra::Layer;
 use freehold_domain::id::{InvitationId, MemberId};
-use freehold_domain::keys::{Place, Sealed};
+use freehold_domain::keys::{CryptoError, Place, Sealed, TenantKeys};
 use freehold_domain::letter::{Content, Link};
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::password::Password;
@@ -25,10 +25,11 @@ use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_storage::invitation::{self as rows, InvitationRow};
 use freehold_storage::member::MemberRow;
-use freehold_storage::{TenantTx, member};
+use freehold_storage::{StoreError, TenantTx, member};
 use uuid::Uuid;
 
 use crate::breached::Accepted;
+use crate::node::Node;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
@@ -82,30 +83,64 @@ pub struct Acceptance {
 /// What the limits refuse; [`Refusal::Conflict`] when it is invited twice at the same moment.
 pub async fn invite(cx: &Context, caller: &AccessClaims, email: Email, role: Role) -> Result<InvitationItem, Refusal> {
     cx.admit_member(caller).await?;
-    let now = cx.node.ambient.now();
-    let keys = &cx.live.keys;
-    let id = InvitationId::new(now, cx.node.ambient.random());
-    let sealed = keys.seal(&email_place_of(&id), &email, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
-    let row = InvitationRow {
-        id,
-        email_key: keys.email_key(&email).bytes().to_vec(),
-        email_sealed: sealed.into_bytes(),
-        role: role.as_str().to_owned(),
-        invited_by: caller.sub,
-        created_at_ms: now,
-        expires_at_ms: now.plus(INVITATION_TTL),
-    };
-    let token = new_token(cx);
-    let item =
-        InvitationItem { id, email, role, invited_by: caller.sub, created_at: now, expires_at: row.expires_at_ms };
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    if !rows::insert(&mut tx, &row, &token.hash()).await? {
-        return Err(Refusal::Conflict);
-    }
+    let (item, token) = insert(&mut tx, &cx.node, &cx.live.keys, &email, role, caller.sub).await?;
     send(cx, &mut tx, caller, &item, &token).await?;
-    record(cx, &mut tx, Action::InvitationSent, Actor::Member(caller.sub), id.uuid(), told(role)).await?;
+    record(cx, &mut tx, Action::InvitationSent, Actor::Member(caller.sub), item.id.uuid(), told(role)).await?;
     tx.commit().await?;
     Ok(item)
+}
+
+/// An invitation could not be written; its transaction is lost.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotWritten {
+    /// Somebody invited the same address at the same moment.
+    #[error("invited twice at once")]
+    Rival,
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address could not be sealed.
+    #[error("the address could not be sealed")]
+    Crypto(#[from] CryptoError),
+}
+
+impl From<NotWritten> for Refusal {
+    fn from(error: NotWritten) -> Self {
+        match error {
+            NotWritten::Rival => Self::Conflict,
+            NotWritten::Store(error) => error.into(),
+            NotWritten::Crypto(_) => Self::Internal,
+        }
+    }
+}
+
+/// Writes an invitation in the place of any other for its address, and makes its token.
+pub(super) async fn insert(
+    tx: &mut TenantTx,
+    node: &Node,
+    keys: &TenantKeys,
+    email: &Email,
+    role: Role,
+    invited_by: MemberId,
+) -> Result<(InvitationItem, OneTimeToken), NotWritten> {
+    let now = node.ambient.now();
+    let id = InvitationId::new(now, node.ambient.random());
+    let expires_at = now.plus(INVITATION_TTL);
+    let row = InvitationRow {
+        id,
+        email_key: keys.email_key(email).bytes().to_vec(),
+        email_sealed: keys.seal(&email_place_of(&id), email, node.nonce())?.into_bytes(),
+        role: role.as_str().to_owned(),
+        invited_by,
+        created_at_ms: now,
+        expires_at_ms: expires_at,
+    };
+    let token = new_token(node);
+    if !rows::insert(tx, &row, &token.hash()).await? {
+        return Err(NotWritten::Rival);
+    }
+    Ok((InvitationItem { id, email: email.clone(), role, invited_by, created_at: now, expires_at }, token))
 }
 
 /// Sends an invitation again: with another token, which voids the one before, and for another week.
@@ -115,7 +150,7 @@ pub async fn invite(cx: &Context, caller: &AccessClaims, email: Email, role: Rol
 pub async fn resend(cx: &Context, caller: &AccessClaims, id: InvitationId) -> Result<InvitationItem, Refusal> {
     cx.admit_member(caller).await?;
     let expires_at = cx.node.ambient.now().plus(INVITATION_TTL);
-    let token = new_token(cx);
+    let token = new_token(&cx.node);
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     if !rows::renew(&mut tx, id, &token.hash(), expires_at).await? {
         return Err(Refusal::NotFound);
@@ -244,8 +279,8 @@ fn item(cx: &Context, row: &InvitationRow) -> Result<InvitationItem, Refusal> {
     })
 }
 
-fn new_token(cx: &Context) -> OneTimeToken {
-    OneTimeToken::from_random(Purpose::Invitation, cx.node.ambient.random())
+fn new_token(node: &Node) -> OneTimeToken {
+    OneTimeToken::from_random(Purpose::Invitation, node.ambient.random())
 }
 
 /// Where the address of an invitation is sealed.

@@ -42,6 +42,9 @@ pub enum Refusal {
     /// The tenant takes no registrations.
     #[error("registration is closed")]
     RegistrationClosed,
+    /// The tenant does not allow operators to act as its members.
+    #[error("no support access")]
+    NoSupportAccess,
     /// The tenant would be left without an admin.
     #[error("the last admin stays")]
     LastAdmin,

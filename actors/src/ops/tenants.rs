@@ -7,6 +7,7 @@ use freehold_domain::audit::{Action, Actor, Detail, Event};
 use freehold_domain::email::Email;
 use freehold_domain::id::{MemberId, SigningKeyId, TenantId};
 use freehold_domain::keys::{KeyVersion, RootKey, SigningKey, StoredSigningKey, TenantKeys, TenantKeysError};
+use freehold_domain::letter::{Content, Letter, Link};
 use freehold_domain::password::Password;
 use freehold_domain::role::Role;
 use freehold_domain::secret::Secret;
@@ -20,13 +21,17 @@ use freehold_storage::member::MemberRow;
 use freehold_storage::rate_limit::RateLimitRow;
 use freehold_storage::root_key::RootKeyRow;
 use freehold_storage::signing_key::SigningKeyRow;
-use freehold_storage::{StoreError, member, rate_limit, root_key, signing_key};
+use freehold_storage::{StoreError, TenantTx, member, rate_limit, root_key, signing_key};
+use uuid::Uuid;
 
 use crate::breached::{Accepted, Compromised};
 use crate::changes;
+use crate::mail::{self, NotEnqueued};
 use crate::node::load::{self, LoadError};
 use crate::node::{Node, Unreachable};
 use crate::ops::audit::{self, NotRecorded};
+use crate::ops::context::Origin;
+use crate::ops::invitations::{self, NotWritten};
 use crate::ops::sign_in::{email_place, name_place};
 use crate::slot::TenantSlot;
 
@@ -42,10 +47,39 @@ pub struct NewTenant {
     pub slug: Slug,
     /// Its name for people.
     pub name: Name,
-    /// Its first admin's e-mail address.
-    pub admin_email: Email,
-    /// Its first admin's password.
-    pub admin_password: Password,
+    /// Who looks after it.
+    pub admin: FirstAdmin,
+}
+
+/// The first admin of a tenant.
+pub enum FirstAdmin {
+    /// Signs in with this password.
+    WithPassword(Email, Password),
+    /// Is invited by mail.
+    Invited(Email),
+}
+
+/// Who does something to a tenant from outside of it.
+#[derive(Clone, Debug)]
+pub enum By {
+    /// Whoever may run the command line.
+    CommandLine,
+    /// An operator, by the API: a member of the platform's own tenant, and where the request came from.
+    Operator(MemberId, Origin),
+}
+
+impl By {
+    /// That this was done to `tenant`.
+    pub(super) fn event(&self, tenant: TenantId, action: Action, detail: Detail) -> Event {
+        let (actor, detail) = match self {
+            Self::CommandLine => (Actor::Operator(None), detail),
+            Self::Operator(id, origin) => {
+                let Detail { address, request_id, .. } = origin.detail();
+                (Actor::Operator(Some(*id)), Detail { address, request_id, ..detail })
+            }
+        };
+        Event { action, actor, subject: Some(tenant.uuid()), detail }
+    }
 }
 
 /// Why an operator's wish was not done.
@@ -87,31 +121,64 @@ impl From<NotRecorded> for TenantRefusal {
     }
 }
 
+impl From<NotWritten> for TenantRefusal {
+    fn from(error: NotWritten) -> Self {
+        match error {
+            NotWritten::Store(error) => error.into(),
+            NotWritten::Rival | NotWritten::Crypto(_) => Self::Internal,
+        }
+    }
+}
+
+impl From<NotEnqueued> for TenantRefusal {
+    fn from(error: NotEnqueued) -> Self {
+        NotRecorded::from(error).into()
+    }
+}
+
 /// Makes a tenant with one admin. Its row in the directory is written last: until then nothing of it can be seen, and
 /// a tenant that is seen is whole.
 ///
 /// # Errors
 /// [`TenantRefusal`]; a slug that is not free changes nothing.
-pub async fn create(node: &Node, new: NewTenant) -> Result<TenantRow, TenantRefusal> {
+pub async fn create(node: &Node, new: NewTenant, by: &By) -> Result<TenantRow, TenantRefusal> {
     if new.slug.is_reserved() {
         return Err(TenantRefusal::Reserved(new.slug));
     }
+    make(node, new, by).await
+}
+
+/// [`create`], of the platform's own tenant too.
+pub(super) async fn make(node: &Node, new: NewTenant, by: &By) -> Result<TenantRow, TenantRefusal> {
     if directory::by_slug(&mut node.store.system_read().await?, new.slug.as_str()).await?.is_some() {
         return Err(TenantRefusal::Taken(new.slug));
     }
-    let accepted = node.breached.check(&new.admin_password).await?;
+    let accepted = match &new.admin {
+        FirstAdmin::WithPassword(_, password) => node.breached.check(password).await?,
+        FirstAdmin::Invited(_) => Accepted::Checked,
+    };
     let now = node.ambient.now();
     let id = TenantId::new(now, node.ambient.random());
     let root = RootKey::from_random(KeyVersion::FIRST, node.ambient.random());
     let (signing_row, keys) = first_keys(node, id, &root, now).map_err(|_| TenantRefusal::Internal)?;
     save_root_key(node, id, &root, now).await?;
     node.store.create_tenant_store(id).await?;
-    let mut admin = admin_row(node, &keys, &new, now).await?;
-    admin.password_unchecked_at_ms = (accepted == Accepted::Unchecked).then_some(now);
-    let mut tx = node.store.write(id).await?;
+    let mut tx = match &new.admin {
+        FirstAdmin::WithPassword(email, password) => {
+            let name: Name = "Admin".parse().map_err(|_| TenantRefusal::Internal)?;
+            let admin = member_row(node, &keys, (email, &name), (password, accepted), Role::Admin, now).await?;
+            let mut tx = node.store.write(id).await?;
+            member::insert(&mut tx, &admin).await?;
+            tx
+        }
+        FirstAdmin::Invited(email) => {
+            let mut tx = node.store.write(id).await?;
+            invite_admin(&mut tx, node, &keys, email, by).await?;
+            tx
+        }
+    };
     signing_key::insert(&mut tx, &signing_row).await?;
-    member::insert(&mut tx, &admin).await?;
-    audit::record(&mut tx, node, &keys, &by_operator(id, Action::TenantCreated, Detail::default())).await?;
+    audit::record(&mut tx, node, &keys, &by.event(id, Action::TenantCreated, Detail::default())).await?;
     tx.commit().await?;
 
     let mut tx = node.store.system_write_for(id).await?;
@@ -161,26 +228,53 @@ async fn save_root_key(node: &Node, id: TenantId, root: &RootKey, now: UnixMs) -
     Ok(tx.commit().await?)
 }
 
-async fn admin_row(node: &Node, keys: &TenantKeys, new: &NewTenant, now: UnixMs) -> Result<MemberRow, TenantRefusal> {
+/// A member with a password that was looked up, as a row.
+pub(super) async fn member_row(
+    node: &Node,
+    keys: &TenantKeys,
+    (email, name): (&Email, &Name),
+    (password, accepted): (&Password, Accepted),
+    role: Role,
+    now: UnixMs,
+) -> Result<MemberRow, TenantRefusal> {
     let mut permit = node.pool.reserve().map_err(|_| TenantRefusal::Internal)?;
-    let hash = node.pool.hash(&mut permit, new.admin_password.clone()).await.map_err(|_| TenantRefusal::Internal)?;
+    let hash = node.pool.hash(&mut permit, password.clone()).await.map_err(|_| TenantRefusal::Internal)?;
     let id = MemberId::new(now, node.ambient.random());
-    let email = keys.seal(&email_place(&id), &new.admin_email, node.nonce());
-    let name: Name = "Admin".parse().map_err(|_| TenantRefusal::Internal)?;
-    let name = keys.seal(&name_place(&id), &name, node.nonce());
+    let email_sealed = keys.seal(&email_place(&id), email, node.nonce());
+    let name_sealed = keys.seal(&name_place(&id), name, node.nonce());
     Ok(MemberRow {
         id,
-        email_key: keys.email_key(&new.admin_email).bytes().to_vec(),
-        email_sealed: email.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
-        name_sealed: name.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
+        email_key: keys.email_key(email).bytes().to_vec(),
+        email_sealed: email_sealed.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
+        name_sealed: name_sealed.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
         password_hash: Some(hash.text()),
-        role: Role::Admin.as_str().to_owned(),
+        role: role.as_str().to_owned(),
         credential_version: 1,
         epoch: 1,
         created_at_ms: now,
         deactivated_at_ms: None,
-        password_unchecked_at_ms: None,
+        password_unchecked_at_ms: (accepted == Accepted::Unchecked).then_some(now),
     })
+}
+
+/// Invites the first admin of a tenant that nobody belongs to yet.
+async fn invite_admin(
+    tx: &mut TenantTx,
+    node: &Node,
+    keys: &TenantKeys,
+    email: &Email,
+    by: &By,
+) -> Result<(), TenantRefusal> {
+    let invited_by = match by {
+        By::CommandLine => MemberId::from_uuid(Uuid::nil()),
+        By::Operator(id, _) => *id,
+    };
+    let (item, token) = invitations::insert(tx, node, keys, email, Role::Admin, invited_by).await?;
+    let inviter = format!("An operator of {}", node.settings.platform_domain);
+    let inviter = inviter.parse().map_err(|_| TenantRefusal::Internal)?;
+    let link = Link { token: token.text(), until: item.expires_at };
+    let content = Content::Invitation { inviter, role: Role::Admin, link };
+    Ok(mail::enqueue(tx, node, keys, &Letter { to: email.clone(), content }).await?)
 }
 
 /// The tenants after `after` in the order of their slugs, at most `limit`.
@@ -191,9 +285,13 @@ pub async fn list(node: &Node, after: &str, limit: u32) -> Result<Vec<TenantRow>
     directory::page(&mut node.store.system_read().await?, after, limit).await
 }
 
-/// What an operator did to a tenant.
-fn by_operator(tenant: TenantId, action: Action, detail: Detail) -> Event {
-    Event { action, actor: Actor::Operator, subject: Some(tenant.uuid()), detail }
+/// Why a tenant gets a state, and until when.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Term<'a> {
+    /// The operator's words.
+    pub reason: Option<&'a str>,
+    /// When the state ends by itself.
+    pub until: Option<UnixMs>,
 }
 
 /// Gives a tenant a state; it is in force for every request that comes after the answer. Repeating is the same.
@@ -202,18 +300,24 @@ fn by_operator(tenant: TenantId, action: Action, detail: Detail) -> Event {
 /// tenant whose store is away can be suspended all the same, and a crash in between leaves a state without its row.
 ///
 /// # Errors
-/// [`TenantRefusal::Unknown`], what the store refuses, [`TenantRefusal::Unrecorded`] for a state that is set.
+/// [`TenantRefusal::Unknown`], [`TenantRefusal::Reserved`] for the platform's own, what the store refuses,
+/// [`TenantRefusal::Unrecorded`] for a state that is set.
 pub async fn set_state(
     node: &Node,
     slug: &Slug,
     state: TenantState,
-    reason: Option<&str>,
+    term: Term<'_>,
+    by: &By,
 ) -> Result<TenantRow, TenantRefusal> {
+    let Term { reason, until } = term;
+    if slug.is_platform() {
+        return Err(TenantRefusal::Reserved(slug.clone()));
+    }
     let known = find(node, slug).await?;
     let id = known.id;
     // Decisions are told apart by their time: this one is later than the last, whatever the clocks say.
     let now = node.ambient.now().max(known.updated_at_ms.plus(Duration::from_millis(1)));
-    let row = TenantStateRow { name: state.as_str().to_owned(), reason: reason.map(str::to_owned), until_ms: None };
+    let row = TenantStateRow { name: state.as_str().to_owned(), reason: reason.map(str::to_owned), until_ms: until };
     let mut tx = node.store.system_write_for(id).await?;
     directory::set_state(&mut tx, id, &row, now).await?;
     changes::tenant(&mut tx, id, node.mark(), now).await?;
@@ -221,13 +325,13 @@ pub async fn set_state(
     let row = find(node, slug).await?;
     let slot = node.slots.meet(&row)?;
     let detail = Detail { reason: reason.map(str::to_owned), ..Detail::default() };
-    let event = by_operator(id, action_of(state), detail);
+    let event = by.event(id, action_of(state), detail);
     audit::record_alone(node, &slot, &event).await.map_err(TenantRefusal::Unrecorded)?;
     tracing::info!(tenant.id = %id, tenant.slug = %slug, state = state.as_str(), "a tenant's state was set");
     Ok(row)
 }
 
-const fn action_of(state: TenantState) -> Action {
+pub(super) const fn action_of(state: TenantState) -> Action {
     match state {
         TenantState::Active => Action::TenantResumed,
         TenantState::Suspended => Action::TenantSuspended,
@@ -241,13 +345,12 @@ const fn action_of(state: TenantState) -> Action {
 ///
 /// # Errors
 /// [`TenantRefusal::Unknown`], or what the store refuses.
-pub async fn set_limit(node: &Node, slug: &Slug, tier: Tier, limit: Limit) -> Result<(), TenantRefusal> {
+pub async fn set_limit(node: &Node, slug: &Slug, tier: Tier, limit: Limit, by: &By) -> Result<(), TenantRefusal> {
     let slot = slot(node, slug).await?;
     let (burst, period_ms) = limit.to_row();
     let keys = load::keys(node, &slot).await?;
     let (tier_name, text) = (Some(tier.as_str().to_owned()), Some(limit.to_string()));
-    let event =
-        by_operator(slot.id, Action::TenantLimited, Detail { tier: tier_name, limit: text, ..Detail::default() });
+    let event = by.event(slot.id, Action::TenantLimited, Detail { tier: tier_name, limit: text, ..Detail::default() });
     let now = node.ambient.now();
     let mut tx = node.store.write(slot.id).await?;
     rate_limit::set(&mut tx, &RateLimitRow { tier: tier.as_str().to_owned(), burst, period_ms }).await?;
@@ -265,7 +368,7 @@ pub(super) async fn slot(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Te
     })
 }
 
-async fn find(node: &Node, slug: &Slug) -> Result<TenantRow, TenantRefusal> {
+pub(super) async fn find(node: &Node, slug: &Slug) -> Result<TenantRow, TenantRefusal> {
     let row = directory::by_slug(&mut node.store.system_read().await?, slug.as_str()).await?;
     row.ok_or_else(|| TenantRefusal::Unknown(slug.clone()))
 }

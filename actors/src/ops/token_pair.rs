@@ -65,6 +65,7 @@ pub(crate) fn issue(
         role: holder.role,
         epoch: holder.epoch,
         has_second_factor: holder.has_second_factor,
+        operator: None,
         token: TokenId::new(wall, node.ambient.random()),
     };
     let access_token = access_token::issue(&live.keys, &grant, wall).map_err(|error| {

@@ -14,6 +14,7 @@ const ISSUER: &str = "https://acme.example.com";
 fn grant() -> AccessGrant<'static> {
     AccessGrant {
         has_second_factor: false,
+        operator: None,
         issuer: ISSUER,
         member: MemberId::new(NOW, [1; 10]),
         family: FamilyId::new(NOW, [2; 10]),
@@ -87,6 +88,16 @@ fn a_second_factor_is_told_and_methods_of_a_later_release_are_no_fault() {
     let mut later = claims;
     later["amr"] = json!(["face", "mfa"]);
     assert!(check(&sign(&own_header(), &later.to_string())).unwrap().has_second_factor());
+}
+
+#[test]
+fn an_operator_who_acts_as_a_member_is_told() {
+    let operator = MemberId::new(NOW, [9; 10]);
+    let grant = AccessGrant { operator: Some(operator), ..grant() };
+    let token = issue(&keys(1, &[1]), &grant, NOW).unwrap().expose().clone();
+    assert_eq!(json_of(&parts(&token)[1])["act"], json!({ "sub": operator }));
+    assert_eq!(check(&token).unwrap().act, Some(Acting { sub: operator }));
+    assert_eq!(check(&valid()).unwrap().act, None);
 }
 
 #[test]

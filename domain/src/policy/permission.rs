@@ -58,9 +58,21 @@ permissions! {
     ApiKeysRotate "api_keys" "rotate" "To replace an API key by a new one.";
     ApiKeysRevoke "api_keys" "revoke" "To end an API key.";
     AuditRead "audit" "read" "To read the audit log.";
+    TenantsList "tenants" "list" "To see which tenants there are; at the platform's own host alone, like all that follow.";
+    TenantsCreate "tenants" "create" "To make a tenant.";
+    TenantsSetState "tenants" "set_state" "To suspend, freeze, drain, hold and resume a tenant.";
+    TenantsReadTree "tenants" "read_tree" "To see the actors of a tenant.";
+    TenantsImpersonate "tenants" "impersonate" "To act as a member of a tenant, for support.";
 }
 
 impl Permission {
+    /// Whether an operator who acts as a member, for support, may do it too, where the member may: to look, at what is
+    /// neither a credential, a key, another member nor an export.
+    #[must_use]
+    pub const fn is_open_to_support(self) -> bool {
+        matches!(self, Self::OwnProfileRead | Self::OwnSessionsList | Self::SettingsRead | Self::AuditRead)
+    }
+
     /// The permission to do this to that.
     #[must_use]
     pub fn find(resource: &str, verb: &str) -> Option<Self> {

@@ -2,6 +2,7 @@
 
 use freehold_domain::audit::Action;
 use freehold_domain::role::Role;
+use freehold_domain::tenant_state::TenantState;
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
@@ -111,6 +112,11 @@ pub(crate) fn role() -> Object {
 /// Some roles, each once.
 pub(crate) fn roles() -> Array {
     ArrayBuilder::new().items(role()).unique_items(true).build()
+}
+
+/// Whether a tenant is served.
+pub(crate) fn tenant_state() -> Object {
+    one_of(TenantState::ALL.map(TenantState::as_str))
 }
 
 /// Who may become a member without an invitation.

@@ -10,7 +10,7 @@ const T0: UnixMs = UnixMs::new(1_800_000_000_000);
 
 fn event(n: u8) -> Event {
     let action = if n == 0 { Action::TenantCreated } else { Action::ALL[usize::from(n) % Action::ALL.len()] };
-    let actor = if n.is_multiple_of(2) { Actor::Operator } else { Actor::Member(MemberId::new(T0, [n; 10])) };
+    let actor = if n.is_multiple_of(2) { Actor::Operator(None) } else { Actor::Member(MemberId::new(T0, [n; 10])) };
     let subject = (!n.is_multiple_of(3)).then(|| Uuid::from_bytes([n; 16]));
     Event { action, actor, subject, detail: Detail { address: Some(format!("192.0.2.{n}")), ..Detail::default() } }
 }

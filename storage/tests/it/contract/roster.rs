@@ -63,6 +63,16 @@ pub(crate) async fn members_are_looked_after(bed: &Bed) {
     assert!(roster::reactivate(&mut tx, ids[1]).await.unwrap());
     assert!(!roster::reactivate(&mut tx, ids[1]).await.unwrap(), "once");
 
+    assert!(roster::left_since(&mut tx, NOW, None, 9).await.unwrap().is_empty(), "active members have sessions");
+    roster::deactivate(&mut tx, ids[0], NOW).await.unwrap().unwrap();
+    let left = roster::left_since(&mut tx, NOW, None, 9).await.unwrap();
+    assert_eq!(left.iter().map(|left| left.at_ms).collect::<Vec<_>>(), [NOW]);
+    assert!(roster::left_since(&mut tx, NOW, Some(left[0].family), 9).await.unwrap().is_empty());
+    let later = NOW.plus(Duration::from_millis(1));
+    assert!(roster::left_since(&mut tx, later, None, 9).await.unwrap().is_empty());
+    family::revoke_all_of(&mut tx, ids[0], NOW).await.unwrap();
+    assert!(roster::left_since(&mut tx, NOW, None, 9).await.unwrap().is_empty(), "they are ended");
+
     assert!(roster::delete(&mut tx, ids[0]).await.unwrap());
     assert!(!roster::delete(&mut tx, ids[0]).await.unwrap());
     assert_eq!(second_factor::totp_of(&mut tx, ids[0]).await.unwrap(), None);
