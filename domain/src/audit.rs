@@ -63,6 +63,12 @@ actions! {
     SecondFactorRemoved "second_factor.removed";
     /// A member got new backup codes; the subject is the member.
     BackupCodesRenewed "backup_codes.renewed";
+    /// An admin made an API key; the subject is the key.
+    ApiKeyCreated "api_key.created";
+    /// An admin gave an API key another text; the subject is the key.
+    ApiKeyRotated "api_key.rotated";
+    /// An admin revoked an API key; the subject is the key.
+    ApiKeyRevoked "api_key.revoked";
     /// Failures locked an account; the subject is its member, if it has one.
     AccountLocked "account.locked";
     /// A member's second factor was taken away for one who had lost it; the subject is the member.

@@ -92,6 +92,8 @@ ids! {
     AuditId;
     /// One letter that waits to be sent.
     MailId;
+    /// An API key of a tenant, whatever its text is after a rotation.
+    ApiKeyId;
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ tiers! {
     PublicForm = "public-form", 10 per MINUTE;
     /// Refresh rotations of one member.
     Refresh = "refresh", 60 per MINUTE;
-    /// API requests of one member.
+    /// API requests of one member, with one secret API key, or of one visitor with a publishable one.
     ApiMember = "api-member", 100 per MINUTE;
     /// Requests of a whole tenant.
     ApiTenant = "api-tenant", 6_000 per MINUTE;
