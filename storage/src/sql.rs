@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use freehold_domain::id::{AuditId, FamilyId, InvitationId, MailId, MemberId, NodeId, SigningKeyId, TenantId};
+use freehold_domain::id::{
+    ApiKeyId, AuditId, FamilyId, InvitationId, MailId, MemberId, NodeId, SigningKeyId, TenantId,
+};
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use uuid::Uuid;
@@ -158,6 +160,7 @@ values! {
     InvitationId => Uuid, |id| id.uuid();
     AuditId => Uuid, |id| id.uuid();
     MailId => Uuid, |id| id.uuid();
+    ApiKeyId => Uuid, |id| id.uuid();
     i64 => Int, |number| number;
     UnixMs => Int, |time| time.get();
     String => Text, |text| text;

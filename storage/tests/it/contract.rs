@@ -1,5 +1,6 @@
 //! What every engine must do alike. The bodies run every statement of the crate, which is asserted.
 
+mod api_keys;
 mod audit;
 mod invitations;
 mod keys;
@@ -48,6 +49,7 @@ async fn keeps_the_contract(kind: Kind) {
     second_factor::backup_codes_are_kept(&bed).await;
     second_factor::challenges_are_answered(&bed).await;
     second_factor::one_rival_spends(&bed).await;
+    api_keys::are_kept(&bed).await;
     system::directory_is_kept(&bed).await;
     system::changes_are_kept(&bed).await;
     system::feed_is_followed(&bed, kind != Kind::Sqlite).await;
