@@ -9,6 +9,7 @@
 //! published.
 
 pub mod ambient;
+pub mod api_keys;
 pub mod ask;
 pub mod breached;
 mod breaker;

@@ -236,6 +236,11 @@ impl Node {
         mark
     }
 
+    /// Forgets a mark: whether its change was made is not known, so the change feed shall say.
+    pub(crate) fn disown(&self, mark: i64) {
+        self.marks.remove(&mark);
+    }
+
     /// Whether a change was made by this node.
     pub(crate) fn made(&self, mark: i64) -> bool {
         self.marks.get(&mark).is_some()

@@ -1,10 +1,13 @@
 //! The operations: each joins a tenant, the store and the rules. A handler calls one of them; nothing else does.
 
+pub mod api_keys;
 mod assurance;
 pub mod audit;
 pub mod context;
+mod fresh;
 pub mod import;
 pub mod invitations;
+pub mod key_use;
 pub mod logout;
 mod mailed_token;
 pub mod members;

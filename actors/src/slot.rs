@@ -22,6 +22,7 @@ use freehold_domain::tier::Limits;
 use freehold_domain::time::UnixMs;
 use ractor::{ActorCell, ActorRef};
 
+use crate::api_keys::ApiKeys;
 use crate::gate::{self, Full, Gate, Pass};
 use crate::ops::token_pair::TokenPair;
 use crate::tenant::Kind;
@@ -102,6 +103,8 @@ pub struct Live {
     pub limits: Arc<Limits>,
     /// What it has decided for itself.
     pub settings: TenantSettings,
+    /// Its API keys.
+    pub api_keys: ApiKeys,
     pub(crate) commits: sessions::Commits,
     pub(crate) tenant: ArcSwapOption<ActorRef<tenant::Msg>>,
     pub(crate) rate_limits: Published<rate_limits::Msg>,

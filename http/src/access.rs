@@ -32,6 +32,15 @@
 //! Routes::default().get("/b", Public, guarded);
 //! ```
 //!
+//! No route for everybody that acts for the holder of an API key:
+//!
+//! ```compile_fail
+//! use freehold_http::{access::{Public, Routes}, api_host::KeyHolder};
+//!
+//! async fn keyed(_: KeyHolder) {}
+//! Routes::default().get("/c", Public, keyed);
+//! ```
+//!
 //! No route with a permission that nobody checks:
 //!
 //! ```compile_fail
@@ -46,13 +55,15 @@ use axum::Extension;
 use axum::Router;
 use axum::extract::{FromRequestParts as _, Path, Request};
 use axum::handler::Handler;
-use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::{Extensions, Method};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use freehold_domain::access_token::AccessClaims;
+use freehold_domain::api_key::{Scope, Scopes};
 use freehold_domain::id::MemberId;
 use freehold_domain::policy::{Permission, Policy};
 
+use crate::api_host::KeyHolder;
 use crate::arrival::Arrival;
 use crate::body::{Raw, Valid, Validate};
 use crate::caller::{Member, Tenant, Visitor};
@@ -81,6 +92,10 @@ pub struct MayOwn {
     pub others: Permission,
 }
 
+/// Whoever holds an API key that has this scope, at the API host.
+#[derive(Clone, Copy, Debug)]
+pub struct WithKey(pub Scope);
+
 /// What was declared for a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -97,16 +112,19 @@ pub enum Access {
         /// To everybody else's.
         others: Permission,
     },
+    /// See [`WithKey`].
+    WithKey(Scope),
 }
 
 impl Access {
-    /// `public`, `credential` or the permission, with [`MayOwn`] the one to what is others'.
+    /// `public`, `credential`, the scope, or the permission, with [`MayOwn`] the one to what is others'.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
             Self::Credential => "credential",
             Self::May(permission) | Self::MayOwn { others: permission, .. } => permission.as_str(),
+            Self::WithKey(scope) => scope.as_str(),
         }
     }
 }
@@ -132,7 +150,7 @@ pub struct Declared {
 /// An access that agrees with the arguments `T` of a handler.
 #[diagnostic::on_unimplemented(
     message = "this access does not agree with the handler's arguments",
-    note = "a handler of `May(..)` takes a `Member` first, and no other handler takes one"
+    note = "a handler of `May(..)` takes a `Member` first, one of `WithKey(..)` a `KeyHolder`, and no other handler takes one"
 )]
 pub trait Admits<T> {
     /// The access.
@@ -160,6 +178,12 @@ impl<T: ForMembers> Admits<T> for May {
 impl<T: ForMembers> Admits<T> for MayOwn {
     fn access(self) -> Access {
         Access::MayOwn { own: self.own, others: self.others }
+    }
+}
+
+impl<T: ForKeys> Admits<T> for WithKey {
+    fn access(self) -> Access {
+        Access::WithKey(self.0)
     }
 }
 
@@ -263,7 +287,7 @@ pub(crate) async fn check(parts: &mut Parts, policy: &Policy, claims: &AccessCla
             let id = Path::<MemberId>::from_request_parts(parts, &()).await;
             if id.is_ok_and(|Path(id)| id == claims.sub) { own } else { others }
         }
-        undeclared @ (Some(Access::Public | Access::Credential) | None) => {
+        undeclared @ (Some(Access::Public | Access::Credential | Access::WithKey(_)) | None) => {
             tracing::error!(access = ?undeclared, "a route acts for members and asks for no permission");
             return Err(Problem::new(Kind::Internal));
         }
@@ -272,6 +296,23 @@ pub(crate) async fn check(parts: &mut Parts, policy: &Policy, claims: &AccessCla
         return Err(Problem::new(Kind::Forbidden).detail("An operator who acts as a member may only look."));
     }
     if policy.may(claims.role, permission) { Ok(()) } else { Err(Problem::new(Kind::Forbidden)) }
+}
+
+/// Whether an API key may be used for what the request's route asks for.
+///
+/// # Errors
+/// [`Kind::Forbidden`] when it has not that scope, [`Kind::Internal`] when the route asks for none.
+pub(crate) fn check_key(extensions: &Extensions, scopes: Scopes) -> Result<(), Problem> {
+    match Arrival::of(extensions)?.access() {
+        Some(Access::WithKey(scope)) if scopes.has(scope) => Ok(()),
+        Some(Access::WithKey(_)) => {
+            Err(Problem::new(Kind::Forbidden).detail("The key does not have the scope that this takes."))
+        }
+        undeclared @ (Some(Access::Public | Access::Credential | Access::May(_) | Access::MayOwn { .. }) | None) => {
+            tracing::error!(access = ?undeclared, "a route acts for API keys and asks for no scope");
+            Err(Problem::new(Kind::Internal))
+        }
+    }
 }
 
 /// What a handler may take whoever calls.
@@ -291,10 +332,17 @@ pub trait Checked {}
 
 impl Checked for Member {}
 
+/// What a handler gets only if the caller's key has the scope that its route asks for, by [`check_key`].
+pub trait KeyChecked {}
+
+impl KeyChecked for KeyHolder {}
+
 /// The arguments of a handler that acts for nobody in particular.
 pub trait ForAnybody {}
 /// The arguments of a handler that acts for a member: it first, then whatever else.
 pub trait ForMembers {}
+/// The arguments of a handler that acts for the holder of an API key: that first, then whatever else.
+pub trait ForKeys {}
 
 // The first of axum's types says whether the last argument reads the body.
 impl ForAnybody for ((),) {}
@@ -303,6 +351,7 @@ macro_rules! arguments {
     ($($argument:ident)*) => {
         impl<M, $($argument: Anybody),*> ForAnybody for (M, $($argument,)*) {}
         impl<M, Who: Checked, $($argument: Anybody),*> ForMembers for (M, Who, $($argument,)*) {}
+        impl<M, Who: KeyChecked, $($argument: Anybody),*> ForKeys for (M, Who, $($argument,)*) {}
     };
 }
 
@@ -312,6 +361,7 @@ arguments! { A B C }
 arguments! { A B C D }
 
 impl<M, Who: Checked> ForMembers for (M, Who) {}
+impl<M, Who: KeyChecked> ForKeys for (M, Who) {}
 
 #[cfg(test)]
 mod tests {
@@ -359,7 +409,7 @@ mod tests {
             assert_eq!(asked(Some(others), role).await, refused, "{role}");
             assert_eq!(asked(Some(me), role).await, None, "{role}");
         }
-        for undeclared in [None, Some(Access::Public), Some(Access::Credential)] {
+        for undeclared in [None, Some(Access::Public), Some(Access::Credential), Some(Access::WithKey(Scope::Chat))] {
             assert_eq!(asked(undeclared, Role::Admin).await, Some(500), "{undeclared:?}");
         }
     }

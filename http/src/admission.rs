@@ -1,7 +1,7 @@
 //! What every public request passes before its route: address bucket → tenant → its state → its gate.
 //!
 //! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
-//! be read on every host.
+//! be read on every host. At the API host it is the key that names the tenant: see [`crate::api_host`].
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -26,6 +26,7 @@ use freehold_domain::tenant_state::TenantState;
 use freehold_domain::time::UnixMs;
 use tower::Service;
 
+use crate::api_host::{self, Keyed};
 use crate::arrival::Arrival;
 use crate::client_address::AddressKey;
 use crate::faces::Faces;
@@ -65,11 +66,21 @@ pub(crate) async fn answer(node: Arc<Node>, mut faces: Faces, request: Request) 
     let counted = Counted::default();
     let (mut parts, body) = request.into_parts();
     let mut response = match enter(node, &parts, &counted).await {
-        Ok(admitted) => {
-            if let Some(admitted) = admitted {
-                parts.extensions.insert(admitted);
-            }
+        Ok(Entry::Preflight) => api_host::preflight(),
+        Ok(Entry::Open) => {
             let Ok(response) = faces.call(Request::from_parts(parts, body)).await;
+            response
+        }
+        Ok(Entry::ByHost(admitted)) => {
+            parts.extensions.insert(*admitted);
+            let Ok(response) = faces.call(Request::from_parts(parts, body)).await;
+            response
+        }
+        Ok(Entry::ByKey(keyed)) => {
+            let origin = keyed.origin.clone();
+            parts.extensions.insert(*keyed);
+            let Ok(mut response) = faces.call(Request::from_parts(parts, body)).await;
+            api_host::share(response.headers_mut(), origin);
             response
         }
         Err(problem) => problem.into_response(),
@@ -80,21 +91,40 @@ pub(crate) async fn answer(node: Arc<Node>, mut faces: Faces, request: Request) 
     response
 }
 
-async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<Option<Admitted>, Problem> {
+/// How a request comes in.
+enum Entry {
+    /// To what needs no tenant.
+    Open,
+    /// To a tenant, by its host.
+    ByHost(Box<Admitted>),
+    /// To a tenant at the API host, by its key.
+    ByKey(Box<Keyed>),
+    /// Not at all: a browser asks about one that it may send.
+    Preflight,
+}
+
+async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<Entry, Problem> {
     let arrival = Arrival::of(&request.extensions)?;
     let client = arrival.client.ok_or_else(|| Problem::new(Kind::Internal))?;
     let origin = Origin { address: client.address, request_id: arrival.id.shared() };
     let caller = Caller { origin, bucket: bucket(client.key()), user_agent: user_agent(&request.headers) };
     node.admit_address(&caller, counted)?;
-    let Some(slug) = tenant(&node, arrival.place(), client.address)? else { return Ok(None) };
-    if request.uri.path().starts_with(problem::PAGES) {
-        return Ok(None);
+    if arrival.place() == Some(&Place::Api) && api_host::takes_key(request) {
+        return if api_host::is_preflight(request) {
+            Ok(Entry::Preflight)
+        } else {
+            Ok(Entry::ByKey(Box::new(api_host::enter(node, request, caller, counted).await?)))
+        };
     }
+    let slug = tenant(&node, arrival.place(), client.address)?;
+    let Some(slug) = slug.filter(|_| !request.uri.path().starts_with(problem::PAGES)) else {
+        return Ok(Entry::Open);
+    };
     let slot = find(&node, &slug).await?;
     arrival.note_tenant(slug.as_str());
     served(&slot, &request.method, node.ambient.now())?;
     let passes = Arc::new(node.enter(&slot).map_err(Refusal::from)?);
-    Ok(Some(Admitted { node, slot, caller, counted: counted.clone(), passes }))
+    Ok(Entry::ByHost(Box::new(Admitted { node, slot, caller, counted: counted.clone(), passes })))
 }
 
 /// The tenant that a host is about: the platform's own at the operators' host, which may be for some networks alone.
@@ -119,7 +149,7 @@ async fn find(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Problem> {
 }
 
 /// Whether the tenant is served at all, and with this method.
-fn served(slot: &TenantSlot, method: &Method, now: UnixMs) -> Result<(), Problem> {
+pub(crate) fn served(slot: &TenantSlot, method: &Method, now: UnixMs) -> Result<(), Problem> {
     if let Some(wait) = slot.quarantined_for(now) {
         return Err(Problem::new(Kind::TenantQuarantined).retry_after(wait));
     }

@@ -14,20 +14,22 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 pub(crate) use self::schemas::{
-    AuditParams, Jwks, ListParams, action, actor_kind, registration, require_second_factor, role, roles, tenant_state,
+    AuditParams, Jwks, ListParams, action, actor_kind, key_kind, registration, require_second_factor, role, roles,
+    scopes, tenant_state,
 };
 use crate::access::Routes;
 use crate::caller::REFRESH_COOKIE;
 use crate::{
-    account, audit, auth, help, invitations, me, members, operators, pages, problem, public, registration,
-    second_factor, settings, totp,
+    account, api_host, api_keys, audit, auth, config, help, invitations, me, members, operators, pages, problem,
+    public, registration, second_factor, settings, totp,
 };
 
 /// The document of a tenant's host, as it is served.
-static TENANT: LazyLock<String> = LazyLock::new(|| document().to_pretty_json().unwrap_or_default() + "\n"); // texts alone: cannot fail
-
-/// The document of the operators' host.
-static PLATFORM: LazyLock<String> = LazyLock::new(|| platform_document().to_pretty_json().unwrap_or_default() + "\n");
+static TENANT: LazyLock<String> = LazyLock::new(|| text(&document()));
+/// The document of the API host, as it is served.
+static API: LazyLock<String> = LazyLock::new(|| text(&api_document()));
+/// The document of the operators' host, as it is served.
+static PLATFORM: LazyLock<String> = LazyLock::new(|| text(&platform_document()));
 
 /// `GET /openapi.json`: this document.
 #[utoipa::path(get, path = "/openapi.json", tag = "public", operation_id = "openapi", responses(
@@ -36,6 +38,24 @@ static PLATFORM: LazyLock<String> = LazyLock::new(|| platform_document().to_pret
 pub async fn tenant() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], TENANT.as_str())
 }
+
+/// `GET /openapi.json` at the API host: this document.
+#[utoipa::path(get, path = "/openapi.json", tag = "public", operation_id = "openapi", responses(
+    (status = 200, description = "This document.", content_type = "application/json", body = Object),
+))]
+pub async fn api() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], API.as_str())
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Freehold: the API host", description = "Every answer below is given at `api.{platform}`."),
+    servers((url = "/")),
+    tags((name = "sdk", description = "For the embedded SDK, and for servers."), (name = "public", description = "For everybody.")),
+    paths(config::config, public::ready, problem::page::page, api),
+    components(schemas(schemas::Problem)),
+)]
+struct Api;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -47,6 +67,7 @@ pub async fn tenant() -> impl IntoResponse {
         (name = "members", description = "Who belongs to the tenant."),
         (name = "settings", description = "What the tenant has decided for itself."),
         (name = "audit", description = "What happened at the tenant."),
+        (name = "api keys", description = "The keys of the API host."),
         (name = "public", description = "For everybody."),
     ),
     paths(
@@ -83,6 +104,10 @@ pub async fn tenant() -> impl IntoResponse {
         settings::settings,
         settings::change,
         audit::audit,
+        api_keys::list,
+        api_keys::create,
+        api_keys::rotate,
+        api_keys::revoke,
         public::jwks,
         public::ready,
         problem::page::page,
@@ -142,6 +167,19 @@ fn completed(mut document: utoipa::openapi::OpenApi, routes: &Routes) -> utoipa:
     document
 }
 
+fn api_document() -> utoipa::openapi::OpenApi {
+    let mut document = Api::openapi();
+    let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(api_host::X_ND_KEY.as_str())));
+    document.components.get_or_insert_default().add_security_scheme("api_key", key);
+    common::add(&mut document);
+    common::add_access(&mut document, public::api(public::shared()).declared());
+    document
+}
+
+fn text(document: &utoipa::openapi::OpenApi) -> String {
+    document.to_pretty_json().unwrap_or_default() + "\n" // texts alone: cannot fail
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -152,12 +190,15 @@ mod tests {
 
     #[test]
     fn every_route_is_described_with_what_it_asks_for_and_nothing_else_is() {
-        every_one_of(&public::tenant_host(public::shared()), document());
-        every_one_of(&public::operators_host(public::shared()), platform_document());
+        agree(&public::tenant_host(public::shared()), document(), 15);
+        agree(&public::operators_host(public::shared()), platform_document(), 24);
+        agree(&public::api(public::shared()), api_document(), 3);
     }
 
-    fn every_one_of(routes: &Routes, document: utoipa::openapi::OpenApi) {
-        let declared = routes.declared().iter();
+    /// Asserts that the document describes these routes, of which there are more than so many.
+    #[track_caller]
+    fn agree(declared: &Routes, document: utoipa::openapi::OpenApi, more_than: usize) {
+        let declared = declared.declared().iter();
         let declared: BTreeMap<_, _> = declared
             .map(|route| ((route.path.to_owned(), route.method.to_string()), Some(route.access.as_str().to_owned())))
             .collect();
@@ -174,6 +215,6 @@ mod tests {
             }
         }
         assert_eq!(declared, described);
-        assert!(declared.len() > 15, "{} routes", declared.len());
+        assert!(declared.len() > more_than, "{} routes", declared.len());
     }
 }

@@ -2,16 +2,24 @@
 //!
 //! An unsafe request with one of our cookies, or one that asks for a cookie, must prove by `Origin` (else `Referer`)
 //! that it comes from a host of this tenant. Without our cookies there is no ambient authority: a missing `Origin` is
-//! fine, one that is present must match or be allowed by CORS. There is no other rule and no exemption.
+//! fine, one that is present must match or be allowed by CORS. A request with an API key goes by the origins of the key
+//! ([`of_key`]). There is no other rule and no exemption.
 //!
 //! Source: OWASP CSRF Prevention Cheat Sheet, "Verifying Origin With Standard Headers"; RFC 6454 §7.
 
+use std::fmt;
+
 use axum::http::header::{ORIGIN, REFERER};
-use axum::http::{HeaderMap, HeaderName, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use freehold_domain::api_key::{KeyKind, KnownKey};
 
 use crate::client_address::Scheme;
 use crate::host::Authority;
 use crate::problem::{Kind, Problem};
+
+const LEAKED: &str =
+    "This is a secret key, and a browser has sent it: revoke it, and use a publishable key in web pages.";
+const NOT_ALLOWED: &str = "This key works from the pages of its allowed origins alone.";
 
 /// What a browser would add to the request by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +62,15 @@ impl Origin {
     }
 }
 
+/// `scheme://host[:port]`, without the scheme's own port, as browsers send it (RFC 6454 §6.2).
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port } = self;
+        write!(f, "{}://{host}", scheme.as_str())?;
+        if *port == scheme.default_port() { Ok(()) } else { write!(f, ":{port}") }
+    }
+}
+
 /// The rule. `own` are the origins of this tenant's hosts, `cors` those it allows besides.
 ///
 /// # Errors
@@ -83,6 +100,24 @@ pub fn check(
     if allowed { Ok(()) } else { Err(Problem::new(Kind::Csrf)) }
 }
 
+/// The rule of API keys, whatever the method: a publishable key is used by pages of its allowed origins, and a secret one
+/// by no page at all. The answer is the origin whose page may read what is answered.
+///
+/// # Errors
+/// A [`Kind::Csrf`] problem for another origin or none; a [`Kind::Forbidden`] one for a secret key in a browser.
+pub fn of_key(key: &KnownKey, headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
+    match (key.kind, only(headers, &ORIGIN)) {
+        (KeyKind::Secret, Seen::None) => Ok(None),
+        (KeyKind::Secret, Seen::One(_) | Seen::Several) => Err(Problem::new(Kind::Forbidden).detail(LEAKED)),
+        (KeyKind::Publishable, Seen::One(text)) if allows(key, text) => Ok(headers.get(ORIGIN).cloned()),
+        (KeyKind::Publishable, _) => Err(Problem::new(Kind::Csrf).detail(NOT_ALLOWED)),
+    }
+}
+
+fn allows(key: &KnownKey, text: &str) -> bool {
+    Origin::parse(text).is_some_and(|origin| key.allows(&origin.to_string()))
+}
+
 enum Seen<'a> {
     None,
     One(&'a str),
@@ -101,8 +136,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Seen<'a> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn allowed(method: &Method, carries: Carries, lines: &[(&'static str, &str)]) -> bool {
@@ -150,6 +183,36 @@ mod tests {
             "\u{e9}",
         ] {
             assert!(!post(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_one_text() {
+        for (text, canonical) in [
+            ("https://Shop.Example.", "https://shop.example"),
+            ("https://shop.example:443", "https://shop.example"),
+            ("http://shop.example:443", "http://shop.example:443"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://localhost:80", "http://localhost"),
+        ] {
+            assert_eq!(Origin::parse(text).expect("an origin").to_string(), canonical);
+        }
+        for bad in [
+            "*",
+            "https://*",
+            "https://*.shop.example",
+            "null",
+            "",
+            "shop.example",
+            "https://",
+            "ftp://shop.example",
+            "https://shop.example/",
+            "https://a@shop.example",
+            "https://shop.example:0",
+            "https://a b",
+            "https://a?b",
+        ] {
+            assert_eq!(Origin::parse(bad), None, "{bad}");
         }
     }
 

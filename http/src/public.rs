@@ -21,8 +21,8 @@ use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
 use crate::{
-    account, audit, auth, help, invitations, me, members, openapi, operators, pages, registration, second_factor,
-    settings, totp,
+    account, api_keys, audit, auth, config, help, invitations, me, members, openapi, operators, pages, registration,
+    second_factor, settings, totp,
 };
 
 /// Everything the public listener serves.
@@ -35,7 +35,7 @@ pub fn service(
     let faces = Faces::default()
         .apex(shared().get("/", Public, pages::apex).with(Arc::clone(&node)))
         .tenant(tenant_host(shared()))
-        .api(shared())
+        .api(api(shared()))
         .admin(operators_host(shared()))
         .unknown(shared()); // a load balancer asks by address
     let admitted = service_fn(move |request| {
@@ -75,6 +75,12 @@ fn tenant(shared: Routes) -> Routes {
         .merge(invitations::routes())
         .merge(settings::routes())
         .merge(audit::routes())
+        .merge(api_keys::routes())
+}
+
+/// What the API host serves, besides what every host does.
+pub(crate) fn api(shared: Routes) -> Routes {
+    shared.get("/openapi.json", Public, openapi::api).merge(config::routes())
 }
 
 /// `GET /readyz`: whether the node is ready, and not a word why.

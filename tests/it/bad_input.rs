@@ -71,7 +71,7 @@ impl Scene {
 
 /// Asserts a validation problem with faults of exactly these fields, in this order.
 #[track_caller]
-fn is_invalid(answer: &Answer, fields: &[&str], what: &str) {
+pub(crate) fn is_invalid(answer: &Answer, fields: &[&str], what: &str) {
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "validation"), "{what}: {answer:?}");
     let body = answer.json();
     let errors = body["errors"].as_array().unwrap();

@@ -74,6 +74,24 @@ fn holds_none(place: &str, text: &[u8], secrets: &[&str]) {
     }
 }
 
+/// The texts of an API key that was rotated and used, and of one that was mistyped.
+async fn api_keys(server: &Server, conn: &mut Conn, session: &Session) -> Vec<String> {
+    let (access, new) = (Some(session.access.as_str()), json!({ "name": "server", "kind": "secret" }));
+    let made = conn.post("/v1/api-keys", access, &new).await.is(201).json();
+    let path = format!("/v1/api-keys/{}/rotate", made["id"].as_str().unwrap());
+    let rotated = conn.post(&path, access, &json!({ "overlap_s": 60 })).await.is(200).json();
+    let mut keys = [made, rotated].map(|shown| shown["key"].as_str().unwrap().to_owned()).to_vec();
+    keys.push(format!("{}A", keys[0]));
+    let mut api = Conn::open(server.http, "api.localhost").await;
+    for (key, status) in keys.iter().zip([200, 200, 401]) {
+        api.send(api.request("GET", "/v1/config", &[("x-nd-key", key.as_str())], b"")).await.is(status);
+    }
+    // The random part alone, too: what follows the tenant.
+    let random: Vec<_> = keys.iter().map(|key| key["nd_secret_".len() + 22..][..42].to_owned()).collect();
+    keys.extend(random);
+    keys
+}
+
 on_both_engines!(no_secret_is_logged_or_stored);
 
 /// Nobody takes letters: they stay where they wait, and what they say is looked for there.
@@ -101,6 +119,7 @@ async fn no_secret_is_logged_or_stored(engine: Engine) {
     let change = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
     let third = Session::of(&conn.post("/v1/auth/password", Some(&second.access), &change).await);
     conn.get("/v1/sessions", Some(&third.access)).await.is(200);
+    let keys = api_keys(&server, &mut conn, &third).await;
     let enrolment = conn.post("/v1/auth/totp/enrol", Some(&third.access), &json!({})).await.is(200).json();
     let secret = enrolment["secret"].as_str().unwrap();
     let code = json!({ "code": Authenticator::of(secret).code(0) });
@@ -129,6 +148,7 @@ async fn no_secret_is_logged_or_stored(engine: Engine) {
         // The secret part: 32 bytes in base64url, in which an underscore may stand too.
         secrets.push(&session.refresh[session.refresh.len() - 43..]);
     }
+    secrets.extend(keys.iter().map(String::as_str));
     secrets.push("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"); // the master key of the tests
     let log = server.log();
     assert!(log.contains("\"TRACE\"") && log.lines().count() > 50, "{log}");

@@ -12,6 +12,7 @@
 mod support;
 
 mod account;
+mod api_keys;
 mod audit;
 mod bad_input;
 mod breached_service;

@@ -80,6 +80,9 @@ async fn what_is_answered_has_the_shape_that_is_described() {
     is_like(&conn.get("/v1/me", Some(&access)).await.json(), &document, "Me");
     is_like(&conn.get("/v1/sessions", Some(&access)).await.json(), &document, "SessionPage");
     is_like(&conn.get("/v1/audit", Some(&access)).await.json(), &document, "AuditPage");
+    let new_key = json!({ "name": "server", "kind": "secret", "expires_at": "2999-01-01T00:00:00Z" });
+    is_like(&conn.post("/v1/api-keys", Some(&access), &new_key).await.is(201).json(), &document, "ApiKey");
+    is_like(&conn.get("/v1/api-keys", Some(&access)).await.json(), &document, "ApiKeyPage");
     let enrolment = conn.post("/v1/auth/totp/enrol", Some(&access), &json!({})).await.is(200).json();
     is_like(&enrolment, &document, "Enrolment");
     let code = Authenticator::of(enrolment["secret"].as_str().unwrap()).code(0);
@@ -95,7 +98,7 @@ async fn what_is_answered_has_the_shape_that_is_described() {
     is_like(&conn.post("/v1/auth/password", Some(&access), &weak).await.json(), &document, "Problem");
     for body in [
         "Login", "Refresh", "ChangePassword", "SecondFactor", "Confirm", "Nothing", "Forgot", "Reset", "Register",
-        "Verify",
+        "Verify", "CreateApiKey", "RotateApiKey",
     ] {
         assert_eq!(document["components"]["schemas"][body]["additionalProperties"], false, "{body}");
     }

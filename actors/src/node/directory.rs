@@ -5,7 +5,7 @@
 //! a second, so that a flood of unknown hosts does not become a flood of queries.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,9 @@ pub struct Slots {
     by_id: DashMap<TenantId, Arc<TenantSlot>>,
     /// Slugs that were nobody's, and when.
     nobody: Cache<Slug, UnixMs>,
-    /// Look-ups of one slug go one at a time: a burst for a tenant that is not known yet asks the directory once.
+    /// Ids that were nobody's, and when.
+    nobody_by_id: Cache<TenantId, UnixMs>,
+    /// Look-ups of one slug or id go one at a time: a burst for a tenant that is not known yet asks the directory once.
     turns: [Mutex<()>; TURNS],
     /// Levels of the last run, for slots that were not met yet.
     saved: DashMap<TenantId, SavedLevels>,
@@ -56,6 +58,7 @@ impl Default for Slots {
             by_slug: DashMap::new(),
             by_id: DashMap::new(),
             nobody: Cache::new(NOBODY_MAX),
+            nobody_by_id: Cache::new(NOBODY_MAX),
             turns: std::array::from_fn(|_| Mutex::default()),
             saved: DashMap::new(),
         }
@@ -72,10 +75,19 @@ impl Slots {
         nobody.then_some(Err(Unreachable::Unknown))
     }
 
-    /// Waits for the turn of this slug's look-up.
-    async fn turn(&self, slug: &Slug) -> MutexGuard<'_, ()> {
+    /// The slot of the tenant with this id, or that there is none, as far as is known without asking.
+    fn known_by_id(&self, id: TenantId, now: UnixMs) -> Option<Result<Arc<TenantSlot>, Unreachable>> {
+        if let Some(slot) = self.by_id(id) {
+            return Some(Ok(slot));
+        }
+        let nobody = self.nobody_by_id.get(&id).is_some_and(|at| now.since(at) < NOBODY_TTL);
+        nobody.then_some(Err(Unreachable::Unknown))
+    }
+
+    /// Waits for the turn of this look-up.
+    async fn turn(&self, of: &impl Hash) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
-        slug.hash(&mut hasher);
+        of.hash(&mut hasher);
         let [first, ..] = &self.turns;
         let place = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or(0);
         self.turns.get(place).unwrap_or(first).lock().await
@@ -176,6 +188,7 @@ impl Slots {
         slot.set_standing(standing);
         self.by_slug.insert(slug.clone(), Arc::clone(&slot));
         self.nobody.remove(&slug);
+        self.nobody_by_id.remove(&id);
         Ok(slot)
     }
 }
@@ -205,17 +218,27 @@ impl Node {
         Err(Unreachable::Unknown)
     }
 
-    /// The slot of the tenant with this id.
+    /// The slot of the tenant with this id, which somebody claims that there is.
     ///
     /// # Errors
     /// As [`Node::slot`].
-    pub(crate) async fn slot_of(&self, id: TenantId) -> Result<Arc<TenantSlot>, Unreachable> {
-        if let Some(known) = self.slots.by_id(id) {
-            return Ok(known);
+    pub async fn slot_of(&self, id: TenantId) -> Result<Arc<TenantSlot>, Unreachable> {
+        if let Some(known) = self.slots.known_by_id(id, self.ambient.now()) {
+            return known;
         }
-        let row = directory::by_id(&mut self.store.system_read().await?, id).await?.ok_or(Unreachable::Unknown)?;
-        let slug = row.slug.parse().map_err(|_| Unreachable::Unknown)?;
-        self.slot(&slug).await
+        let _turn = self.slots.turn(&id).await;
+        if let Some(known) = self.slots.known_by_id(id, self.ambient.now()) {
+            return known;
+        }
+        let mut tx = self.store.system_read().await?;
+        if let Some(row) = directory::by_id(&mut tx, id).await? {
+            drop(tx);
+            let slot = self.slots.meet(&row)?;
+            self.reread(slot.id).await?; // as above
+            return Ok(slot);
+        }
+        self.slots.nobody_by_id.insert(id, self.ambient.now());
+        Err(Unreachable::Unknown)
     }
 
     /// Reads a tenant's standing anew: another node changed it.

@@ -1,16 +1,18 @@
-//! Loading a parked tenant: its keys, its limits, its settings, and what it revoked of late.
+//! Loading a parked tenant: its keys, its limits, its settings, its API keys, and what it revoked of late.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use freehold_domain::api_key::KEYS_MAX;
 use freehold_domain::keys::{KeyVersion, MasterKeyId, RootKey, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::settings::{RequireSecondFactor, TenantSettings};
 use freehold_domain::tier::{Limit, Limits, Tier};
-use freehold_storage::{Chain, StoreError, TenantTx, rate_limit, root_key, setting, signing_key};
+use freehold_storage::{Chain, StoreError, TenantTx, api_key, rate_limit, root_key, setting, signing_key};
 
+use crate::api_keys::ApiKeys;
 use crate::changes;
 use crate::node::Node;
 use crate::sessions::Commits;
@@ -56,6 +58,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
         settings.require_second_factor = RequireSecondFactor::All;
         settings.second_factor_grace_s = 0;
     }
+    let api_keys = ApiKeys::read(api_key::live(&mut tx, now, KEYS_MAX).await?)?;
     let dead = changes::reconciled(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
     drop(tx);
     let keys = TenantKeys::open(slot.id, &roots, &signing).map_err(|error| corrupt(slot, &error))?;
@@ -66,6 +69,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
         issuer: node.settings.issuer(&slot.slug).into(),
         limits: limits(&node.settings.limits, overrides)?,
         settings,
+        api_keys,
         commits: Commits::default(),
         tenant: ArcSwapOption::empty(),
         rate_limits: Published::default(),

@@ -18,11 +18,11 @@ use freehold_storage::{TenantTx, family, member, second_factor};
 use crate::changes;
 use crate::ops::audit;
 use crate::ops::context::Context;
+use crate::ops::fresh::begin_fresh;
 use crate::ops::logout::commit;
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{email_place, name_place};
 use crate::ops::tenants::Name;
-use crate::ops::totp::begin_fresh;
 use crate::slot::Deaths;
 
 /// A member, as the API tells of one.

@@ -10,8 +10,6 @@
 //! on its next request. The caller's own session stays, with its refresh token; its access token is dead like all others.
 //! Device cookies are void with the credential they were issued for. The member is written to.
 
-use std::time::Duration;
-
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor};
 use freehold_domain::backup_code::{BackupCode, CODES};
@@ -25,14 +23,12 @@ use crate::changes;
 use crate::ops::assurance::{secret, secret_place};
 use crate::ops::audit::{self, NotRecorded};
 use crate::ops::context::Context;
+use crate::ops::fresh::begin_fresh;
 use crate::ops::logout::commit;
 use crate::ops::refusal::Refusal;
 use crate::ops::second_factor::answers;
 use crate::ops::sign_in::email_of;
 use crate::slot::Deaths;
-
-/// How old a session may be that changes the second factor.
-const FRESH: Duration = Duration::from_mins(5);
 
 /// What a member's authenticator must be given.
 #[derive(Debug)]
@@ -134,14 +130,6 @@ async fn tell(cx: &Context, tx: &mut TenantTx, caller: &AccessClaims, change: Cr
 /// Records what the caller did about the second factor.
 async fn record(cx: &Context, tx: &mut TenantTx, action: Action, caller: &AccessClaims) -> Result<(), NotRecorded> {
     audit::record_request(tx, cx, action, Actor::Member(caller.sub), caller.sub.uuid()).await
-}
-
-/// Begins to write for a session that was started a short while ago.
-pub(super) async fn begin_fresh(cx: &Context, caller: &AccessClaims) -> Result<TenantTx, Refusal> {
-    let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let session = family::by_id(&mut tx, caller.sid).await?.ok_or(Refusal::Unauthenticated)?;
-    let age = cx.node.ambient.now().since(session.family.created_at_ms);
-    if age < FRESH { Ok(tx) } else { Err(Refusal::NotFresh) }
 }
 
 /// Raises what the caller signs in with, and ends every other session. Locks the member first, as a sign-in does.

@@ -1,5 +1,6 @@
 //! Shapes of answers whose types belong to crates that know nothing of HTTP, or that are rendered by hand.
 
+use freehold_domain::api_key::{KeyKind, Scope};
 use freehold_domain::audit::Action;
 use freehold_domain::role::Role;
 use freehold_domain::tenant_state::TenantState;
@@ -127,6 +128,21 @@ pub(crate) fn registration() -> Object {
 /// Who must have a second factor.
 pub(crate) fn require_second_factor() -> Object {
     one_of(["off", "roles", "all"])
+}
+
+/// The kinds of API keys.
+pub(crate) fn key_kind() -> Object {
+    one_of([KeyKind::Publishable, KeyKind::Secret].map(KeyKind::as_str))
+}
+
+/// What API keys may be used for.
+pub(crate) fn scopes() -> Array {
+    ArrayBuilder::new()
+        .items(one_of(Scope::ALL.map(Scope::as_str)))
+        .min_items(Some(1))
+        .max_items(Some(Scope::ALL.len()))
+        .unique_items(true)
+        .build()
 }
 
 /// What an audit log tells of.

@@ -17,4 +17,4 @@ CREATE TABLE api_key (
     revoked_at_ms     INTEGER
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 14;
+PRAGMA user_version = 15;
