@@ -4,6 +4,7 @@ pub mod api_keys;
 mod assurance;
 pub mod audit;
 pub mod context;
+pub mod forward;
 mod fresh;
 pub mod import;
 pub mod invitations;

@@ -18,6 +18,8 @@ use crate::ops::refusal::Refusal;
 use crate::ops::token_pair::TokenPair;
 use crate::slot::{Live, SlotRotations, TenantSlot};
 
+pub(crate) use rotate::has_ended;
+
 /// The rotations of a tenant that wait for its store.
 pub(crate) type Commits = group_commit::GroupCommit<rotate::Ask, rotate::Rotated>;
 

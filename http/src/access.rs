@@ -67,6 +67,7 @@ use crate::api_host::KeyHolder;
 use crate::arrival::Arrival;
 use crate::body::{Raw, Valid, Validate};
 use crate::caller::{Member, Tenant, Visitor};
+use crate::forward::Asked;
 use crate::headers::Nonce;
 use crate::problem::{Kind, Problem};
 use crate::query::Query;
@@ -320,6 +321,7 @@ pub trait Anybody {}
 
 impl Anybody for Tenant {}
 impl Anybody for Visitor {}
+impl Anybody for Asked {}
 impl Anybody for Nonce {}
 impl Anybody for Raw {}
 impl<T> Anybody for Query<T> {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use freehold_actors::ops::context::Context;
 use freehold_actors::ops::refusal::Refusal;
 use freehold_domain::access_token::AccessClaims;
@@ -52,7 +52,7 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
     /// that is given must be.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let admitted = parts.extensions.get::<Admitted>().ok_or_else(|| Problem::new(Kind::Internal))?;
-        let is_from_own_page = parts.method.is_safe() || is_from_own_page(parts, admitted)?;
+        let is_from_own_page = parts.method.is_safe() || is_from_own_page(parts, &parts.method)?;
         let device = cookie(&parts.headers, DEVICE_COOKIE)?;
         let cookie = cookie(&parts.headers, REFRESH_COOKIE)?;
         if !is_from_own_page && (cookie.is_some() || device.is_some()) {
@@ -65,15 +65,17 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
     }
 }
 
-/// Whether an unsafe request is proved to come from a page of this tenant; one that is proved not to is refused.
-fn is_from_own_page(parts: &Parts, admitted: &Admitted) -> Result<bool, Problem> {
+/// Whether a request with this unsafe method is proved to come from a page of this tenant; one that is proved not to is
+/// refused.
+pub(crate) fn is_from_own_page(parts: &Parts, method: &Method) -> Result<bool, Problem> {
     let internal = || Problem::new(Kind::Internal);
+    let admitted = parts.extensions.get::<Admitted>().ok_or_else(internal)?;
     let arrival = Arrival::of(&parts.extensions)?;
     let client = arrival.client.ok_or_else(internal)?;
     let (host, _) = arrival.host.as_ref().ok_or_else(internal)?;
     let public = Origin::parse(&admitted.node.settings.issuer(&admitted.slot.slug));
     let own: Vec<_> = public.into_iter().chain([Origin::of_host(client.scheme, host)]).collect();
-    let check = |carries| origin::check(&parts.method, carries, &parts.headers, &own, &[]);
+    let check = |carries| origin::check(method, carries, &parts.headers, &own, &[]);
     check(Carries::Nothing)?;
     Ok(check(Carries::Cookie).is_ok())
 }

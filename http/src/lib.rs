@@ -26,6 +26,7 @@ pub mod fallback;
 #[cfg(feature = "test-faults")]
 pub(crate) mod fault;
 pub mod faults;
+pub mod forward;
 pub mod headers;
 pub mod help;
 pub mod host;

@@ -20,8 +20,8 @@ pub(crate) use self::schemas::{
 use crate::access::Routes;
 use crate::caller::REFRESH_COOKIE;
 use crate::{
-    account, api_host, api_keys, audit, auth, config, help, invitations, me, members, operators, pages, problem,
-    public, registration, second_factor, settings, totp,
+    account, api_host, api_keys, audit, auth, config, forward, help, invitations, me, members, operators, pages,
+    problem, public, registration, second_factor, settings, totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -86,6 +86,7 @@ struct Api;
         totp::confirm,
         totp::disable,
         totp::renew_backup_codes,
+        forward::forward,
         me::me,
         me::sessions,
         me::end,

@@ -21,8 +21,8 @@ use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
 use crate::{
-    account, api_keys, audit, auth, config, help, invitations, me, members, openapi, operators, pages, registration,
-    second_factor, settings, totp,
+    account, api_keys, audit, auth, config, forward, help, invitations, me, members, openapi, operators, pages,
+    registration, second_factor, settings, totp,
 };
 
 /// Everything the public listener serves.
@@ -69,6 +69,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(account::routes())
         .merge(second_factor::routes())
         .merge(totp::routes())
+        .merge(forward::routes())
         .merge(me::routes())
         .merge(registration::routes())
         .merge(members::routes())

@@ -20,6 +20,7 @@ mod command_line;
 mod configuration;
 mod device;
 mod drain;
+mod forward;
 mod full;
 mod headers;
 mod hosts;

@@ -1,4 +1,4 @@
-//! The programs the tests need: PostgreSQL 15 or newer and PgBouncer.
+//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer and nginx.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,8 +11,8 @@ use crate::{out, process};
 
 const POSTGRES_VERSION_MIN: u32 = 15;
 const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isready"];
-const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres) and pgbouncer, \
-                      on Debian: apt-get install postgresql pgbouncer";
+const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer and nginx, \
+                      on Debian: apt-get install postgresql pgbouncer nginx";
 /// A machine that has just started may be updating itself, and a download may fail once.
 const APT_LOCK_WAIT: &str = "DPkg::Lock::Timeout=180";
 const APT_RETRIES: &str = "Acquire::Retries=3";
@@ -24,6 +24,7 @@ pub(crate) struct Programs {
     /// The folder of PostgreSQL's programs.
     pub(crate) postgres_bin: PathBuf,
     pub(crate) pgbouncer: PathBuf,
+    pub(crate) nginx: PathBuf,
 }
 
 /// Finds the programs.
@@ -31,8 +32,9 @@ pub(crate) struct Programs {
 /// # Errors
 /// One is missing: one line that says what to install.
 pub(crate) fn find() -> Result<Programs> {
-    let (Some(postgres_bin), Some(pgbouncer)) = (newest_postgres(), process::find("pgbouncer")) else { bail!(REMEDY) };
-    Ok(Programs { postgres_bin, pgbouncer })
+    let proxies = (process::find("pgbouncer"), process::find("nginx"));
+    let (Some(postgres_bin), (Some(pgbouncer), Some(nginx))) = (newest_postgres(), proxies) else { bail!(REMEDY) };
+    Ok(Programs { postgres_bin, pgbouncer, nginx })
 }
 
 /// Finds the programs; on a Debian-like machine that is ours, installs the missing ones first.
@@ -73,7 +75,7 @@ fn major(version: &str) -> Option<u32> {
 }
 
 fn install() -> Result<()> {
-    out::note("installing postgresql and pgbouncer");
+    out::note("installing postgresql, pgbouncer and nginx");
     let _quiet = NoServices::begin()?;
     let apt = |args: &[&str]| {
         let mut command = Command::new("apt-get");
@@ -83,7 +85,7 @@ fn install() -> Result<()> {
     if let Err(error) = apt(&["update"]) {
         out::note(&format!("{error:#}: trying with the lists at hand"));
     }
-    apt(&["install", "-y", "--no-install-recommends", "postgresql", "pgbouncer"])
+    apt(&["install", "-y", "--no-install-recommends", "postgresql", "pgbouncer", "nginx"])
 }
 
 /// Keeps the packages from starting servers of their own while it lives.

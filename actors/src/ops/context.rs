@@ -7,7 +7,9 @@ use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::Detail;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
+use freehold_domain::id::MemberId;
 use freehold_domain::letter::{Content, CredentialChange, Letter, Occasion};
+use freehold_domain::role::Role;
 use freehold_domain::tier::Tier;
 use freehold_storage::TenantTx;
 
@@ -116,8 +118,16 @@ impl Context {
     /// [`Refusal::MustEnrol`]; as [`Context::admit`].
     pub async fn admit_member(&self, claims: &AccessClaims) -> Result<(), Refusal> {
         self.admit_enrolling(claims).await?;
-        let due = self.live.settings.second_factor_due(claims.role, claims.sub.made_at());
-        let must_enrol = due.is_some_and(|due| self.node.ambient.now() >= due) && !claims.has_second_factor();
+        self.enrolled(claims.role, claims.sub, claims.has_second_factor())
+    }
+
+    /// Refuses a member who must enrol a second factor first.
+    ///
+    /// # Errors
+    /// [`Refusal::MustEnrol`].
+    pub(super) fn enrolled(&self, role: Role, member: MemberId, has_second_factor: bool) -> Result<(), Refusal> {
+        let due = self.live.settings.second_factor_due(role, member.made_at());
+        let must_enrol = due.is_some_and(|due| self.node.ambient.now() >= due) && !has_second_factor;
         if must_enrol { Err(Refusal::MustEnrol) } else { Ok(()) }
     }
 

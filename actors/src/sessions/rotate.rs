@@ -171,10 +171,7 @@ async fn judge(
 ) -> Result<(Judgement, Option<RefreshToken>), Refusal> {
     let stored = row.family.token_hash.as_slice().try_into().map_err(|_| Refusal::Internal)?;
     let stored = TokenHash::from_bytes(stored);
-    let ended = row.family.revoked_at_ms.is_some()
-        || row.deactivated_at_ms.is_some()
-        || now >= row.family.expires_at_ms
-        || live.settings.has_ended(row.family.created_at_ms, row.family.last_used_at_ms, now);
+    let ended = has_ended(live, row, now);
     let mut spent = None;
     if stored != effect.presented {
         spent = family::spent(tx, effect.family, effect.presented.bytes()).await?;
@@ -190,6 +187,14 @@ async fn judge(
         reusable_until: spent.successor.filter(|_| successor.is_some()).map(|known| known.until_ms),
     };
     Ok((token_family::judge(stored, effect.presented, ended, Some(spent), effect.arrived), successor))
+}
+
+/// Whether the session is over, whatever token is presented.
+pub(crate) fn has_ended(live: &Live, row: &FamilyOfMember, now: UnixMs) -> bool {
+    row.family.revoked_at_ms.is_some()
+        || row.deactivated_at_ms.is_some()
+        || now >= row.family.expires_at_ms
+        || live.settings.has_ended(row.family.created_at_ms, row.family.last_used_at_ms, now)
 }
 
 /// Seals the token that takes the presented one's place, where the tenant lets it be given again.
