@@ -18,12 +18,12 @@ use freehold_storage::member;
 use crate::node::Node;
 use crate::ops::audit;
 use crate::ops::context::Context;
+use crate::ops::fresh::begin_fresh;
 use crate::ops::operators;
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::client_place;
 use crate::ops::tenants;
 use crate::ops::token_pair;
-use crate::ops::totp::begin_fresh;
 use crate::slot::Live;
 
 /// What an operator gets.
