@@ -13,6 +13,7 @@ use freehold_actors::mail::Post;
 use freehold_actors::mail::carrier::Carrier;
 use freehold_actors::node::{Node, Parts, Settings};
 use freehold_actors::password_pool::PasswordPool;
+use freehold_actors::providers::Providers;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterKeyId, MasterRing, Nonce};
@@ -86,6 +87,8 @@ pub async fn start_node(
     let post = Post::new(carrier, mail.patience);
     let breached = Breached::new(config.passwords.breached.clone(), AMBIENT)
         .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let providers =
+        Providers::new(config.oauth.clone(), AMBIENT).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let policy = Policy::parse(PRINT_SHOP).map_err(|faults| Failure::new(Exit::Internal, faults))?;
     let settings = Settings {
         limits: Arc::new(config.limits.clone()),
@@ -102,7 +105,7 @@ pub async fn start_node(
         public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),
     };
     let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());
-    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, breached, post, unseen };
+    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, breached, post, providers, unseen };
     Node::start(parts).await.map_err(|error| Failure::new(Exit::Internal, chain(&error)))
 }
 

@@ -14,6 +14,7 @@ mod lockout;
 mod log;
 mod mail;
 mod names;
+mod oauth;
 pub(crate) mod passwords;
 mod platform;
 mod profile;
@@ -28,6 +29,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
+use freehold_actors::providers::ProvidersRule;
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::tier::Limits;
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// How letters leave the server.
     pub mail: Mail,
+    /// By whose word members sign in.
+    pub oauth: ProvidersRule,
     /// How long tenants stay in memory.
     pub tree: Tree,
     /// How long a refresh waits for others like it.
@@ -120,6 +124,7 @@ impl Config {
         let lockout = lockout::read(values);
         let passwords = passwords::read(values);
         let mail = mail::read(values, platform.as_ref(), data_dir.as_deref());
+        let oauth = oauth::read(values, data_dir.as_deref());
         let tree = tree::read(values);
         let refresh = refresh::read(values);
         let log = log::read(values);
@@ -136,6 +141,7 @@ impl Config {
             lockout: lockout?,
             passwords: passwords?,
             mail: mail?,
+            oauth: oauth?,
             tree: tree?,
             refresh: refresh?,
             log: log?,

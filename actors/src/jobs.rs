@@ -8,7 +8,7 @@ use freehold_domain::id::TenantId;
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::time::UnixMs;
 use freehold_storage::{
-    Chain, Store, StoreError, change, family, invitation, lockout, mail, one_time_token, second_factor,
+    Chain, Store, StoreError, change, family, invitation, lockout, mail, oauth, one_time_token, second_factor,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ const LOCKOUT_KEPT: Duration = Duration::from_hours(24);
 /// How long it is known that a letter was given up.
 const GIVEN_UP_KEPT: Duration = Duration::from_hours(30 * 24);
 const ROWS_MAX: u32 = 1_000;
+/// As many times as many: what the tenant's rate limit lets in between two sweeps.
+const OAUTH_ROUNDS_MAX: u32 = 60;
 
 /// Runs the jobs until `stop`.
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
@@ -107,7 +109,21 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
     mail::sweep(&mut tx, now.minus(GIVEN_UP_KEPT), ROWS_MAX).await?;
-    tx.commit().await
+    tx.commit().await?;
+    sweep_oauth(node, slot, now).await
+}
+
+/// Deletes sign-ins at providers that nobody finished. Anybody can begin one, so there may be many.
+async fn sweep_oauth(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
+    for _ in 0..OAUTH_ROUNDS_MAX {
+        let mut tx = node.store.write(slot.id).await?;
+        let swept = oauth::sweep(&mut tx, now, ROWS_MAX).await?;
+        tx.commit().await?;
+        if swept < u64::from(ROWS_MAX) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Deletes old changes of tenants as such. In a shared store they stand with the tenant's own, and go with those.

@@ -27,6 +27,7 @@ pub mod node;
 pub mod ops;
 pub mod outbound;
 pub mod password_pool;
+pub mod providers;
 pub mod rate_limits;
 pub mod root;
 pub mod sessions;

@@ -40,6 +40,8 @@ pub const HASH_QUEUE: &str = "freehold_hash_queue_depth";
 pub const BREACH_UNKNOWN: &str = "freehold_breached_unknown_total";
 /// Passwords that were accepted when nobody could say, and turned out to be breached.
 pub const BREACHED_LATER: &str = "freehold_breached_later_total";
+/// Sign-ins at providers, by `provider` and by the `outcome` of each step.
+pub const OAUTH: &str = "freehold_oauth_total";
 /// Changes of circuit breakers, by `service` and by what they changed `to`.
 pub const BREAKER_CHANGES: &str = "freehold_breaker_changes_total";
 /// Stored password hashes that were made anew at a sign-in.

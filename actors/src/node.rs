@@ -37,6 +37,7 @@ use crate::metric;
 use crate::ops::context::{Client, Counted};
 use crate::ops::refusal::Refusal;
 use crate::password_pool::PasswordPool;
+use crate::providers::Providers;
 use crate::root::Root;
 use crate::slot::{Live, Published, TenantSlot};
 use crate::tenant::{self, Kind};
@@ -83,11 +84,18 @@ impl Settings {
     /// The public origin of a tenant, and the `iss` of its tokens.
     #[must_use]
     pub fn issuer(&self, slug: &Slug) -> String {
-        let Self { public_scheme, platform_domain, .. } = self;
-        match self.public_port {
-            Some(port) => format!("{public_scheme}://{slug}.{platform_domain}:{port}"),
-            None => format!("{public_scheme}://{slug}.{platform_domain}"),
-        }
+        self.origin(&format!("{slug}.{}", self.platform_domain))
+    }
+
+    /// Where every provider sends everybody back to: one address for all tenants.
+    #[must_use]
+    pub fn oauth_callback(&self) -> String {
+        format!("{}/oauth/callback", self.origin(&self.platform_domain))
+    }
+
+    fn origin(&self, host: &str) -> String {
+        let scheme = self.public_scheme;
+        self.public_port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}"))
     }
 }
 
@@ -109,6 +117,8 @@ pub struct Node {
     pub post: Arc<Post>,
     /// Where passwords are looked up.
     pub breached: Breached,
+    /// By whose word members sign in.
+    pub providers: Providers,
     /// The slots of known tenants.
     pub slots: Slots,
     /// Access tokens that were verified.
@@ -149,6 +159,8 @@ pub struct Parts {
     pub post: Post,
     /// Where passwords are looked up.
     pub breached: Breached,
+    /// By whose word members sign in.
+    pub providers: Providers,
     /// What is known of buckets without a saved level.
     pub unseen: Unseen,
 }
@@ -185,7 +197,7 @@ impl Node {
     /// # Errors
     /// [`SpawnErr`] when the root actor does not start.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, SpawnErr> {
-        let Parts { id, ambient, settings, store, ring, pool, breached, post, unseen } = parts;
+        let Parts { id, ambient, settings, store, ring, pool, breached, post, providers, unseen } = parts;
         let node = Arc::new(Self {
             id,
             ambient,
@@ -195,6 +207,7 @@ impl Node {
             pool,
             post: Arc::new(post),
             breached,
+            providers,
             slots: Slots::default(),
             tokens: Tokens::default(),
             unseen,

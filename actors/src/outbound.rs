@@ -1,4 +1,4 @@
-//! Calls to services outside: one GET, bounded in time and size, on a connection of its own.
+//! Calls to services outside: one GET, or one form that is posted, bounded in time and size, on a connection of its own.
 //!
 //! hyper's client over rustls, and nothing around them: there is nothing that follows a redirect, keeps a cookie, or reads
 //! a proxy from the environment. The roots are Mozilla's, compiled in.
@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use freehold_domain::secret::Secret;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::{HOST, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -110,6 +111,16 @@ pub(crate) struct Bounds {
     pub(crate) bytes_max: usize,
 }
 
+/// What is asked of a service.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    /// Below the service's address.
+    path: &'a str,
+    headers: &'a [(&'static str, &'a str)],
+    /// What is posted; without it the call is a GET.
+    form: Option<&'a str>,
+}
+
 /// One service.
 pub(crate) struct Outbound {
     url: ServiceUrl,
@@ -129,6 +140,11 @@ impl Outbound {
         Ok(Self { url, tls: TlsConnector::from(Arc::new(config)) })
     }
 
+    /// Another service, over the same TLS.
+    pub(crate) fn and_to(&self, url: ServiceUrl) -> Self {
+        Self { url, tls: self.tls.clone() }
+    }
+
     /// The text at `path` below the service's address. A call that is late ends with its connection.
     ///
     /// # Errors
@@ -136,18 +152,35 @@ impl Outbound {
     pub(crate) async fn get(
         &self,
         path: &str,
-        headers: &[(&'static str, &'static str)],
+        headers: &[(&'static str, &str)],
         bounds: Bounds,
     ) -> Result<String, CallFailed> {
+        self.call(Ask { path, headers, form: None }, bounds).await
+    }
+
+    /// The text that the service answers at its own address when this form is posted to it.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub(crate) async fn post_form(
+        &self,
+        form: &Secret<String>,
+        headers: &[(&'static str, &str)],
+        bounds: Bounds,
+    ) -> Result<String, CallFailed> {
+        self.call(Ask { path: "", headers, form: Some(form.expose()) }, bounds).await
+    }
+
+    async fn call(&self, ask: Ask<'_>, bounds: Bounds) -> Result<String, CallFailed> {
         let call = async {
             let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await?;
             stream.set_nodelay(true)?;
             if !self.url.is_https {
-                return self.ask(stream, path, headers, bounds).await;
+                return self.ask(stream, ask, bounds).await;
             }
             let name = ServerName::try_from(self.url.host.clone()).map_err(|_| CallFailed::Malformed)?;
             let stream = self.tls.connect(name, stream).await?;
-            self.ask(stream, path, headers, bounds).await
+            self.ask(stream, ask, bounds).await
         };
         timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late))
     }
@@ -155,18 +188,23 @@ impl Outbound {
     async fn ask(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        path: &str,
-        headers: &[(&'static str, &'static str)],
+        Ask { path, headers, form }: Ask<'_>,
         bounds: Bounds,
     ) -> Result<String, CallFailed> {
-        let mut request = Request::get(format!("{}{path}", self.url.path));
+        let target = format!("{}{path}", self.url.path);
+        let target = if target.is_empty() { "/" } else { &target };
+        let mut request = if form.is_some() { Request::post(target) } else { Request::get(target) };
         for (name, value) in [(HOST.as_str(), self.url.authority.as_str()), (USER_AGENT.as_str(), "freehold")]
             .into_iter()
             .chain(headers.iter().copied())
         {
             request = request.header(name, value);
         }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|_| CallFailed::Malformed)?;
+        if form.is_some() {
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        let body = Full::new(form.map_or_else(Bytes::new, |form| Bytes::copy_from_slice(form.as_bytes())));
+        let request = request.body(body).map_err(|_| CallFailed::Malformed)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut driver = JoinSet::new(); // dropped, it closes the connection
         driver.spawn(connection);

@@ -16,6 +16,7 @@ use freehold_actors::node::{Node, Parts, Settings};
 use freehold_actors::ops::context::{Client, Context, Counted, Origin};
 use freehold_actors::ops::refresh::refresh;
 use freehold_actors::password_pool::PasswordPool;
+use freehold_actors::providers::{Providers, ProvidersRule};
 use freehold_actors::sessions;
 use freehold_actors::slot::TenantSlot;
 use freehold_domain::delivery::Patience;
@@ -94,6 +95,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         ring: estate::MASTER.parse().unwrap(),
         pool: PasswordPool::start(machine::cores(), Argon2Params::default(), AMBIENT).unwrap(),
         post: Post::new(carrier, Patience::default()),
+        providers: Providers::new(ProvidersRule::default(), AMBIENT).unwrap(),
         breached: Breached::new(BreachedRule { source: Source::None, unknown: WhenUnknown::Accept }, AMBIENT).unwrap(),
         unseen: Unseen::Full,
     };

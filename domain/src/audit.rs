@@ -93,6 +93,10 @@ actions! {
     MemberDeleted "member.deleted";
     /// An operator began to act as a member, for support; the subject is the member.
     SupportStarted "support.started";
+    /// A member may sign in by an account at a provider from now on; the subject is the member.
+    IdentityLinked "identity.linked";
+    /// A member may do so no longer; the subject is the member.
+    IdentityUnlinked "identity.unlinked";
     /// An admin changed the tenant's settings; the subject is the tenant.
     SettingsChanged "settings.changed";
     /// The tenant was made: the first row of every log. The subject is the tenant.

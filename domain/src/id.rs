@@ -78,6 +78,8 @@ ids! {
     MemberId;
     /// An invitation to become a member.
     InvitationId;
+    /// An account at a provider that a member signs in with.
+    IdentityId;
     /// A family of refresh tokens: one sign-in on one device, the session (`sid`) of its access tokens.
     FamilyId;
     /// A tenant's signing key (`kid`).

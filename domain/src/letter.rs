@@ -124,6 +124,10 @@ credential_changes! {
     SecondFactorRemoved = "second_factor_removed";
     /// New backup codes in the place of the old.
     BackupCodes = "backup_codes";
+    /// An account at a provider signs in from now on.
+    IdentityLinked = "identity_linked";
+    /// And no longer.
+    IdentityUnlinked = "identity_unlinked";
 }
 
 /// Who writes.

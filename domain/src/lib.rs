@@ -20,6 +20,7 @@ pub mod id;
 pub mod keys;
 pub mod letter;
 pub mod lockout;
+pub mod oauth;
 pub mod one_time_token;
 pub mod password;
 pub mod policy;

@@ -19,6 +19,10 @@ pub enum Purpose {
     PasswordReset,
     /// Showing that the address of a registration is one's own.
     Registration,
+    /// Telling a browser in which a sign-in at a provider began: the value of a cookie.
+    OauthBrowser,
+    /// Coming back from a provider to the tenant's own host.
+    OauthHandoff,
 }
 
 impl Purpose {
@@ -29,6 +33,8 @@ impl Purpose {
             Self::Invitation => "invitation",
             Self::PasswordReset => "password_reset",
             Self::Registration => "registration",
+            Self::OauthBrowser => "oauth_browser",
+            Self::OauthHandoff => "oauth_handoff",
         }
     }
 
@@ -38,6 +44,8 @@ impl Purpose {
             Self::Invitation => "fhi_",
             Self::PasswordReset => "fhr_",
             Self::Registration => "fhv_",
+            Self::OauthBrowser => "fhb_",
+            Self::OauthHandoff => "fho_",
         }
     }
 
@@ -47,6 +55,8 @@ impl Purpose {
             Self::Invitation => b"freehold/v1/invitation/",
             Self::PasswordReset => b"freehold/v1/password-reset/",
             Self::Registration => b"freehold/v1/registration/",
+            Self::OauthBrowser => b"freehold/v1/oauth-browser/",
+            Self::OauthHandoff => b"freehold/v1/oauth-handoff/",
         }
     }
 }

@@ -16,10 +16,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use freehold_actors::gate::Pass;
 use freehold_actors::node::{Node, Unreachable};
-use freehold_actors::ops::context::{Client as Caller, Counted, Origin};
+use freehold_actors::ops::context::{Client as Caller, Context, Counted, Origin};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::slot::TenantSlot;
 use freehold_domain::gcra::{Reading, Subject};
+use freehold_domain::id::TenantId;
+use freehold_domain::oauth::Refused;
 use freehold_domain::settings::NoRoles;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
@@ -61,13 +63,37 @@ pub struct Admitted {
     pub passes: Arc<(Pass, Pass)>,
 }
 
+/// A request that needs no tenant, because its host is none's: an extension of each of them.
+#[derive(Clone)]
+pub(crate) struct Entered {
+    node: Arc<Node>,
+    caller: Caller,
+    counted: Counted,
+    arrival: Arc<Arrival>,
+}
+
+impl Entered {
+    /// Admits it to the tenant that something else in it names, as if it came to that tenant's host with this method.
+    pub(crate) async fn admit_to(self, tenant: TenantId, method: &Method) -> Result<Context, Problem> {
+        let Self { node, caller: client, counted, arrival } = self;
+        let slot = node.slot_of(tenant).await.map_err(unreachable)?;
+        if slot.slug == Slug::platform() {
+            check_operator(&node, client.origin.address)?;
+        }
+        let passes = enter_tenant(&node, &slot, method, &arrival)?;
+        let live = node.live(&slot).await?;
+        Ok(Context { node, slot, live, client, counted, passes })
+    }
+}
+
 /// Answers a request by the face of its host, if it is admitted; every answer that a tier counted carries what is left.
 pub(crate) async fn answer(node: Arc<Node>, mut faces: Faces, request: Request) -> Response<Body> {
     let counted = Counted::default();
     let (mut parts, body) = request.into_parts();
     let mut response = match enter(node, &parts, &counted).await {
         Ok(Entry::Preflight) => api_host::preflight(),
-        Ok(Entry::Open) => {
+        Ok(Entry::Open(entered)) => {
+            parts.extensions.insert(*entered);
             let Ok(response) = faces.call(Request::from_parts(parts, body)).await;
             response
         }
@@ -94,7 +120,7 @@ pub(crate) async fn answer(node: Arc<Node>, mut faces: Faces, request: Request) 
 /// How a request comes in.
 enum Entry {
     /// To what needs no tenant.
-    Open,
+    Open(Box<Entered>),
     /// To a tenant, by its host.
     ByHost(Box<Admitted>),
     /// To a tenant at the API host, by its key.
@@ -118,13 +144,24 @@ async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<En
     }
     let slug = tenant(&node, arrival.place(), client.address)?;
     let Some(slug) = slug.filter(|_| !request.uri.path().starts_with(problem::PAGES)) else {
-        return Ok(Entry::Open);
+        let (counted, arrival) = (counted.clone(), Arc::clone(arrival));
+        return Ok(Entry::Open(Box::new(Entered { node, caller, counted, arrival })));
     };
     let slot = find(&node, &slug).await?;
-    arrival.note_tenant(slug.as_str());
-    served(&slot, &request.method, node.ambient.now())?;
-    let passes = Arc::new(node.enter(&slot).map_err(Refusal::from)?);
+    let passes = enter_tenant(&node, &slot, &request.method, arrival)?;
     Ok(Entry::ByHost(Box::new(Admitted { node, slot, caller, counted: counted.clone(), passes })))
+}
+
+/// Sees that the tenant is served, and takes a place on the node and one of the tenant's.
+fn enter_tenant(
+    node: &Node,
+    slot: &TenantSlot,
+    method: &Method,
+    arrival: &Arrival,
+) -> Result<Arc<(Pass, Pass)>, Problem> {
+    arrival.note_tenant(slot.slug.as_str());
+    served(slot, method, node.ambient.now())?;
+    Ok(Arc::new(node.enter(slot).map_err(Refusal::from)?))
 }
 
 /// The tenant that a host is about: the platform's own at the operators' host, which may be for some networks alone.
@@ -133,19 +170,29 @@ fn tenant<'p>(node: &Node, place: Option<&'p Place>, client: IpAddr) -> Result<O
         Some(Place::Tenant(slug)) if slug.is_reserved() => Err(Problem::new(Kind::NotFound)),
         Some(Place::Tenant(slug)) => Ok(Some(Cow::Borrowed(slug))),
         Some(Place::Admin) => {
-            let networks = &node.settings.operator_networks;
-            let is_known = networks.is_empty() || networks.iter().any(|network| network.contains(&client));
-            if is_known { Ok(Some(Cow::Owned(Slug::platform()))) } else { Err(Problem::new(Kind::NotFound)) }
+            check_operator(node, client)?;
+            Ok(Some(Cow::Owned(Slug::platform())))
         }
         Some(Place::Apex | Place::Api | Place::Unknown) | None => Ok(None),
     }
 }
 
+/// The platform's own tenant may be for some networks alone.
+fn check_operator(node: &Node, client: IpAddr) -> Result<(), Problem> {
+    let networks = &node.settings.operator_networks;
+    let is_known = networks.is_empty() || networks.iter().any(|network| network.contains(&client));
+    if is_known { Ok(()) } else { Err(Problem::new(Kind::NotFound)) }
+}
+
 async fn find(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Problem> {
-    node.slot(slug).await.map_err(|error| match error {
+    node.slot(slug).await.map_err(unreachable)
+}
+
+fn unreachable(error: Unreachable) -> Problem {
+    match error {
         Unreachable::Unknown => Problem::new(Kind::NotFound),
         Unreachable::Store(error) => Refusal::from_store(&error).into(),
-    })
+    }
 }
 
 /// Whether the tenant is served at all, and with this method.
@@ -183,11 +230,23 @@ fn tell(headers: &mut HeaderMap, reading: Reading) {
     headers.insert(TIER, HeaderValue::from_static(reading.tier.as_str()));
 }
 
+const fn kind_of(refused: Refused) -> Kind {
+    match refused {
+        Refused::Denied => Kind::OauthDenied,
+        Refused::Failed => Kind::OauthFailed,
+        Refused::Expired => Kind::OauthExpired,
+        Refused::NotLinked => Kind::OauthNotLinked,
+        Refused::NotAdmitted => Kind::OauthNotAdmitted,
+        Refused::Unverified => Kind::OauthUnverified,
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         const SOON: Duration = Duration::from_secs(1);
         const LAST_ADMIN: &str = "The last active admin of a tenant stays: make somebody else an admin first.";
         const NO_SUPPORT: &str = "This tenant does not allow operators to act as its members: `support_access` is off.";
+        const LAST_WAY_IN: &str = "The last way to sign in stays: set a password or link another account first.";
         const MUST_ENROL: &str =
             "This tenant requires a second factor: enrol one, and refresh the session. Nothing else is allowed before.";
         const NOT_FRESH: &str = "This takes a session that was started within the last five minutes: sign in again.";
@@ -200,6 +259,8 @@ impl From<Refusal> for Problem {
             Refusal::SecondFactorRequired(challenge) => {
                 Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())
             }
+            Refusal::OAuth(refused) => Self::new(kind_of(refused)),
+            Refusal::LastWayIn => Self::new(Kind::Conflict).detail(LAST_WAY_IN),
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
             Refusal::NoSupportAccess => Self::new(Kind::Forbidden).detail(NO_SUPPORT),
             Refusal::NotInvited => Self::invalid("invitation", "is not valid any more, or is for another address"),

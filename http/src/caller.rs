@@ -21,8 +21,13 @@ pub const REFRESH_COOKIE: &str = "__Host-freehold-refresh";
 /// The cookie that tells a device that has signed in before.
 pub const DEVICE_COOKIE: &str = "__Host-freehold-device";
 
+/// The cookie that tells a browser in which a sign-in at a provider began.
+pub const OAUTH_COOKIE: &str = "__Host-freehold-oauth";
+
 /// How long a browser keeps the device cookie.
 const DEVICE_COOKIE_S: u64 = 400 * 24 * 3_600;
+/// And the other: as long as a sign-in at a provider may take.
+const OAUTH_COOKIE_S: u64 = 10 * 60;
 
 /// The tenant of the request's host, active.
 pub struct Tenant {
@@ -32,6 +37,8 @@ pub struct Tenant {
     pub cookie: Option<String>,
     /// The device cookie, if there is one.
     pub device: Option<String>,
+    /// The cookie of a sign-in at a provider, if there is one.
+    pub oauth: Option<String>,
     is_from_own_page: bool,
 }
 
@@ -54,14 +61,15 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
         let admitted = parts.extensions.get::<Admitted>().ok_or_else(|| Problem::new(Kind::Internal))?;
         let is_from_own_page = parts.method.is_safe() || is_from_own_page(parts, &parts.method)?;
         let device = cookie(&parts.headers, DEVICE_COOKIE)?;
+        let oauth = cookie(&parts.headers, OAUTH_COOKIE)?;
         let cookie = cookie(&parts.headers, REFRESH_COOKIE)?;
-        if !is_from_own_page && (cookie.is_some() || device.is_some()) {
+        if !is_from_own_page && (cookie.is_some() || device.is_some() || oauth.is_some()) {
             return Err(Problem::new(Kind::Csrf));
         }
         let Admitted { node, slot, caller, counted, passes } = admitted.clone();
         let live = node.live(&slot).await?;
         let cx = Context { node, slot, live, client: caller, counted, passes };
-        Ok(Self { cx, cookie, device, is_from_own_page })
+        Ok(Self { cx, cookie, device, oauth, is_from_own_page })
     }
 }
 
@@ -169,16 +177,23 @@ pub async fn run<T: Send + 'static>(
 #[must_use]
 pub fn set_refresh_cookie(token: Option<(&str, u64)>) -> HeaderValue {
     let (value, max_age_s) = token.unwrap_or(("", 0));
-    set_cookie(REFRESH_COOKIE, value, max_age_s)
+    set_cookie(REFRESH_COOKIE, value, max_age_s, "Strict")
 }
 
 /// The `Set-Cookie` that lets a browser be told as a device that has signed in.
 #[must_use]
 pub fn set_device_cookie(value: &str) -> HeaderValue {
-    set_cookie(DEVICE_COOKIE, value, DEVICE_COOKIE_S)
+    set_cookie(DEVICE_COOKIE, value, DEVICE_COOKIE_S, "Strict")
 }
 
-fn set_cookie(name: &str, value: &str, max_age_s: u64) -> HeaderValue {
-    let text = format!("{name}={value}; Path=/; Max-Age={max_age_s}; Secure; HttpOnly; SameSite=Strict");
+/// The `Set-Cookie` that lets a browser be told as the one in which a sign-in at a provider began. Lax: another site sends
+/// the browser back.
+#[must_use]
+pub fn set_oauth_cookie(value: &str) -> HeaderValue {
+    set_cookie(OAUTH_COOKIE, value, OAUTH_COOKIE_S, "Lax")
+}
+
+fn set_cookie(name: &str, value: &str, max_age_s: u64, same_site: &str) -> HeaderValue {
+    let text = format!("{name}={value}; Path=/; Max-Age={max_age_s}; Secure; HttpOnly; SameSite={same_site}");
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -33,6 +33,7 @@ pub mod host;
 pub mod invitations;
 pub mod me;
 pub mod members;
+pub mod oauth;
 pub mod openapi;
 pub mod operators;
 pub mod origin;

@@ -14,13 +14,13 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 pub(crate) use self::schemas::{
-    AuditParams, Jwks, ListParams, action, actor_kind, key_kind, registration, require_second_factor, role, roles,
-    scopes, tenant_state,
+    AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, provider, registration,
+    require_second_factor, role, roles, scopes, tenant_state,
 };
 use crate::access::Routes;
-use crate::caller::REFRESH_COOKIE;
+use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
-    account, api_host, api_keys, audit, auth, config, forward, help, invitations, me, members, operators, pages,
+    account, api_host, api_keys, audit, auth, config, forward, help, invitations, me, members, oauth, operators, pages,
     problem, public, registration, second_factor, settings, totp,
 };
 
@@ -87,6 +87,11 @@ struct Api;
         totp::disable,
         totp::renew_backup_codes,
         forward::forward,
+        oauth::start,
+        oauth::come,
+        oauth::link,
+        oauth::list,
+        oauth::unlink,
         me::me,
         me::sessions,
         me::end,
@@ -114,6 +119,7 @@ struct Api;
         problem::page::page,
         pages::tenant,
         help::roles,
+        oauth::handoff,
         tenant,
     ),
     components(schemas(schemas::Problem)),
@@ -163,6 +169,8 @@ fn completed(mut document: utoipa::openapi::OpenApi, routes: &Routes) -> utoipa:
     let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(REFRESH_COOKIE)));
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     components.add_security_scheme("refresh_cookie", cookie);
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(OAUTH_COOKIE)));
+    components.add_security_scheme("oauth_cookie", cookie);
     common::add(&mut document);
     common::add_access(&mut document, routes.declared());
     document

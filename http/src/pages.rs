@@ -47,6 +47,12 @@ pub async fn tenant(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
     Ok(page(nonce, &name, &body))
 }
 
+/// A page that ends with a script of ours; what is not ours in `title` and `body` is escaped already.
+pub(crate) fn page_with_script(nonce: Nonce, title: &str, body: &str, script: &'static str) -> Response {
+    let body = format!("{body}<script nonce=\"{nonce}\">{script}</script>");
+    page(nonce, title, &body)
+}
+
 /// A page for people. Title and body are HTML.
 pub(crate) fn page(nonce: Nonce, title: &str, body: &str) -> Response {
     let html = format!(

@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use freehold_actors::node::Node;
 use tower::{Layer, Service, service_fn};
 
-use crate::access::{Public, Routes};
+use crate::access::{Credential, Public, Routes};
 use crate::admission;
 use crate::caller::Tenant;
 use crate::edge::{EdgeLayer, EdgeOptions};
@@ -21,7 +21,7 @@ use crate::faces::Faces;
 use crate::problem::{self, Problem};
 use crate::readiness::Readiness;
 use crate::{
-    account, api_keys, audit, auth, config, forward, help, invitations, me, members, openapi, operators, pages,
+    account, api_keys, audit, auth, config, forward, help, invitations, me, members, oauth, openapi, operators, pages,
     registration, second_factor, settings, totp,
 };
 
@@ -33,7 +33,7 @@ pub fn service(
 ) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
     let shared = || shared().with(readiness.clone());
     let faces = Faces::default()
-        .apex(shared().get("/", Public, pages::apex).with(Arc::clone(&node)))
+        .apex(apex(shared()).with(Arc::clone(&node)))
         .tenant(tenant_host(shared()))
         .api(api(shared()))
         .admin(operators_host(shared()))
@@ -48,6 +48,11 @@ pub fn service(
 /// What every host serves; it takes a [`Readiness`].
 pub(crate) fn shared() -> Routes {
     Routes::default().get("/problems/{slug}", Public, problem::page).get("/readyz", Public, ready)
+}
+
+/// What the platform's own domain serves, besides what every host does; it takes a [`Node`].
+fn apex(shared: Routes) -> Routes {
+    shared.get("/", Public, pages::apex).get("/oauth/callback", Credential, oauth::callback::callback)
 }
 
 /// What a tenant's host serves, besides what every host does.
@@ -70,6 +75,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(second_factor::routes())
         .merge(totp::routes())
         .merge(forward::routes())
+        .merge(oauth::routes())
         .merge(me::routes())
         .merge(registration::routes())
         .merge(members::routes())

@@ -54,6 +54,11 @@ impl Params {
         Some(self.0.swap_remove(at).1)
     }
 
+    /// Lets pass what is left over.
+    pub fn ignore_rest(&mut self) {
+        self.0.clear();
+    }
+
     fn finish(self, faults: &mut Faults) {
         for (name, _) in self.0 {
             faults.add(crate::body::shown(&name), "is not a known parameter");

@@ -25,7 +25,7 @@ const RING_REMEDY: &str =
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// What is wrong with a key file, and what to do.
-type Refusal = (String, &'static str);
+pub(super) type Refusal = (String, &'static str);
 
 /// The master ring and where it is read from.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ fn not_a_ring(error: &RingError) -> &'static str {
 }
 
 /// The text of a file only its owner can read, not under the data directory.
-fn read_private(path: &Path, data_dir: Option<&Path>) -> Result<Secret<String>, Refusal> {
+pub(super) fn read_private(path: &Path, data_dir: Option<&Path>) -> Result<Secret<String>, Refusal> {
     check_private(path, data_dir).map_err(|(fault, remedy)| (format!("{} {fault}", path.display()), remedy))?;
     let unreadable = |error: io::Error| {
         (format!("{} cannot be read ({})", path.display(), error.kind()), "name a readable text file")

@@ -3,12 +3,21 @@
 use freehold_domain::tier::Tier;
 
 use super::{
-    data, database, env, http, keys, limits, lockout, log, mail, passwords, platform, profile, redis, refresh, tree,
+    data, database, env, http, keys, limits, lockout, log, mail, oauth, passwords, platform, profile, redis, refresh,
+    tree,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
-const SECRET: [&str; 6] =
-    [keys::MASTER, database::URL, database::MIGRATE_URL, redis::URL, platform::PUBLIC_URL, mail::SMTP_URL];
+const SECRET: [&str; 8] = [
+    keys::MASTER,
+    database::URL,
+    database::MIGRATE_URL,
+    redis::URL,
+    platform::PUBLIC_URL,
+    mail::SMTP_URL,
+    oauth::GITHUB_SECRET,
+    oauth::GOOGLE_SECRET,
+];
 
 /// Edits between a wrong name and a right one for it to be what was meant.
 const EDITS_MAX: usize = 3;
@@ -29,6 +38,7 @@ pub(super) fn all() -> Vec<String> {
         lockout::SETTINGS,
         passwords::SETTINGS,
         mail::SETTINGS,
+        oauth::SETTINGS,
         tree::SETTINGS,
         refresh::SETTINGS,
         log::SETTINGS,

@@ -12,6 +12,7 @@ pub mod change;
 pub mod directory;
 pub mod family;
 pub mod feed;
+pub mod identity;
 pub mod invitation;
 pub mod lockout;
 pub mod mail;
@@ -19,6 +20,7 @@ pub mod mail_due;
 pub mod master_check;
 pub mod member;
 pub mod migrate;
+pub mod oauth;
 pub mod one_time_token;
 pub mod rate_limit;
 pub mod root_key;
@@ -45,11 +47,13 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     change::ALL,
     directory::ALL,
     family::ALL,
+    identity::ALL,
     invitation::ALL,
     lockout::ALL,
     mail::ALL,
     master_check::ALL,
     member::ALL,
+    oauth::ALL,
     one_time_token::ALL,
     rate_limit::ALL,
     root_key::ALL,

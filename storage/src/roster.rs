@@ -46,6 +46,7 @@ queries! {
     MEMBER_TOTP_DELETE (1) = "DELETE FROM totp WHERE member_id = $1";
     MEMBER_CODES_DELETE (1) = "DELETE FROM backup_code WHERE member_id = $1";
     MEMBER_CHALLENGES_DELETE (1) = "DELETE FROM challenge WHERE member_id = $1";
+    MEMBER_IDENTITIES_DELETE (1) = "DELETE FROM identity WHERE member_id = $1";
     MEMBER_DELETE (1) = "DELETE FROM member WHERE id = $1";
 }
 
@@ -196,13 +197,20 @@ pub async fn reactivate(tx: &mut TenantTx, id: MemberId) -> Result<bool, StoreEr
     Ok(tx.execute(MEMBER_REACTIVATE, args![id]).await? == 1)
 }
 
-/// Deletes a member with everything that is only its own: sessions, second factor, challenges. `false` when there is
+/// Deletes a member with everything that is only its own: sessions, second factor, challenges, identities. `false` when there is
 /// none.
 ///
 /// # Errors
 /// [`StoreError`]; the transaction is lost.
 pub async fn delete(tx: &mut TenantTx, id: MemberId) -> Result<bool, StoreError> {
-    for rows in [MEMBER_CHALLENGES_DELETE, MEMBER_CODES_DELETE, MEMBER_TOTP_DELETE, MEMBER_FAMILIES_DELETE] {
+    let own = [
+        MEMBER_CHALLENGES_DELETE,
+        MEMBER_CODES_DELETE,
+        MEMBER_TOTP_DELETE,
+        MEMBER_FAMILIES_DELETE,
+        MEMBER_IDENTITIES_DELETE,
+    ];
+    for rows in own {
         tx.execute(rows, args![id]).await?;
     }
     Ok(tx.execute(MEMBER_DELETE, args![id]).await? == 1)

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use freehold_domain::id::{
-    ApiKeyId, AuditId, FamilyId, InvitationId, MailId, MemberId, NodeId, SigningKeyId, TenantId,
+    ApiKeyId, AuditId, FamilyId, IdentityId, InvitationId, MailId, MemberId, NodeId, SigningKeyId, TenantId,
 };
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
@@ -158,6 +158,7 @@ values! {
     SigningKeyId => Uuid, |id| id.uuid();
     NodeId => Uuid, |id| id.uuid();
     InvitationId => Uuid, |id| id.uuid();
+    IdentityId => Uuid, |id| id.uuid();
     AuditId => Uuid, |id| id.uuid();
     MailId => Uuid, |id| id.uuid();
     ApiKeyId => Uuid, |id| id.uuid();

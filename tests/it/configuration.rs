@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 57] = [
+const GARBLED: [(&str, &str); 71] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -155,6 +155,20 @@ const GARBLED: [(&str, &str); 57] = [
     ("FREEHOLD_MAIL_OUTBOX", " "),
     ("FREEHOLD_MAIL_RETRY_S", "1h"),
     ("FREEHOLD_MAIL_SMTP_URL", "imap://cAnArY5ecret@mail.example.com"),
+    ("FREEHOLD_OAUTH_GITHUB_API_URL", "http://api.github.com"),
+    ("FREEHOLD_OAUTH_GITHUB_AUTHORIZE_URL", "github.com"),
+    ("FREEHOLD_OAUTH_GITHUB_CLIENT_ID", "two words"),
+    ("FREEHOLD_OAUTH_GITHUB_CLIENT_SECRET", "cAnArY5ecret and more"),
+    ("FREEHOLD_OAUTH_GITHUB_CLIENT_SECRET_FILE", "/nonexistent/secret"),
+    ("FREEHOLD_OAUTH_GITHUB_TOKEN_URL", "https://github.com/?x=y"),
+    ("FREEHOLD_OAUTH_GOOGLE_AUTHORIZE_URL", "ftp://accounts.google.com"),
+    ("FREEHOLD_OAUTH_GOOGLE_CLIENT_ID", "tw\u{f6}"),
+    ("FREEHOLD_OAUTH_GOOGLE_CLIENT_SECRET", "cAnArY5ecret\twice"),
+    ("FREEHOLD_OAUTH_GOOGLE_CLIENT_SECRET_FILE", "/nonexistent/secret"),
+    ("FREEHOLD_OAUTH_GOOGLE_HD", "@example.com"),
+    ("FREEHOLD_OAUTH_GOOGLE_ISSUER", "accounts.google.com"),
+    ("FREEHOLD_OAUTH_GOOGLE_JWKS_URL", "http://10.0.0.1/keys"),
+    ("FREEHOLD_OAUTH_GOOGLE_TOKEN_URL", "https://u:p@example.com"),
     ("FREEHOLD_PASSWORDS_BREACHED_DIR", "/no/such/folder"),
     ("FREEHOLD_PASSWORDS_BREACHED_URL", "http://ranges.example.com"),
     ("FREEHOLD_PASSWORDS_BREACHED_PAUSE_S", "0"),

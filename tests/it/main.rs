@@ -33,6 +33,7 @@ mod logs;
 mod mail;
 mod members;
 mod new_passwords;
+mod oauth;
 mod openapi;
 mod operators;
 mod origins;

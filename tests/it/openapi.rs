@@ -41,7 +41,10 @@ pub(crate) async fn operations(conn: &mut Conn) -> Vec<(String, String, Value)> 
 
 #[tokio::test]
 async fn every_described_operation_is_there_and_no_other_method() {
-    let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+    let options = Options::new(Engine::Sqlite)
+        .env("FREEHOLD_OAUTH_GOOGLE_CLIENT_ID", "freehold")
+        .env("FREEHOLD_OAUTH_GOOGLE_CLIENT_SECRET", "a-client-secret");
+    let server = Server::start(options.limits_off()).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     let access = conn.sign_in(&acme).await.access;
@@ -49,7 +52,10 @@ async fn every_described_operation_is_there_and_no_other_method() {
     assert!(all.len() >= 13, "{}", all.len());
     for (_, path, _) in &all {
         let described = |method: &str| all.iter().any(|(m, p, _)| m == method && p == path);
-        let target = path.replace("{slug}", "not-found").replace("{id}", "019a0000-0000-7000-8000-000000000000");
+        let target = path
+            .replace("{slug}", "not-found")
+            .replace("{id}", "019a0000-0000-7000-8000-000000000000")
+            .replace("{provider}", "google");
         for method in METHODS {
             // Only what names a thing needs a session to be told from a route that is not there.
             let answer =
@@ -83,6 +89,7 @@ async fn what_is_answered_has_the_shape_that_is_described() {
     let new_key = json!({ "name": "server", "kind": "secret", "expires_at": "2999-01-01T00:00:00Z" });
     is_like(&conn.post("/v1/api-keys", Some(&access), &new_key).await.is(201).json(), &document, "ApiKey");
     is_like(&conn.get("/v1/api-keys", Some(&access)).await.json(), &document, "ApiKeyPage");
+    is_like(&conn.get("/v1/auth/identities", Some(&access)).await.json(), &document, "IdentityList");
     let enrolment = conn.post("/v1/auth/totp/enrol", Some(&access), &json!({})).await.is(200).json();
     is_like(&enrolment, &document, "Enrolment");
     let code = Authenticator::of(enrolment["secret"].as_str().unwrap()).code(0);
@@ -98,7 +105,7 @@ async fn what_is_answered_has_the_shape_that_is_described() {
     is_like(&conn.post("/v1/auth/password", Some(&access), &weak).await.json(), &document, "Problem");
     for body in [
         "Login", "Refresh", "ChangePassword", "SecondFactor", "Confirm", "Nothing", "Forgot", "Reset", "Register",
-        "Verify", "CreateApiKey", "RotateApiKey",
+        "Verify", "Handoff", "CreateApiKey", "RotateApiKey",
     ] {
         assert_eq!(document["components"]["schemas"][body]["additionalProperties"], false, "{body}");
     }

@@ -53,7 +53,10 @@ fn text(grid: &Grid) -> String {
 
 /// One answer to an empty request.
 async fn ask(conn: &mut Conn, method: &str, path: &str, access: Option<&str>) -> Answer {
-    let target = path.replace("{slug}", "not-found").replace("{id}", "019a0000-0000-7000-8000-000000000000");
+    let target = path
+        .replace("{slug}", "not-found")
+        .replace("{id}", "019a0000-0000-7000-8000-000000000000")
+        .replace("{provider}", "google");
     match method {
         "POST" | "PUT" | "PATCH" => {
             let bearer = access.map(|token| format!("Bearer {token}"));

@@ -1,6 +1,7 @@
 //! Freehold's scripts. `cargo xtask` alone lists them.
 
 mod bench;
+mod oidc;
 mod out;
 mod prerequisites;
 mod process;

@@ -1,4 +1,4 @@
-//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer and nginx.
+//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer and nginx, and Node.js for an OpenID provider.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,6 +13,7 @@ const POSTGRES_VERSION_MIN: u32 = 15;
 const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isready"];
 const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer and nginx, \
                       on Debian: apt-get install postgresql pgbouncer nginx";
+const NPM_REMEDY: &str = "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm";
 /// A machine that has just started may be updating itself, and a download may fail once.
 const APT_LOCK_WAIT: &str = "DPkg::Lock::Timeout=180";
 const APT_RETRIES: &str = "Acquire::Retries=3";
@@ -46,9 +47,23 @@ pub(crate) fn find_or_install() -> Result<Programs> {
         return Ok(programs);
     }
     if process::is_root() && process::find("apt-get").is_some() {
-        install().context(REMEDY)?;
+        out::note("installing postgresql, pgbouncer and nginx");
+        install(&["postgresql", "pgbouncer", "nginx"]).context(REMEDY)?;
     }
     find()
+}
+
+/// npm, beside a Node.js; on a Debian-like machine that is ours, installs them first.
+///
+/// # Errors
+/// They are missing and cannot be installed.
+pub(crate) fn find_or_install_npm() -> Result<PathBuf> {
+    let found = || process::find("npm").filter(|_| process::find("node").is_some());
+    if found().is_none() && process::is_root() && process::find("apt-get").is_some() {
+        out::note("installing nodejs and npm");
+        install(&["nodejs", "npm"]).context(NPM_REMEDY)?;
+    }
+    found().context(NPM_REMEDY)
 }
 
 fn newest_postgres() -> Option<PathBuf> {
@@ -74,8 +89,7 @@ fn major(version: &str) -> Option<u32> {
     version.split_whitespace().find_map(digits)
 }
 
-fn install() -> Result<()> {
-    out::note("installing postgresql, pgbouncer and nginx");
+fn install(packages: &[&str]) -> Result<()> {
     let _quiet = NoServices::begin()?;
     let apt = |args: &[&str]| {
         let mut command = Command::new("apt-get");
@@ -85,7 +99,7 @@ fn install() -> Result<()> {
     if let Err(error) = apt(&["update"]) {
         out::note(&format!("{error:#}: trying with the lists at hand"));
     }
-    apt(&["install", "-y", "--no-install-recommends", "postgresql", "pgbouncer", "nginx"])
+    apt(&[["install", "-y", "--no-install-recommends"].as_slice(), packages].concat())
 }
 
 /// Keeps the packages from starting servers of their own while it lives.

@@ -1,4 +1,5 @@
-//! A throw-away PostgreSQL with a PgBouncer before it, for as long as the tests run.
+//! A throw-away PostgreSQL with a PgBouncer before it, for as long as the tests run; and the folder of an OpenID provider,
+//! which tests start by themselves.
 //!
 //! They belong to a keeper, this program in a process of its own (and out of reach of Ctrl-C), which stops them and
 //! removes their folder when its stdin ends. That happens however we end, so nothing has to catch a signal.
@@ -17,7 +18,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{out, prerequisites, process};
+use crate::{oidc, out, prerequisites, process};
 
 pub(crate) use keeper::{KEEPER, keep};
 
@@ -33,6 +34,7 @@ impl Services {
     /// # Errors
     /// One does not start; the keeper has said why on stderr.
     pub(crate) fn start() -> Result<Self> {
+        let oidc = oidc::find_or_install()?;
         let mut keeper = Command::new(env::current_exe()?)
             .arg(KEEPER)
             .process_group(0)
@@ -45,6 +47,7 @@ impl Services {
         for line in BufReader::new(stdout).lines() {
             let line = line?;
             if line == keeper::READY {
+                services.env.push((oidc::DIR_VAR.to_owned(), oidc.display().to_string()));
                 return Ok(services);
             }
             let (name, value) = line.split_once('=').with_context(|| format!("the keeper says {line:?}"))?;

@@ -2,6 +2,7 @@
 
 use freehold_domain::gcra::RateLimited;
 use freehold_domain::lockout::Locked;
+use freehold_domain::oauth::Refused;
 use freehold_domain::password::TooShort;
 use freehold_domain::secret::Secret;
 use freehold_storage::{Chain, StoreError};
@@ -57,6 +58,12 @@ pub enum Refusal {
     /// The new password has fewer characters than this.
     #[error(transparent)]
     TooShort(TooShort),
+    /// A sign-in at a provider came to nothing.
+    #[error(transparent)]
+    OAuth(Refused),
+    /// The member could not sign in any more.
+    #[error("the last way in stays")]
+    LastWayIn,
     /// It is there already, or what it needs is not.
     #[error("collides with what is there")]
     Collides,
@@ -152,6 +159,12 @@ impl From<RateLimited> for Refusal {
 impl From<TooShort> for Refusal {
     fn from(short: TooShort) -> Self {
         Self::TooShort(short)
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        Self::OAuth(refused)
     }
 }
 

@@ -66,7 +66,7 @@ pub async fn sign_in(
     if let Some(due) = due {
         due.run(cx, &member, &mut permit).await;
     }
-    let pair = complete_sign_in(cx, &member, counter).await?;
+    let pair = complete_sign_in(cx, &member, Some(counter)).await?;
     Ok(signed_in(cx, pair, email, &member))
 }
 
@@ -80,7 +80,8 @@ pub(super) fn signed_in(cx: &Context, pair: TokenPair, email: &Email, member: &M
 /// Ends the first step of a sign-in: with a session, or with a challenge where a second factor is confirmed.
 ///
 /// Either is only given if the credential is still the version that was proved, so that a sign-in that was under way does
-/// not survive a change of password; the account's failures are reset in the same transaction.
+/// not survive a change of password; the failures counted by `counter`, if it was that which was charged, are reset in the
+/// same transaction.
 ///
 /// # Errors
 /// [`Refusal::SecondFactorRequired`] with the challenge; [`Refusal::InvalidCredentials`] when the credential has changed
@@ -88,11 +89,13 @@ pub(super) fn signed_in(cx: &Context, pair: TokenPair, email: &Email, member: &M
 pub(crate) async fn complete_sign_in(
     cx: &Context,
     member: &MemberRow,
-    account: LookupKey,
+    counter: Option<LookupKey>,
 ) -> Result<TokenPair, Refusal> {
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     let standing = hold(&mut tx, member).await?;
-    lockout::reset(&mut tx, account.bytes()).await?;
+    if let Some(counter) = counter {
+        lockout::reset(&mut tx, counter.bytes()).await?;
+    }
     let Some(assurance) = Assurance::by_first_factor(&mut tx, member.id).await? else {
         return Err(second_factor::challenge(cx, tx, member).await?);
     };

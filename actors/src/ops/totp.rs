@@ -133,7 +133,7 @@ async fn record(cx: &Context, tx: &mut TenantTx, action: Action, caller: &Access
 }
 
 /// Raises what the caller signs in with, and ends every other session. Locks the member first, as a sign-in does.
-async fn raise(tx: &mut TenantTx, caller: &AccessClaims, now: UnixMs) -> Result<Deaths, Refusal> {
+pub(super) async fn raise(tx: &mut TenantTx, caller: &AccessClaims, now: UnixMs) -> Result<Deaths, Refusal> {
     let raised = member::raise(tx, caller.sub).await?.ok_or(Refusal::Unauthenticated)?;
     family::revoke_others(tx, caller.sub, caller.sid, now).await?;
     changes::raise(tx, caller.sub, raised.epoch, now).await?;

@@ -8,6 +8,7 @@ use super::sealed::{Place, Sealable, Sealed};
 use super::signing::{Jwks, SigningKey, VerifyingKey};
 use crate::email::Email;
 use crate::id::{MemberId, SigningKeyId, TenantId};
+use crate::oauth::{Provider, Subject};
 use crate::secret::Secret;
 
 /// A signing key as the store keeps it.
@@ -131,6 +132,24 @@ impl TenantKeys {
         self.versions().map(|keys| LookupKey::of(&keys.lookup, email.as_str().as_bytes()))
     }
 
+    /// The key under which an identity's row is found, and written. No e-mail address has a NUL, so it cannot be the row of
+    /// a member. The authority, such as the issuer, is part of it: another one's subjects are other people.
+    #[must_use]
+    pub fn identity_key(&self, provider: Provider, authority: &str, subject: &Subject) -> LookupKey {
+        LookupKey::of(&self.newest.lookup, &identity(provider, authority, subject))
+    }
+
+    /// [`identity_key`](Self::identity_key) under every version, newest first.
+    pub fn identity_keys(
+        &self,
+        provider: Provider,
+        authority: &str,
+        subject: &Subject,
+    ) -> impl Iterator<Item = LookupKey> {
+        let identity = identity(provider, authority, subject);
+        self.versions().map(move |keys| LookupKey::of(&keys.lookup, &identity))
+    }
+
     /// The key of an account's lockout row, the same whether or not the account exists.
     #[must_use]
     pub fn lockout_key(&self, email: &Email) -> LookupKey {
@@ -209,6 +228,10 @@ impl VersionKeys {
             audit: root.derive(Purpose::Audit, tenant)?,
         })
     }
+}
+
+fn identity(provider: Provider, authority: &str, subject: &Subject) -> Vec<u8> {
+    ["identity", provider.as_str(), authority, subject.as_str()].join("\0").into_bytes()
 }
 
 fn open_signing_key(

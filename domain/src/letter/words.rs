@@ -140,6 +140,12 @@ const fn done(change: CredentialChange) -> (&'static str, &'static str) {
         }
         CredentialChange::SecondFactorRemoved => ("Your second factor was removed", "The second factor was taken away"),
         CredentialChange::BackupCodes => ("New backup codes", "New backup codes were made, and the old ones are void"),
+        CredentialChange::IdentityLinked => {
+            ("A way to sign in was added", "An account at another provider signs in from now on")
+        }
+        CredentialChange::IdentityUnlinked => {
+            ("A way to sign in was removed", "An account at another provider signs in no longer")
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use freehold_domain::api_key::{KeyKind, Scope};
 use freehold_domain::audit::Action;
+use freehold_domain::oauth::Provider;
 use freehold_domain::role::Role;
 use freehold_domain::tenant_state::TenantState;
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
@@ -118,6 +119,20 @@ pub(crate) fn roles() -> Array {
 /// Whether a tenant is served.
 pub(crate) fn tenant_state() -> Object {
     one_of(TenantState::ALL.map(TenantState::as_str))
+}
+
+/// A provider's name, in a path.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape: the domain has the type")]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum ProviderName {
+    Github,
+    Google,
+}
+
+/// A provider.
+pub(crate) fn provider() -> Object {
+    one_of(Provider::ALL.map(Provider::as_str))
 }
 
 /// Who may become a member without an invitation.

@@ -66,6 +66,18 @@ kinds! {
         "The body of the request did not arrive in time. Send it again on a new connection.";
     Conflict "conflict" CONFLICT "Conflict"
         "The request collides with the current state: it is taken, or something else changed it at the same moment.";
+    OauthDenied "oauth-denied" FORBIDDEN "The sign-in was not allowed at the provider"
+        "The provider says that consent was not given. Begin again to allow it, or sign in another way.";
+    OauthFailed "oauth-failed" FORBIDDEN "The provider's answer was not accepted"
+        "What the provider sent back does not belong to a sign-in that was begun here, or cannot be verified. Begin again.";
+    OauthExpired "oauth-expired" BAD_REQUEST "This sign-in is over"
+        "It was finished before, took too long, or was begun in another browser. Begin again.";
+    OauthNotLinked "oauth-not-linked" CONFLICT "An account has this e-mail address"
+        "Accounts at providers are never joined by their e-mail address. Sign in to the account that is there and link the provider to it.";
+    OauthNotAdmitted "oauth-not-admitted" FORBIDDEN "This account is not admitted here"
+        "No member signs in with this account at the provider, and it does not open a new one here. Ask an admin of the tenant.";
+    OauthUnverified "oauth-email-unverified" FORBIDDEN "The provider has not verified an e-mail address"
+        "A new account needs an address that the provider has verified. Verify it there and begin again.";
     PayloadTooLarge "payload-too-large" PAYLOAD_TOO_LARGE "The body is too large"
         "Bodies are limited to 16 KiB under /v1/auth/ and to 1 MiB elsewhere.";
     UriTooLong "uri-too-long" URI_TOO_LONG "The address is too long"

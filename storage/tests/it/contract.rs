@@ -6,6 +6,7 @@ mod invitations;
 mod keys;
 mod mail;
 mod members;
+mod oauth;
 mod one_time_tokens;
 mod recorder;
 mod roster;
@@ -50,6 +51,9 @@ async fn keeps_the_contract(kind: Kind) {
     second_factor::challenges_are_answered(&bed).await;
     second_factor::one_rival_spends(&bed).await;
     api_keys::are_kept(&bed).await;
+    oauth::identities_are_kept(&bed).await;
+    oauth::flows_are_kept(&bed).await;
+    oauth::one_rival_takes(&bed).await;
     system::directory_is_kept(&bed).await;
     system::changes_are_kept(&bed).await;
     system::feed_is_followed(&bed, kind != Kind::Sqlite).await;

@@ -1,0 +1,115 @@
+//! `[oauth]`: the providers by whose word members sign in. One is configured when it has a client id.
+
+use std::path::{Path, PathBuf};
+
+use freehold_actors::providers::{ClientRule, GitHubRule, GoogleRule, ProvidersRule, ServiceUrl};
+use freehold_domain::secret::Secret;
+
+use super::keys::read_private;
+use super::platform::Domain;
+use super::values::Values;
+
+pub(super) const GITHUB_SECRET: &str = "oauth.github_client_secret";
+pub(super) const GOOGLE_SECRET: &str = "oauth.google_client_secret";
+const GITHUB_API_URL: &str = "oauth.github_api_url";
+const GOOGLE_JWKS_URL: &str = "oauth.google_jwks_url";
+const GOOGLE_ISSUER: &str = "oauth.google_issuer";
+const GOOGLE_HD: &str = "oauth.google_hd";
+
+const GITHUB: Names = Names {
+    id: "oauth.github_client_id",
+    secret: GITHUB_SECRET,
+    secret_file: "oauth.github_client_secret_file",
+    authorize_url: "oauth.github_authorize_url",
+    token_url: "oauth.github_token_url",
+};
+const GOOGLE: Names = Names {
+    id: "oauth.google_client_id",
+    secret: GOOGLE_SECRET,
+    secret_file: "oauth.google_client_secret_file",
+    authorize_url: "oauth.google_authorize_url",
+    token_url: "oauth.google_token_url",
+};
+
+pub(super) const SETTINGS: &[&str] = &[
+    GITHUB.id, GITHUB.secret, GITHUB.secret_file, GITHUB.authorize_url, GITHUB.token_url, GITHUB_API_URL, GOOGLE.id,
+    GOOGLE.secret, GOOGLE.secret_file, GOOGLE.authorize_url, GOOGLE.token_url, GOOGLE_JWKS_URL, GOOGLE_ISSUER,
+    GOOGLE_HD,
+];
+
+const URL_REMEDY: &str = "write it like https://id.example.com/path; without TLS it must be a loopback address";
+
+/// The settings that both providers have.
+struct Names {
+    id: &'static str,
+    secret: &'static str,
+    secret_file: &'static str,
+    authorize_url: &'static str,
+    token_url: &'static str,
+}
+
+pub(super) fn read(values: &mut Values, data_dir: Option<&Path>) -> Option<ProvidersRule> {
+    let github = client(values, &GITHUB, data_dir);
+    let api_url = url(values, GITHUB_API_URL);
+    let google = client(values, &GOOGLE, data_dir);
+    let jwks_url = url(values, GOOGLE_JWKS_URL);
+    // Compared with the `iss` of tokens letter by letter, so it is kept as it is written.
+    let issuer = values.read(GOOGLE_ISSUER, "the address of an issuer", URL_REMEDY, |text| {
+        ServiceUrl::parse(text).map(|_| text.to_owned())
+    });
+    let hd = values.read(GOOGLE_HD, "a DNS name", "write a name like example.com", Domain::parse);
+    let hosted_domain = hd.map(|domain| domain.as_str().to_owned());
+    let (api_url, jwks_url, issuer) = (api_url?, jwks_url?, issuer?);
+    Some(ProvidersRule {
+        github: github.map(|client| GitHubRule { client, api_url }),
+        google: google.map(|client| GoogleRule { client, jwks_url, issuer, hosted_domain }),
+    })
+}
+
+/// What this server is to a provider; `None` when it is nothing to it, or something is wrong.
+fn client(values: &mut Values, names: &Names, data_dir: Option<&Path>) -> Option<ClientRule> {
+    let id = values.read(names.id, "a client id", "write it as the provider gave it out", visible);
+    let secret = secret(values, names, data_dir);
+    let (authorize_url, token_url) = (url(values, names.authorize_url), url(values, names.token_url));
+    let has_secret = values.is_set(names.secret) || values.is_set(names.secret_file);
+    let is_faulty = [names.id, names.secret, names.secret_file].iter().any(|name| values.is_faulty(name));
+    if values.is_set(names.id) && !has_secret && !is_faulty {
+        values.fault(names.secret, "not set, and the client id is", "set the secret that came with the client id");
+    }
+    if has_secret && !values.is_set(names.id) && !is_faulty {
+        values.fault(names.id, "not set, and the client secret is", "set the id that the secret came with");
+    }
+    Some(ClientRule { id: id?, secret: secret?, authorize_url: authorize_url?, token_url: token_url? })
+}
+
+/// The secret, from its value or from a file that only its owner can read.
+fn secret(values: &mut Values, names: &Names, data_dir: Option<&Path>) -> Option<Secret<String>> {
+    let from_value =
+        values.read(names.secret, "a client secret", "write it as the provider gave it out", visible).map(Secret::new);
+    let path = values.read(names.secret_file, "a path", "write the path of the file", |text| {
+        (!text.contains('\0')).then(|| PathBuf::from(text))
+    });
+    let from_file = path.and_then(|path| {
+        let text = read_private(&path, data_dir);
+        let text = text.map_err(|(fault, remedy)| values.fault(names.secret_file, &fault, remedy)).ok()?;
+        let secret = visible(text.expose().trim()).map(Secret::new);
+        if secret.is_none() {
+            let fault = format!("{} holds no client secret", path.display());
+            values.fault(names.secret_file, &fault, "write the secret into it, and nothing else");
+        }
+        secret
+    });
+    if values.is_set(names.secret) && values.is_set(names.secret_file) {
+        values.fault(names.secret, "its file is set too", "unset one of the two");
+    }
+    from_file.or(from_value)
+}
+
+fn url(values: &mut Values, setting: &str) -> Option<ServiceUrl> {
+    values.read(setting, "the address of a provider", URL_REMEDY, ServiceUrl::parse)
+}
+
+/// Text without spaces, which headers and forms carry as it is.
+fn visible(text: &str) -> Option<String> {
+    (text.len() <= 512 && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
+}
