@@ -165,7 +165,7 @@ const SCRIPT: &str = "const token=new URLSearchParams(location.hash.slice(1)).ge
     if(!token)said.textContent='This page works by the link in your letter.';\
     form.addEventListener('submit',async event=>{event.preventDefault();\
     const button=form.querySelector('button');button.disabled=true;\
-    const body={token,...Object.fromEntries(new FormData(form))};\
+    const body={[form.dataset.token]:token,...Object.fromEntries(new FormData(form))};\
     try{const answer=await fetch(form.dataset.post,{method:'POST',headers:{'content-type':'application/json'},\
     body:JSON.stringify(body)});\
     if(answer.ok){said.textContent=form.dataset.done;form.querySelector('fieldset').hidden=true;return}\
@@ -184,8 +184,9 @@ const SCRIPT: &str = "const token=new URLSearchParams(location.hash.slice(1)).ge
 pub async fn reset_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
     let fields = "<p><label>New password <input type=\"password\" name=\"new_password\" autocomplete=\"new-password\" \
                   required></label></p><p><button>Change the password</button></p>";
-    let done = "The password is changed. Sign in with it.";
-    Ok(form(nonce, &tenant, "A new password", ("/v1/auth/password/reset", done), fields))
+    let post =
+        Post { path: "/v1/auth/password/reset", token: "token", done: "The password is changed. Sign in with it." };
+    Ok(form(nonce, &tenant, "A new password", post, fields))
 }
 
 /// `GET /auth/verify`: where the letter of a registration leads.
@@ -198,13 +199,26 @@ pub async fn reset_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Proble
 pub async fn verify_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
     let fields = "<p>Only confirm what you asked for yourself.</p><p><button>Confirm the address</button></p>";
     let done = "The address is confirmed. Sign in with your password.";
-    Ok(form(nonce, &tenant, "Confirm your address", ("/v1/auth/email/verify", done), fields))
+    let post = Post { path: "/v1/auth/email/verify", token: "token", done };
+    Ok(form(nonce, &tenant, "Confirm your address", post, fields))
 }
 
-fn form(nonce: Nonce, tenant: &Tenant, title: &str, (post, done): (&str, &str), fields: &str) -> Response {
+/// Where a form is posted to.
+pub(crate) struct Post {
+    /// The route.
+    pub(crate) path: &'static str,
+    /// The field of its body that takes the token.
+    pub(crate) token: &'static str,
+    /// What is said when it is done.
+    pub(crate) done: &'static str,
+}
+
+/// A page with a form that posts the token of its address.
+pub(crate) fn form(nonce: Nonce, tenant: &Tenant, title: &str, post: Post, fields: &str) -> Response {
+    let Post { path, token, done } = post;
     let name = escape(&tenant.cx.slot.name);
     let body = format!(
-        "<h1>{title}</h1><p>{name}</p><form data-post=\"{post}\" data-done=\"{done}\"><fieldset>{fields}</fieldset></form>\
+        "<h1>{title}</h1><p>{name}</p><form data-post=\"{path}\" data-token=\"{token}\" data-done=\"{done}\"><fieldset>{fields}</fieldset></form>\
          <p><output></output></p><noscript>This page needs JavaScript.</noscript><script nonce=\"{nonce}\">{SCRIPT}</script>"
     );
     no_store(page(nonce, title, &body).into_response())

@@ -96,6 +96,7 @@ struct Api;
         me::sessions,
         me::end,
         registration::register,
+        registration::invitation_page,
         members::list,
         members::read,
         members::change,

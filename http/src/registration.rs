@@ -15,21 +15,21 @@ use freehold_domain::role::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::{Credential, Routes};
-use crate::account::{Presented, Taken, taken};
+use crate::access::{Credential, Public, Routes};
+use crate::account::{Post, Presented, Taken, form, taken};
 use crate::admission::{BREACHED, COMMON};
 use crate::auth::{new_password, parsed};
 use crate::body::{Valid, Validate};
 use crate::caller::{Tenant, run};
 use crate::faults::Faults;
-use crate::headers::no_store;
+use crate::headers::{Nonce, no_store};
 use crate::openapi;
 use crate::problem::Problem;
 
 /// The routes.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::default().post("/v1/auth/register", Credential, register)
+    Routes::default().post("/v1/auth/register", Credential, register).get("/auth/invitation", Public, invitation_page)
 }
 
 /// `{email, password, name, invitation?}`
@@ -121,4 +121,21 @@ fn of_password(refusal: Refusal) -> Problem {
     let known = [(Refusal::Breached, BREACHED), (Refusal::Common, COMMON)];
     let message = known.into_iter().find_map(|(known, message)| (known == refusal).then_some(message));
     message.map_or_else(|| refusal.into(), |message| Problem::invalid("password", message))
+}
+
+/// `GET /auth/invitation`: where the letter of an invitation leads.
+///
+/// # Errors
+/// What the tenant's activation refuses.
+#[utoipa::path(get, path = "/auth/invitation", tag = "public", operation_id = "invitation_page", responses(
+    (status = 200, description = "A page for people: accept an invitation.", content_type = "text/html", body = String),
+))]
+pub async fn invitation_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
+    let fields = "<p><label>E-mail address <input type=\"email\" name=\"email\" autocomplete=\"email\" required></label></p>\
+                  <p><label>Name <input name=\"name\" autocomplete=\"name\" required></label></p>\
+                  <p><label>Password <input type=\"password\" name=\"password\" autocomplete=\"new-password\" required></label></p>\
+                  <p><button>Accept the invitation</button></p>";
+    let done = "Welcome. Sign in with your address and password.";
+    let post = Post { path: "/v1/auth/register", token: "invitation", done };
+    Ok(form(nonce, &tenant, "You are invited", post, fields))
 }

@@ -66,6 +66,9 @@ async fn a_member_lives_from_invitation_to_deactivation(engine: Engine) {
     let letter = &server.letters(1).await[0];
     assert_eq!((letter.header("To"), letter.header("From").contains("acme")), (grace, true), "{letter:?}");
     let token = letter.token("/auth/invitation");
+    let page = conn.get("/auth/invitation", None).await;
+    let html = String::from_utf8_lossy(&page.is(200).body).into_owned();
+    assert!(html.contains(r#"data-post="/v1/auth/register" data-token="invitation""#), "{html}");
     let made = conn.post(REGISTER, None, &application(grace, &token)).await.is(201).json();
     let id = made["member"]["id"].as_str().unwrap().to_owned();
     assert_eq!(made, json!({ "member": { "id": id, "role": "employee" } }));
