@@ -49,7 +49,7 @@ async fn sign_in(conn: &mut Conn, email: &str) -> Answer {
 
 /// Makes a member of this role: its id and a session.
 async fn member(server: &Server, conn: &mut Conn, access: &str, email: &str, role: &str) -> (String, Session) {
-    let known = std::fs::read_dir(server.data_dir().join("outbox")).map_or(0, |files| files.count());
+    let known = std::fs::read_dir(server.data_dir().join("outbox")).map_or(0, Iterator::count);
     invite(conn, access, email, role).await;
     let token = newest_token(server, known + 1).await;
     let made = conn.post(REGISTER, None, &application(email, &token)).await.is(201).json();

@@ -44,12 +44,12 @@ async fn what_is_no_member_or_no_change_is_named(engine: Engine) {
     let server = Server::start(Options::new(engine).limits_off()).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
-    let access = conn.sign_in(&acme).await.access;
-    let access = Some(access.as_str());
+    let token = conn.sign_in(&acme).await.access;
+    let access = Some(token.as_str());
     for id in ["019a0000-0000-7000-8000-000000000000", "x", "019A0000-0000-7000-8000-000000000000"] {
         let path = format!("/v1/members/{id}");
         conn.get(&path, access).await.is_problem(404, "not-found");
-        conn.patch(&path, access.unwrap(), &json!({ "name": "X" })).await.is_problem(404, "not-found");
+        conn.patch(&path, &token, &json!({ "name": "X" })).await.is_problem(404, "not-found");
         conn.call("DELETE", &path, access).await.is_problem(404, "not-found");
         for verb in ["deactivate", "reactivate", "reset-second-factor"] {
             conn.post(&format!("{path}/{verb}"), access, &json!({})).await.is_problem(404, "not-found");
@@ -65,7 +65,7 @@ async fn what_is_no_member_or_no_change_is_named(engine: Engine) {
         (json!({ "role": 1 }), "role"),
         (json!({ "email": "x@example.com" }), "email"),
     ] {
-        let answer = conn.patch(&path, access.unwrap(), &body).await;
+        let answer = conn.patch(&path, &token, &body).await;
         answer.is_problem(400, "validation");
         assert_eq!(answer.json()["errors"][0]["field"], field, "{body}");
     }
