@@ -257,8 +257,8 @@ pub async fn create(
 /// The password that was given, or one that is made up and told.
 fn chosen(given: Option<Secret<String>>) -> Result<(Password, Option<Secret<String>>), Failure> {
     let generated = given.is_none().then(make_up_password);
-    let typed = given.as_ref().or(generated.as_ref()).map_or("", |secret| secret.expose());
-    let password = Password::new(typed).map_err(|error| data("password", &error))?;
+    let typed = given.or_else(|| generated.clone()).unwrap_or_default();
+    let password = Password::new(typed.expose()).map_err(|error| data("password", &error))?;
     password.at_least(MIN_WITHOUT_SECOND_FACTOR).map_err(|error| data("password", &error))?;
     Ok((password, generated))
 }

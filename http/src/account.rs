@@ -204,6 +204,7 @@ pub async fn verify_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Probl
 }
 
 /// Where a form is posted to.
+#[derive(Clone, Copy)]
 pub(crate) struct Post {
     /// The route.
     pub(crate) path: &'static str,

@@ -1,4 +1,4 @@
-//! The OpenID provider of the tests: `oidc-provider` from npm, as `tests/it/oauth/package-lock.json` pins it, in a folder
+//! The `OpenID` provider of the tests: `oidc-provider` from npm, as `tests/it/oauth/package-lock.json` pins it, in a folder
 //! under `target/`. No script of a package is run.
 
 use std::fs;

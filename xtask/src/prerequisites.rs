@@ -1,4 +1,4 @@
-//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer and nginx, and Node.js for an OpenID provider.
+//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer and nginx, and Node.js for an `OpenID` provider.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

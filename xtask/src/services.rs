@@ -1,4 +1,4 @@
-//! A throw-away PostgreSQL with a PgBouncer before it, for as long as the tests run; and the folder of an OpenID provider,
+//! A throw-away PostgreSQL with a PgBouncer before it, for as long as the tests run; and the folder of an `OpenID` provider,
 //! which tests start by themselves.
 //!
 //! They belong to a keeper, this program in a process of its own (and out of reach of Ctrl-C), which stops them and

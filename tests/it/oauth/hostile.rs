@@ -58,6 +58,7 @@ async fn keys_that_are_none_let_nobody_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_away_keeps_nobody_waiting_and_is_left_alone() {
+    const OPEN: &str = "freehold_breaker_changes_total{service=\"oauth_google\",to=\"open\"}";
     let fake = Fake::of(ada()).await;
     let mut scene = Scene::with(fake.configure(Options::new(Engine::Sqlite))).await;
     let (mut browser, _) = scene.linked("google").await;
@@ -68,7 +69,6 @@ async fn a_provider_that_is_away_keeps_nobody_waiting_and_is_left_alone() {
         assert_eq!(round(&mut browser, "google").await, away, "{manner:?}");
         assert!(begun.elapsed() < BACK_WITHIN, "{manner:?}: {:?}", begun.elapsed());
     }
-    const OPEN: &str = "freehold_breaker_changes_total{service=\"oauth_google\",to=\"open\"}";
     assert_eq!(metric(&scene.server, OPEN).await, 1, "the fifth failure opens it");
     fake.set(Manner::Good);
     let asked = fake.asked("/token");

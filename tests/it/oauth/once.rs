@@ -46,7 +46,9 @@ async fn one_of_many(fake: &Fake, scene: &Scene, servers: &[&Server]) {
     let answers = calls.join_all().await;
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 303);
     assert_eq!((won.len(), fake.asked("/token") - exchanged), (1, 1), "{answers:?}");
-    lost.iter().for_each(|answer| answer.is_problem(400, "oauth-expired"));
+    for answer in lost {
+        answer.is_problem(400, "oauth-expired");
+    }
 
     let code = parameter(won[0].header("location").unwrap(), "code").unwrap().to_owned();
     let cookie = format!("{COOKIE}={}", browser.cookie(HOST, COOKIE).unwrap());
@@ -63,7 +65,9 @@ async fn one_of_many(fake: &Fake, scene: &Scene, servers: &[&Server]) {
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert_eq!(won.len(), 1, "{answers:?}");
     Session::of(won[0]);
-    lost.iter().for_each(|answer| answer.is_problem(400, "oauth-expired"));
+    for answer in lost {
+        answer.is_problem(400, "oauth-expired");
+    }
 }
 
 async fn a_state_and_a_code_are_good_once_in_their_browser_at_their_tenant_and_in_time(engine: Engine) {
@@ -103,7 +107,8 @@ async fn a_state_and_a_code_are_good_once_in_their_browser_at_their_tenant_and_i
     expired(&browser.get(&format!("http://localhost:8080/oauth/callback?code=x&state={other}")).await);
     let address = round(&mut browser, "google").await;
     let code = parameter(&address, "code").unwrap();
-    browser.set_cookie("globex.localhost", COOKIE, &browser.cookie(HOST, COOKIE).unwrap().to_owned());
+    let value = browser.cookie(HOST, COOKIE).unwrap().to_owned();
+    browser.set_cookie("globex.localhost", COOKIE, &value);
     let there = format!("http://globex.localhost:8080{HANDOFF}");
     expired(&browser.post(&there, &json!({ "code": code })).await);
 
