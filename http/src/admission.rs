@@ -142,8 +142,9 @@ async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<En
             Ok(Entry::ByKey(Box::new(api_host::enter(node, request, caller, counted).await?)))
         };
     }
-    let slug = tenant(&node, arrival.place(), client.address)?;
-    let Some(slug) = slug.filter(|_| !request.uri.path().starts_with(problem::PAGES)) else {
+    let is_for_everybody = request.uri.path().starts_with(problem::PAGES);
+    let slug = if is_for_everybody { None } else { tenant(&node, arrival.place(), client.address)? };
+    let Some(slug) = slug else {
         let (counted, arrival) = (counted.clone(), Arc::clone(arrival));
         return Ok(Entry::Open(Box::new(Entered { node, caller, counted, arrival })));
     };

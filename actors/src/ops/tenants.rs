@@ -189,6 +189,7 @@ pub(super) async fn make(node: &Node, new: NewTenant, by: &By) -> Result<TenantR
     tx.commit().await?;
     let row = find(node, &new.slug).await?;
     node.slots.meet(&row)?;
+    node.post.wake(id, now); // a letter whose round came before the directory knew the tenant
     tracing::info!(tenant.id = %id, tenant.slug = %new.slug, "a tenant was created");
     Ok(row)
 }
