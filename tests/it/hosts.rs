@@ -49,11 +49,10 @@ async fn other_hosts_are_not_found() {
         conn.get("/v1/me", Some(&token)).await.is_problem(404, "not-found");
         conn.login(&acme, &acme.password).await.is_problem(404, "not-found");
     }
-    for slug in RESERVED {
+    // The API host has routes of its own, which want a key.
+    for slug in RESERVED.into_iter().filter(|slug| *slug != "api") {
         let mut conn = Conn::open(server.http, &format!("{slug}.localhost")).await;
-        // The API host describes itself.
-        let described = (slug != "api").then_some("/openapi.json");
-        for path in ["/v1/me", "/v1/sessions", "/.well-known/jwks.json"].into_iter().chain(described) {
+        for path in ["/v1/me", "/v1/sessions", "/.well-known/jwks.json", "/openapi.json"] {
             conn.get(path, Some(&token)).await.is_problem(404, "not-found");
         }
         conn.login(&acme, &acme.password).await.is_problem(404, "not-found");
