@@ -31,6 +31,15 @@ async fn what_a_provider_must_not_say_lets_nobody_in() {
     for provider in ["google", "github"] {
         assert_eq!(round(&mut browser, provider).await, format!("{HOME}/auth/handoff#error=oauth-denied"));
     }
+    // Codes that are none, more of them than failures that open a breaker.
+    fake.set(Manner::Good);
+    for n in 0..6 {
+        let start = format!("{HOME}/v1/auth/oauth/google/start");
+        let callback = browser.follow(&start, "/oauth/callback").await;
+        let wrong = callback.replace(parameter(&callback, "code").unwrap(), &format!("wrong-{n}"));
+        let answer = browser.get(&wrong).await;
+        assert!(answer.is(303).header("location").unwrap().ends_with("#error=oauth-failed"), "{answer:?}");
+    }
     assert_eq!(scene.told(&session.access).await.len(), before, "nothing happened");
     assert_eq!(metric(&scene.server, "freehold_breaker_changes_total").await, 0, "no lie trips a breaker");
     assert_eq!(fake.asked("/keys"), 1, "keys are kept, and an unknown one is asked for once a minute at most");

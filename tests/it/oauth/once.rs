@@ -159,6 +159,9 @@ async fn a_lured_browser_signs_nobody_in_and_links_nothing() {
     let mut victims = scene.browser();
     let address = victims.follow(&url, "/auth/handoff").await;
     hand_off(&mut victims, &address).await.is_problem(400, "oauth-expired");
+    // Nor with a cookie of their own, from a sign-in that they began themselves.
+    round(&mut victims, "google").await;
+    hand_off(&mut victims, &address).await.is_problem(400, "oauth-expired");
     let identities = scene.conn.get("/v1/auth/identities", Some(&eve.access)).await.json();
     assert_eq!(identities["items"], json!([]));
 
