@@ -158,11 +158,14 @@ fn token(faults: &mut Faults, purpose: Purpose, text: Option<String>) -> Option<
     Some(Presented(OneTimeToken::parse(purpose, &text)))
 }
 
-/// Takes the token out of the address, so that it is in no history, and posts it with what the form has.
+/// Takes the token out of the address, so that it is in no history, and posts it with what the form has. Another link of the
+/// same kind that is opened in the same tab changes the fragment alone, so the page is loaded anew.
 const SCRIPT: &str = "const token=new URLSearchParams(location.hash.slice(1)).get('token');\
     history.replaceState(null,'',location.pathname);\
     const form=document.querySelector('form'),said=document.querySelector('output');\
-    if(!token)said.textContent='This page works by the link in your letter.';\
+    addEventListener('hashchange',()=>location.reload());\
+    if(!token){said.textContent='This page works by the link in your letter.';\
+    form.querySelector('button').disabled=true}\
     form.addEventListener('submit',async event=>{event.preventDefault();\
     const button=form.querySelector('button');button.disabled=true;\
     const body={[form.dataset.token]:token,...Object.fromEntries(new FormData(form))};\
@@ -171,7 +174,7 @@ const SCRIPT: &str = "const token=new URLSearchParams(location.hash.slice(1)).ge
     if(answer.ok){said.textContent=form.dataset.done;form.querySelector('fieldset').hidden=true;return}\
     const problem=await answer.json();\
     said.textContent=problem.errors?problem.errors.map(e=>e.message).join(', '):\
-    answer.status===401?'The link was used before, or its time is over. Ask for another.':problem.title}\
+    answer.status===401?'The link was used before, or its time is over. Ask for another.':problem.detail||problem.title}\
     catch{said.textContent='There is no answer. Try again.'}button.disabled=false});";
 
 /// `GET /auth/reset`: where the letter of a forgotten password leads.
