@@ -63,10 +63,14 @@ pub struct AccessClaims {
 }
 
 /// Somebody who acts as the member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acting {
     /// The operator: a member of the platform's own tenant.
     pub sub: MemberId,
+    /// The operator's own session, with which this one ends.
+    pub sid: FamilyId,
+    /// The operator's epoch when it was issued.
+    pub epoch: i64,
 }
 
 /// An authentication method (RFC 8176 §2).
@@ -104,7 +108,7 @@ pub struct AccessGrant<'a> {
     /// Whether the member has a confirmed second factor.
     pub has_second_factor: bool,
     /// The operator who acts as the member, if one does.
-    pub operator: Option<MemberId>,
+    pub operator: Option<Acting>,
     /// The new token's id.
     pub token: TokenId,
 }
@@ -179,7 +183,7 @@ pub fn issue(keys: &TenantKeys, grant: &AccessGrant<'_>, now: UnixMs) -> Result<
         iat,
         exp: iat + ACCESS_TOKEN_S,
         jti: grant.token,
-        act: grant.operator.map(|sub| Acting { sub }),
+        act: grant.operator,
         amr: if grant.has_second_factor { vec![AuthMethod::Mfa] } else { vec![] },
     };
     let key = keys.current_signing_key();

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use freehold_actors::ops::context::Context;
 use freehold_actors::ops::refusal::Refusal;
+use freehold_actors::ops::support;
 use freehold_domain::access_token::AccessClaims;
 
 use crate::access;
@@ -154,6 +155,9 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
         let cx = &tenant.cx;
         let claims = cx.node.authenticate(&cx.slot, &cx.live, token)?;
         cx.node.confirm(&cx.slot, &claims).await?;
+        if let Some(acting) = &claims.act {
+            support::stands(&cx.node, &cx.live, acting).await?;
+        }
         Arrival::of(&parts.extensions)?.note_authenticated();
         Ok(Self { tenant, claims: Some(claims) })
     }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use freehold_actors::ops::forward::{self as ops, Known};
 use freehold_domain::refresh_token::RefreshToken;
+use freehold_domain::tenant_state::TenantState;
 
 use crate::access::{Credential, Routes};
 use crate::caller::{Tenant, Visitor, is_from_own_page};
@@ -30,7 +31,9 @@ pub fn routes() -> Routes {
 /// A request about another one.
 pub struct Asked {
     visitor: Visitor,
-    /// Whether that one is safe, or proved to come from a page of the tenant.
+    /// Whether that one is safe.
+    is_safe: bool,
+    /// Whether it is, or is proved to come from a page of the tenant.
     may_use_cookie: bool,
 }
 
@@ -39,11 +42,12 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let visitor = Visitor::from_request_parts(parts, state).await?;
-        let may_use_cookie = match unsafe_method(&parts.headers) {
-            Some(method) => is_from_own_page(parts, &method).unwrap_or(false),
+        let method = unsafe_method(&parts.headers);
+        let may_use_cookie = match &method {
+            Some(method) => is_from_own_page(parts, method).unwrap_or(false),
             None => true,
         };
-        Ok(Self { visitor, may_use_cookie })
+        Ok(Self { visitor, is_safe: method.is_none(), may_use_cookie })
     }
 }
 
@@ -57,7 +61,8 @@ fn unsafe_method(headers: &HeaderMap) -> Option<Method> {
 ///
 /// By the access token, or else by the refresh cookie, which is looked at and not spent. Where the proxy says in
 /// `X-Forwarded-Method` or `X-Original-Method` that the request is not safe, the cookie counts only with an `Origin` (else
-/// `Referer`) of this tenant: 403 `csrf`.
+/// `Referer`) of this tenant: 403 `csrf`. Such a request at a tenant that is read-only is 403 `tenant-read-only`. An operator
+/// who acts as a member is nobody here.
 #[utoipa::path(get, path = "/v1/auth/forward", tag = "auth", security(("bearer" = []), ("refresh_cookie" = [])),
     responses((status = 204, description = "Somebody is signed in.", headers(
         ("x-tenant-id" = Uuid, description = "The tenant."),
@@ -66,8 +71,15 @@ fn unsafe_method(headers: &HeaderMap) -> Option<Method> {
     ))),
 )]
 pub(crate) async fn forward(asked: Asked, Query(()): Query<()>) -> Result<Response, Problem> {
-    let Asked { visitor: Visitor { tenant, claims }, may_use_cookie } = asked;
+    let Asked { visitor: Visitor { tenant, claims }, is_safe, may_use_cookie } = asked;
     let Tenant { cx, cookie, .. } = tenant;
+    if !is_safe && cx.slot.standing().state_at(cx.node.ambient.now()) == TenantState::ReadOnly {
+        return Err(Problem::new(Kind::TenantReadOnly));
+    }
+    // The application behind could not tell that an operator acts as the member.
+    if claims.as_ref().is_some_and(|claims| claims.act.is_some()) {
+        return Err(Problem::new(Kind::Unauthenticated));
+    }
     let known = match (claims, cookie) {
         (Some(claims), _) => ops::by_token(&cx, &claims).await?,
         (None, Some(_)) if !may_use_cookie => return Err(Problem::new(Kind::Csrf)),

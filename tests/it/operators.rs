@@ -153,8 +153,21 @@ async fn an_operator_acts_as_a_member_where_the_tenant_allows_it(engine: Engine)
     assert_eq!((row["subject"].as_str(), row["reason"].as_str()), (Some(me.as_str()), Some("ticket 7")));
     assert_eq!(row["actor"]["kind"], "operator");
     assert!(actions(&mut conn, &session.access).await.contains(&"support.started".to_owned()));
-    // The grant ends with the setting.
+
+    // It ends with the operator's own session, and with the tenant's leave, each on the next request.
+    let again = async |conn: &mut Conn| {
+        let session = Session::of(&sign_in(conn).await);
+        let support = conn.post(&path, Some(&session.access), &body).await.is(200).json();
+        (session, support["access_token"].as_str().unwrap().to_owned())
+    };
+    let (other, access) = again(&mut conn).await;
+    assert_eq!(tenant.me(&access).await, 200);
+    tenant.get("/v1/auth/forward", Some(&access)).await.is_problem(401, "unauthenticated");
+    conn.post("/v1/auth/logout", Some(&other.access), &json!({})).await.is(204);
+    assert_eq!(tenant.me(&access).await, 401);
+    let (_, access) = again(&mut conn).await;
     tenant.patch("/v1/settings", &ada.access, &json!({ "support_access": false })).await.is(200);
+    assert_eq!(tenant.me(&access).await, 401);
     conn.post(&path, Some(&session.access), &body).await.is_problem(403, "forbidden");
 }
 
@@ -193,6 +206,10 @@ async fn what_an_operator_cannot_do_is_named(engine: Engine) {
     {
         conn.post(&suspend, access, &body).await.is_problem(400, "validation");
     }
+    // Nobody becomes a member of the platform unasked.
+    conn.patch("/v1/settings", &session.access, &json!({ "registration": "open" })).await.is(200);
+    let stranger = json!({ "email": "x@example.com", "password": "a stranger's password", "name": "X" });
+    conn.post("/v1/auth/register", None, &stranger).await.is_problem(403, "forbidden");
     // Nobody locks the operators out, and a network that is not theirs does not see them.
     let own = conn.get("/v1/me", access).await.is(200).json()["tenant"]["id"].as_str().unwrap().to_owned();
     conn.post(&format!("{TENANTS}/{own}/suspend"), access, &json!({})).await.is_problem(404, "not-found");

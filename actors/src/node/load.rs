@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use freehold_domain::api_key::KEYS_MAX;
 use freehold_domain::keys::{KeyVersion, MasterKeyId, RootKey, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
-use freehold_domain::settings::{RequireSecondFactor, TenantSettings};
+use freehold_domain::settings::{Registration, RequireSecondFactor, TenantSettings};
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_storage::{Chain, StoreError, TenantTx, api_key, rate_limit, root_key, setting, signing_key};
 
@@ -54,9 +54,12 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     let signing = signing(&mut tx).await?;
     let overrides = rate_limit::all(&mut tx).await?;
     let mut settings = settings(&mut tx).await?;
-    if slot.slug.is_platform() && node.settings.operators_need_second_factor {
-        settings.require_second_factor = RequireSecondFactor::All;
-        settings.second_factor_grace_s = 0;
+    if slot.slug.is_platform() {
+        settings.registration = Registration::Closed; // nobody becomes an operator unasked, whatever its settings say
+        if node.settings.operators_need_second_factor {
+            settings.require_second_factor = RequireSecondFactor::All;
+            settings.second_factor_grace_s = 0;
+        }
     }
     let api_keys = ApiKeys::read(api_key::live(&mut tx, now, KEYS_MAX).await?)?;
     let dead = changes::reconciled(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;

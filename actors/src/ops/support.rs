@@ -1,12 +1,13 @@
 //! An operator who acts as a member, for support: where the tenant allows it, for a reason, for fifteen minutes.
 //!
-//! The session has no refresh token that anybody knows, so it ends with its access token. The member sees it among the own
+//! The session has no refresh token that anybody knows, so it ends with its access token, and before that on the next
+//! request after the tenant takes its leave back or the operator's own session ends. The member sees it among the own
 //! sessions, with the reason, and can end it there. The token says who acts (RFC 8693 `act`), and what it may do is what
 //! the policy lets both the member and support do. It is recorded at the tenant and at the platform.
 
 use std::time::Duration;
 
-use freehold_domain::access_token::{ACCESS_TOKEN_S, AccessClaims, AccessGrant, issue};
+use freehold_domain::access_token::{ACCESS_TOKEN_S, AccessClaims, AccessGrant, Acting, issue};
 use freehold_domain::audit::{Action, Detail};
 use freehold_domain::id::{FamilyId, MemberId, TenantId, TokenId};
 use freehold_domain::secret::Secret;
@@ -83,12 +84,28 @@ pub async fn start(
         role: member.role.parse().map_err(|_| Refusal::Internal)?,
         epoch: member.epoch,
         has_second_factor: true, // the operator's own, which the platform has asked for
-        operator: Some(caller.sub),
+        operator: Some(Acting { sub: caller.sub, sid: caller.sid, epoch: caller.epoch }),
         token: TokenId::new(cx.node.ambient.wall(), cx.node.ambient.random()),
     };
     let access_token = issue(&live.keys, &grant, cx.node.ambient.wall()).map_err(|_| Refusal::Internal)?;
     tracing::info!(tenant.id = %tenant, operator.id = %caller.sub, "an operator acts as a member");
     Ok(SupportSession { access_token, session, url: cx.node.settings.issuer(&slug) })
+}
+
+/// Whether an operator may go on acting as a member: the tenant still allows it, and the operator's own session still stands
+/// at the platform, as far as this node knows.
+///
+/// # Errors
+/// [`Refusal::Unauthenticated`] when not; what loading the platform refuses.
+pub async fn stands(node: &Node, live: &Live, acting: &Acting) -> Result<(), Refusal> {
+    if !live.settings.support_access {
+        return Err(Refusal::Unauthenticated);
+    }
+    let platform = tenants::slot(node, &Slug::platform()).await.map_err(operators::refused)?;
+    node.live(&platform).await?; // what it has ended of late is known once it is loaded
+    let is_served = platform.standing().state_at(node.ambient.now()) == TenantState::Active;
+    let stands = platform.revocations().admits(acting.sid, acting.sub, acting.epoch);
+    if is_served && stands { Ok(()) } else { Err(Refusal::Unauthenticated) }
 }
 
 /// A family whose refresh token nobody has.

@@ -92,11 +92,11 @@ fn a_second_factor_is_told_and_methods_of_a_later_release_are_no_fault() {
 
 #[test]
 fn an_operator_who_acts_as_a_member_is_told() {
-    let operator = MemberId::new(NOW, [9; 10]);
+    let operator = Acting { sub: MemberId::new(NOW, [9; 10]), sid: FamilyId::new(NOW, [8; 10]), epoch: 3 };
     let grant = AccessGrant { operator: Some(operator), ..grant() };
     let token = issue(&keys(1, &[1]), &grant, NOW).unwrap().expose().clone();
-    assert_eq!(json_of(&parts(&token)[1])["act"], json!({ "sub": operator }));
-    assert_eq!(check(&token).unwrap().act, Some(Acting { sub: operator }));
+    assert_eq!(json_of(&parts(&token)[1])["act"], json!({ "sub": operator.sub, "sid": operator.sid, "epoch": 3 }));
+    assert_eq!(check(&token).unwrap().act, Some(operator));
     assert_eq!(check(&valid()).unwrap().act, None);
 }
 
