@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::access::{May, MayOwn, Routes};
 use crate::auth::parsed;
-use crate::body::{Valid, Validate};
+use crate::body::{Valid, Validate, given};
 use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::openapi::{self, ListParams};
@@ -89,8 +89,10 @@ impl From<MemberItem> for MemberBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, min_length = 1, max_length = 200)]
     name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, schema_with = openapi::role)]
     role: Option<String>,
 }

@@ -63,6 +63,8 @@ async fn what_is_no_member_or_no_change_is_named(engine: Engine) {
         (json!({ "name": "x".repeat(201) }), "name"),
         (json!({ "role": "owner" }), "role"),
         (json!({ "role": 1 }), "role"),
+        (json!({ "role": null }), "role"),
+        (json!({ "name": null }), "name"),
         (json!({ "email": "x@example.com" }), "email"),
     ] {
         let answer = conn.patch(&path, &token, &body).await;

@@ -73,6 +73,8 @@ async fn what_cannot_be_a_setting_is_named_and_changes_nothing(engine: Engine) {
     for (body, fields) in [
         (json!({ "registration": "maybe" }), vec!["registration"]),
         (json!({ "registration": 1 }), vec!["registration"]),
+        (json!({ "registration": null }), vec!["registration"]),
+        (json!({ "session_idle_s": null }), vec!["session_idle_s"]),
         (json!({ "require_second_factor": "roles" }), vec!["second_factor_roles"]),
         (
             json!({ "second_factor_roles": ["owner", "admin", "admin"] }),

@@ -32,8 +32,13 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// For a field that is one of a few words. Serde alone would call a number malformed JSON and take `{"word": null}`.
 pub(crate) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
-    let text = Option::<String>::deserialize(field)?;
-    text.map(|text| T::deserialize(text.into_deserializer())).transpose()
+    let text = String::deserialize(field)?;
+    T::deserialize(text.into_deserializer()).map(Some)
+}
+
+/// For a field that may be left out and has no value of nothing: `null` is a wrong type. With `#[serde(default)]`.
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 /// A name that came with the request, if it is harmless; faults may show it.
