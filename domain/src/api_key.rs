@@ -11,13 +11,11 @@
 mod scope;
 mod standing;
 
-use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -25,6 +23,7 @@ pub use self::scope::{NotAScope, Scope, Scopes};
 pub use self::standing::{KEYS_MAX, KnownKey, OVERLAP_MAX};
 use crate::id::TenantId;
 use crate::secret::Secret;
+use crate::stored_hash::stored_hash;
 
 /// Characters of a key that are shown in lists.
 pub const LAST_CHARS: usize = 4;
@@ -86,9 +85,10 @@ pub struct ApiKey {
     secret: Secret<[u8; 32]>,
 }
 
-/// What the store keeps of a key. Compared in constant time; `Debug` hides it.
-#[derive(Clone, Copy)]
-pub struct KeyHash([u8; 32]);
+stored_hash! {
+    /// What the store keeps of a key. Compared in constant time; `Debug` hides it.
+    KeyHash
+}
 
 /// The text is no API key.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -169,34 +169,6 @@ fn crc32<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     !bytes.fold(u32::MAX, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ POLYNOMIAL } else { sum >> 1 })
     })
-}
-
-impl KeyHash {
-    /// The hash as it was stored.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes for the column.
-    #[must_use]
-    pub const fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl PartialEq for KeyHash {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Eq for KeyHash {}
-
-impl fmt::Debug for KeyHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyHash")
-    }
 }
 
 #[cfg(test)]

@@ -3,16 +3,15 @@
 //! `K7Q2-9MXF-…`: 24 characters of Crockford's base 32 in groups of four, 120 random bits. That many bits cannot be
 //! guessed from a hash, so a SHA-256 is enough to store; with fewer it would not be (ASVS 5.0 §6.5.2).
 
-use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::base32::{self, CROCKFORD};
 use crate::id::MemberId;
 use crate::secret::Secret;
+use crate::stored_hash::stored_hash;
 
 /// How many codes a member has.
 pub const CODES: usize = 10;
@@ -28,9 +27,10 @@ const HASH_DOMAIN: &[u8] = b"freehold/v1/backup-code/";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupCode(Secret<[u8; CODE_BYTES]>);
 
-/// What the store keeps of a backup code. Compared in constant time; `Debug` hides it.
-#[derive(Clone, Copy)]
-pub struct BackupCodeHash([u8; 32]);
+stored_hash! {
+    /// What the store keeps of a backup code. Compared in constant time; `Debug` hides it.
+    BackupCodeHash
+}
 
 /// The text is no backup code. The message is fit for a problem's `errors[].message`.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -84,34 +84,6 @@ impl FromStr for BackupCode {
         });
         let letters = Zeroizing::new(letters.collect::<Vec<u8>>());
         base32::decode(CROCKFORD, &letters).map(Self::from_random).ok_or(NotABackupCode)
-    }
-}
-
-impl BackupCodeHash {
-    /// The hash as it was stored.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes for the column.
-    #[must_use]
-    pub const fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl PartialEq for BackupCodeHash {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Eq for BackupCodeHash {}
-
-impl fmt::Debug for BackupCodeHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BackupCodeHash")
     }
 }
 

@@ -41,3 +41,4 @@ pub mod token_family;
 pub mod totp;
 
 mod base32;
+mod stored_hash;

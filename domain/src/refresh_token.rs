@@ -3,18 +3,17 @@
 //! The family is public (`sid` of the access tokens) and says which row to read; the secret is 256 random bits. Only
 //! a SHA-256 over both is stored. Each token has exactly one text.
 
-use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::id::FamilyId;
 use crate::secret::Secret;
+use crate::stored_hash::stored_hash;
 
 /// Characters of a refresh token.
 pub const REFRESH_TOKEN_CHARS: usize = 80;
@@ -31,9 +30,10 @@ pub struct RefreshToken {
     pub secret: Secret<[u8; 32]>,
 }
 
-/// What the store keeps of a refresh token. Compared in constant time; `Debug` hides it.
-#[derive(Clone, Copy)]
-pub struct TokenHash([u8; 32]);
+stored_hash! {
+    /// What the store keeps of a refresh token. Compared in constant time; `Debug` hides it.
+    TokenHash
+}
 
 /// The text is no refresh token.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
@@ -82,34 +82,6 @@ impl FromStr for RefreshToken {
             return Err(NotARefreshToken);
         }
         Ok(Self::from_random(FamilyId::from_uuid(id), secret))
-    }
-}
-
-impl TokenHash {
-    /// The hash as it was stored.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytes for the column.
-    #[must_use]
-    pub const fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl PartialEq for TokenHash {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Eq for TokenHash {}
-
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenHash")
     }
 }
 
