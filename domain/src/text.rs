@@ -48,6 +48,23 @@ impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
     }
 }
 
+/// Text as it may stand in HTML, between tags and in quoted attributes.
+#[must_use]
+pub fn escape_html(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
 /// Format characters that show nothing or turn the reading direction: with them two different texts look the same.
 pub(crate) const fn is_hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -82,6 +99,11 @@ impl<const MAX: usize> fmt::Debug for OneLine<MAX> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_cannot_become_markup() {
+        assert_eq!(escape_html("<img src=x onerror='a'>&\""), "&lt;img src=x onerror=&#39;a&#39;&gt;&amp;&quot;");
+    }
 
     #[test]
     fn length_counts_characters() {

@@ -11,6 +11,7 @@ use freehold_actors::ops::{recovery, registration};
 use freehold_domain::email::Email;
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::password::Password;
+use freehold_domain::text::escape_html;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,7 +21,7 @@ use crate::body::{Valid, Validate};
 use crate::caller::{Tenant, run};
 use crate::faults::Faults;
 use crate::headers::{Nonce, no_store};
-use crate::pages::{escape, page};
+use crate::pages::page;
 use crate::problem::Problem;
 
 /// Most characters of what may be a token.
@@ -220,7 +221,7 @@ pub(crate) struct Post {
 /// A page with a form that posts the token of its address.
 pub(crate) fn form(nonce: Nonce, tenant: &Tenant, title: &str, post: Post, fields: &str) -> Response {
     let Post { path, token, done } = post;
-    let name = escape(&tenant.cx.slot.name);
+    let name = escape_html(&tenant.cx.slot.name);
     let body = format!(
         "<h1>{title}</h1><p>{name}</p><form data-post=\"{path}\" data-token=\"{token}\" data-done=\"{done}\"><fieldset>{fields}</fieldset></form>\
          <p><output></output></p><noscript>This page needs JavaScript.</noscript><script nonce=\"{nonce}\">{SCRIPT}</script>"

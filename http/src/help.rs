@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use axum::response::Response;
 use freehold_domain::policy::{Part, Policy, Resource};
 use freehold_domain::role::Role;
+use freehold_domain::text::escape_html;
 
 use crate::access::{Public, Routes};
 use crate::caller::Tenant;
 use crate::headers::Nonce;
-use crate::pages::{escape, page};
+use crate::pages::page;
 use crate::problem::Problem;
 
 /// The routes.
@@ -26,7 +27,7 @@ pub fn routes() -> Routes {
     (status = 200, description = "What each role may do, resource by resource.", content_type = "text/html", body = String),
 ))]
 pub async fn roles(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
-    let name = escape(&tenant.cx.slot.name);
+    let name = escape_html(&tenant.cx.slot.name);
     let body = body(&name, &tenant.cx.node.settings.policy);
     Ok(page(nonce, &format!("Roles at {name}"), &body))
 }
@@ -53,7 +54,7 @@ fn table<'p>(caption: &str, resources: impl Iterator<Item = &'p Resource>) -> St
     }
     html.push_str("</tr></thead><tbody>");
     for resource in resources {
-        let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape(resource.title()));
+        let _ = write!(html, "<tr><th scope=\"row\">{}</th>", escape_html(resource.title()));
         for role in Role::ALL {
             let _ = write!(html, "<td>{}</td>", cell(resource, role));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use freehold_actors::node::Node;
+use freehold_domain::text::escape_html;
 
 use crate::caller::Tenant;
 use crate::headers::{Nonce, Page};
@@ -16,7 +17,7 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;mar
 
 /// `GET /` of the platform's own domain.
 pub async fn apex(nonce: Nonce, Extension(node): Extension<Arc<Node>>) -> Response {
-    let domain = escape(&node.settings.platform_domain);
+    let domain = escape_html(&node.settings.platform_domain);
     let body = format!(
         "<h1>Freehold</h1><p>A server on which a multi-tenant service stands: every tenant owns its state.</p>\
          <p>Tenants live at <code>{{tenant}}.{domain}</code>.</p>"
@@ -33,7 +34,7 @@ pub async fn apex(nonce: Nonce, Extension(node): Extension<Arc<Node>>) -> Respon
 )]
 pub async fn tenant(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
     let slot = &tenant.cx.slot;
-    let (name, origin) = (escape(&slot.name), escape(&tenant.cx.node.settings.issuer(&slot.slug)));
+    let (name, origin) = (escape_html(&slot.name), escape_html(&tenant.cx.node.settings.issuer(&slot.slug)));
     let body = format!(
         "<h1>{name}</h1><p>Served by Freehold. Sign in:</p>\
          <pre>curl -s {origin}/v1/auth/login \\\n  -H 'content-type: application/json' \\\n  \
@@ -61,30 +62,4 @@ pub(crate) fn page(nonce: Nonce, title: &str, body: &str) -> Response {
          <body><main>{body}</main></body></html>\n"
     );
     Page::new(nonce, html).into_response()
-}
-
-/// Text as it may stand in HTML, between tags and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_cannot_become_markup() {
-        assert_eq!(escape("<img src=x onerror='a'>&\""), "&lt;img src=x onerror=&#39;a&#39;&gt;&amp;&quot;");
-    }
 }

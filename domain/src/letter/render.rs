@@ -2,6 +2,7 @@
 
 use super::Sender;
 use super::words::{Draft, Part};
+use crate::text::escape_html;
 
 /// A letter as it is sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(super) fn render(draft: &Draft, sender: Sender<'_>) -> Rendered {
     let closing = format!("{name}, {}", sender.origin);
     let (texts, parts): (Vec<_>, Vec<_>) = draft.parts.iter().map(both).unzip();
     let (text, html) = (format!("{}-- \n{closing}\n", texts.concat()), parts.concat());
-    let (title, closing) = (escape(&subject), escape(&closing));
+    let (title, closing) = (escape_html(&subject), escape_html(&closing));
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
          <body style=\"{PAGE_STYLE}\">\n{html}<p><small>{closing}</small></p>\n</body>\n</html>\n"
@@ -37,16 +38,16 @@ fn both(part: &Part) -> (String, String) {
     match part {
         Part::Words(words) => {
             let words = one_line(words);
-            (format!("{words}\n\n"), format!("<p>{}</p>\n", escape(&words)))
+            (format!("{words}\n\n"), format!("<p>{}</p>\n", escape_html(&words)))
         }
         Part::Link { label, url } => {
-            let (label, shown) = (escape(label), escape(url));
+            let (label, shown) = (escape_html(label), escape_html(url));
             let link = format!("<p><a href=\"{shown}\">{label}</a></p>\n<p>Or open this address: {shown}</p>\n");
             (format!("{label}:\n{url}\n\n"), link)
         }
         Part::Fact { name, value } => {
             let value = one_line(value);
-            (format!("{name}: {value}\n\n"), format!("<p>{name}: {}</p>\n", escape(&value)))
+            (format!("{name}: {value}\n\n"), format!("<p>{name}: {}</p>\n", escape_html(&value)))
         }
     }
 }
@@ -55,20 +56,4 @@ fn both(part: &Part) -> (String, String) {
 fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect()
-}
-
-/// Text as it may stand in HTML, between tags and in quoted attributes.
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }

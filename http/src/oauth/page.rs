@@ -2,10 +2,11 @@
 //! this origin, asks for a second factor where there is one, and goes to `/`. Whatever it shows is put in as text.
 
 use axum::response::Response;
+use freehold_domain::text::escape_html;
 
 use crate::caller::Tenant;
 use crate::headers::{Nonce, no_store};
-use crate::pages::{escape, page_with_script};
+use crate::pages::page_with_script;
 use crate::problem::{Kind, Problem};
 use crate::query::Query;
 
@@ -24,8 +25,8 @@ pub(crate) async fn handoff(nonce: Nonce, tenant: Tenant, Query(()): Query<()>) 
     let titles: serde_json::Map<String, serde_json::Value> =
         ENDS.iter().map(|kind| (kind.slug().to_owned(), kind.title().into())).collect();
     let titles = escape_in_script(&serde_json::Value::from(titles).to_string());
-    let unavailable = escape(Kind::Unavailable.title());
-    let name = escape(&tenant.cx.slot.name);
+    let unavailable = escape_html(Kind::Unavailable.title());
+    let name = escape_html(&tenant.cx.slot.name);
     let body = format!(
         "<h1>{name}</h1><p role=\"status\" data-unavailable=\"{unavailable}\">Signing in\u{2026}</p>\
          <form hidden><label>Code of your authenticator, or a backup code <input name=\"code\" autocomplete=\"one-time-code\" \
