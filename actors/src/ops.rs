@@ -13,6 +13,7 @@ pub mod key_use;
 pub mod logout;
 mod mailed_token;
 pub mod members;
+mod new_member;
 pub mod oauth;
 pub mod operators;
 pub mod password;

@@ -5,7 +5,6 @@
 
 use freehold_domain::audit::{Action, Actor, Detail, Event};
 use freehold_domain::email::Email;
-use freehold_domain::id::MemberId;
 use freehold_domain::keys::TenantKeys;
 use freehold_domain::password::PasswordHash;
 use freehold_domain::role::Role;
@@ -14,7 +13,7 @@ use freehold_storage::member::{self, MemberRow};
 
 use crate::node::{Node, load};
 use crate::ops::audit;
-use crate::ops::sign_in::{email_place, name_place};
+use crate::ops::new_member::NewMember;
 use crate::ops::tenants::{self, Name, TenantRefusal};
 
 /// A member to be.
@@ -71,21 +70,7 @@ pub async fn import(node: &Node, slug: &Slug, newcomers: &[Newcomer]) -> Result<
 }
 
 fn row(node: &Node, keys: &TenantKeys, newcomer: &Newcomer) -> Result<MemberRow, TenantRefusal> {
-    let now = node.ambient.now();
-    let id = MemberId::new(now, node.ambient.random());
-    let email = keys.seal(&email_place(&id), &newcomer.email, node.nonce());
-    let name = keys.seal(&name_place(&id), &newcomer.name, node.nonce());
-    Ok(MemberRow {
-        id,
-        email_key: keys.email_key(&newcomer.email).bytes().to_vec(),
-        email_sealed: email.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
-        name_sealed: name.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
-        password_hash: Some(newcomer.hash.text()),
-        role: newcomer.role.as_str().to_owned(),
-        credential_version: 1,
-        epoch: 1,
-        created_at_ms: now,
-        deactivated_at_ms: None,
-        password_unchecked_at_ms: Some(now),
-    })
+    let Newcomer { email, name, role, hash } = newcomer;
+    let new = NewMember { email, name, role: *role, password_hash: Some(hash.text()), unchecked: true };
+    new.row(node, keys).map_err(|_| TenantRefusal::Internal)
 }

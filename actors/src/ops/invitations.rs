@@ -24,7 +24,6 @@ use freehold_domain::role::Role;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_storage::invitation::{self as rows, InvitationRow};
-use freehold_storage::member::MemberRow;
 use freehold_storage::{StoreError, TenantTx, member};
 use uuid::Uuid;
 
@@ -32,8 +31,9 @@ use crate::breached::Accepted;
 use crate::node::Node;
 use crate::ops::audit;
 use crate::ops::context::Context;
+use crate::ops::new_member::NewMember;
 use crate::ops::refusal::Refusal;
-use crate::ops::sign_in::{email_place, find_in, name_place};
+use crate::ops::sign_in::{find_in, name_place};
 use crate::ops::tenants::Name;
 
 /// How long an invitation can be accepted.
@@ -207,7 +207,7 @@ pub async fn list(
 pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, Role), Refusal> {
     let Acceptance { token, email, name, password } = acceptance;
     cx.admit(&[signup(cx), cx.tenant_layer()]).await?;
-    let (now, keys) = (cx.node.ambient.now(), &cx.live.keys);
+    let now = cx.node.ambient.now();
     let invitation = rows::by_token(&mut cx.node.store.read(cx.slot.id).await?, &token.hash(), now).await?;
     let invitation = item(cx, &invitation.ok_or(Refusal::NotInvited)?)?;
     if invitation.email != email {
@@ -218,22 +218,15 @@ pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, R
     let mut permit = cx.node.pool.reserve()?;
     let hash = cx.node.pool.hash(&mut permit, password).await?;
 
-    let id = MemberId::new(now, cx.node.ambient.random());
-    let email_sealed = keys.seal(&email_place(&id), &email, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
-    let name_sealed = keys.seal(&name_place(&id), &name, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
-    let row = MemberRow {
-        id,
-        email_key: keys.email_key(&email).bytes().to_vec(),
-        email_sealed: email_sealed.into_bytes(),
-        name_sealed: name_sealed.into_bytes(),
+    let new = NewMember {
+        email: &email,
+        name: &name,
+        role: invitation.role,
         password_hash: Some(hash.text()),
-        role: invitation.role.as_str().to_owned(),
-        credential_version: 1,
-        epoch: 1,
-        created_at_ms: now,
-        deactivated_at_ms: None,
-        password_unchecked_at_ms: (accepted == Accepted::Unchecked).then_some(now),
+        unchecked: accepted == Accepted::Unchecked,
     };
+    let row = new.row(&cx.node, &cx.live.keys).map_err(|_| Refusal::Internal)?;
+    let id = row.id;
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     if !rows::spend(&mut tx, &token.hash(), now).await? {
         return Err(Refusal::NotInvited);

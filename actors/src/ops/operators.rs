@@ -9,7 +9,6 @@ use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::TenantId;
 use freehold_domain::password::Password;
-use freehold_domain::role::Role;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Tier;
@@ -63,8 +62,7 @@ async fn add(node: &Node, slug: &Slug, email: &Email, password: &Password) -> Re
     let slot = tenants::slot(node, slug).await?;
     let keys = load::keys(node, &slot).await.map_err(TenantRefusal::from)?;
     let name: Name = "Operator".parse().map_err(|_| TenantRefusal::Internal)?;
-    let now = node.ambient.now();
-    let row = tenants::member_row(node, &keys, (email, &name), (password, accepted), Role::Admin, now).await?;
+    let row = tenants::admin_row(node, &keys, (email, &name), (password, accepted)).await?;
     let mut tx = node.store.write(slot.id).await.map_err(TenantRefusal::from)?;
     if !member::insert(&mut tx, &row).await.map_err(TenantRefusal::from)? {
         return Err(OperatorRefusal::Taken);

@@ -5,7 +5,6 @@
 
 use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::email::Email;
-use freehold_domain::id::MemberId;
 use freehold_domain::keys::Sealed;
 use freehold_domain::letter::{Content, Name};
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
@@ -14,15 +13,16 @@ use freehold_domain::registration::Pending;
 use freehold_domain::role::Role;
 use freehold_domain::settings::Registration;
 use freehold_domain::tier::Tier;
-use freehold_storage::member::{self, MemberRow};
+use freehold_storage::member;
 use freehold_storage::one_time_token::{self, Entitled, TokenKey};
 
 use crate::breached::Accepted;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::mailed_token::{self, address_layer, layers};
+use crate::ops::new_member::NewMember;
 use crate::ops::refusal::Refusal;
-use crate::ops::sign_in::{self, email_place, name_place};
+use crate::ops::sign_in;
 
 /// What a member has who registered: the least.
 const ROLE: Role = Role::Employee;
@@ -80,7 +80,14 @@ pub async fn verify(cx: &Context, token: Option<&OneTimeToken>) -> Result<(), Re
             return Err(Refusal::Collides);
         }
     }
-    let member = row(cx, pending)?;
+    let new = NewMember {
+        email: &pending.email,
+        name: &pending.name,
+        role: ROLE,
+        password_hash: Some(pending.password_hash),
+        unchecked: pending.unchecked,
+    };
+    let member = new.row(&cx.node, &cx.live.keys).map_err(|_| Refusal::Internal)?;
     if !member::insert(&mut tx, &member).await? {
         return Err(Refusal::Collides);
     }
@@ -96,25 +103,4 @@ fn is_open(cx: &Context) -> Result<(), Refusal> {
         Registration::Open => Ok(()),
         Registration::Closed => Err(Refusal::RegistrationClosed),
     }
-}
-
-fn row(cx: &Context, Pending { email, name, password_hash, unchecked }: Pending) -> Result<MemberRow, Refusal> {
-    let now = cx.node.ambient.now();
-    let id = MemberId::new(now, cx.node.ambient.random());
-    let keys = &cx.live.keys;
-    let email_sealed = keys.seal(&email_place(&id), &email, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
-    let name_sealed = keys.seal(&name_place(&id), &name, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
-    Ok(MemberRow {
-        id,
-        email_key: keys.email_key(&email).bytes().to_vec(),
-        email_sealed: email_sealed.into_bytes(),
-        name_sealed: name_sealed.into_bytes(),
-        password_hash: Some(password_hash),
-        role: ROLE.as_str().to_owned(),
-        credential_version: 1,
-        epoch: 1,
-        created_at_ms: now,
-        deactivated_at_ms: None,
-        password_unchecked_at_ms: unchecked.then_some(now),
-    })
 }

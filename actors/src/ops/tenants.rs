@@ -32,7 +32,7 @@ use crate::node::{Node, Unreachable};
 use crate::ops::audit::{self, NotRecorded};
 use crate::ops::context::Origin;
 use crate::ops::invitations::{self, NotWritten};
-use crate::ops::sign_in::{email_place, name_place};
+use crate::ops::new_member::NewMember;
 use crate::slot::TenantSlot;
 
 /// The longest name of a tenant or a person, in characters.
@@ -166,7 +166,7 @@ pub(super) async fn make(node: &Node, new: NewTenant, by: &By) -> Result<TenantR
     let mut tx = match &new.admin {
         FirstAdmin::WithPassword(email, password) => {
             let name: Name = "Admin".parse().map_err(|_| TenantRefusal::Internal)?;
-            let admin = member_row(node, &keys, (email, &name), (password, accepted), Role::Admin, now).await?;
+            let admin = admin_row(node, &keys, (email, &name), (password, accepted)).await?;
             let mut tx = node.store.write(id).await?;
             member::insert(&mut tx, &admin).await?;
             tx
@@ -229,33 +229,18 @@ async fn save_root_key(node: &Node, id: TenantId, root: &RootKey, now: UnixMs) -
     Ok(tx.commit().await?)
 }
 
-/// A member with a password that was looked up, as a row.
-pub(super) async fn member_row(
+/// An admin with a password that was looked up, as a row.
+pub(super) async fn admin_row(
     node: &Node,
     keys: &TenantKeys,
     (email, name): (&Email, &Name),
     (password, accepted): (&Password, Accepted),
-    role: Role,
-    now: UnixMs,
 ) -> Result<MemberRow, TenantRefusal> {
     let mut permit = node.pool.reserve().map_err(|_| TenantRefusal::Internal)?;
     let hash = node.pool.hash(&mut permit, password.clone()).await.map_err(|_| TenantRefusal::Internal)?;
-    let id = MemberId::new(now, node.ambient.random());
-    let email_sealed = keys.seal(&email_place(&id), email, node.nonce());
-    let name_sealed = keys.seal(&name_place(&id), name, node.nonce());
-    Ok(MemberRow {
-        id,
-        email_key: keys.email_key(email).bytes().to_vec(),
-        email_sealed: email_sealed.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
-        name_sealed: name_sealed.map_err(|_| TenantRefusal::Internal)?.into_bytes(),
-        password_hash: Some(hash.text()),
-        role: role.as_str().to_owned(),
-        credential_version: 1,
-        epoch: 1,
-        created_at_ms: now,
-        deactivated_at_ms: None,
-        password_unchecked_at_ms: (accepted == Accepted::Unchecked).then_some(now),
-    })
+    let (password_hash, unchecked) = (Some(hash.text()), accepted == Accepted::Unchecked);
+    let new = NewMember { email, name, role: Role::Admin, password_hash, unchecked };
+    new.row(node, keys).map_err(|_| TenantRefusal::Internal)
 }
 
 /// Invites the first admin of a tenant that nobody belongs to yet.

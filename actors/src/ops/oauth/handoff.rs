@@ -22,10 +22,9 @@ use super::{configured, count};
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::identities::{IdentityItem, account_place, item};
+use crate::ops::new_member::NewMember;
 use crate::ops::refusal::Refusal;
-use crate::ops::sign_in::{
-    SignedIn, complete_sign_in, email_of, email_place, find, hold, login_address, name_place, signed_in,
-};
+use crate::ops::sign_in::{SignedIn, complete_sign_in, email_of, find, hold, login_address, signed_in};
 use crate::ops::tenants::Name;
 
 /// How a sign-in at a provider ended.
@@ -133,25 +132,10 @@ async fn register(cx: &Context, vouched: &Vouched, email: &Email) -> Result<Memb
 }
 
 fn new_member(cx: &Context, profile: &Profile, email: &Email) -> Result<MemberRow, Refusal> {
-    let (now, keys) = (cx.node.ambient.now(), &cx.live.keys);
-    let id = MemberId::new(now, cx.node.ambient.random());
     let local: Option<Name> = email.as_str().split('@').next().and_then(|local| local.parse().ok());
     let name = profile.name.clone().or(local).ok_or(Refusal::Internal)?;
-    let email_sealed = keys.seal(&email_place(&id), email, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
-    let name_sealed = keys.seal(&name_place(&id), &name, cx.node.nonce()).map_err(|_| Refusal::Internal)?;
-    Ok(MemberRow {
-        id,
-        email_key: keys.email_key(email).bytes().to_vec(),
-        email_sealed: email_sealed.into_bytes(),
-        name_sealed: name_sealed.into_bytes(),
-        password_hash: None,
-        role: Role::Employee.as_str().to_owned(),
-        credential_version: 1,
-        epoch: 1,
-        created_at_ms: now,
-        deactivated_at_ms: None,
-        password_unchecked_at_ms: None,
-    })
+    let new = NewMember { email, name: &name, role: Role::Employee, password_hash: None, unchecked: false };
+    new.row(&cx.node, &cx.live.keys).map_err(|_| Refusal::Internal)
 }
 
 /// Gives the account to the member whose session began this. Repeating is the same.
