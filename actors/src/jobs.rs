@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_domain::id::TenantId;
+use freehold_domain::known_client::KNOWN_FOR;
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::time::UnixMs;
 use freehold_storage::{
-    Chain, Store, StoreError, change, family, invitation, lockout, mail, oauth, one_time_token, second_factor,
+    Chain, Store, StoreError, change, family, invitation, known_client, lockout, mail, oauth, one_time_token,
+    second_factor,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -98,7 +100,7 @@ async fn sweep_all(node: &Node) {
 }
 
 /// Deletes what has ended: families past their end with their spent tokens, challenges nobody answered,
-/// failures a day old, old changes, and what is known of letters that were given up.
+/// failures a day old, old changes, clients that do not come any more, and what is known of letters that were given up.
 async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;
@@ -108,6 +110,7 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     one_time_token::sweep(&mut tx, now, ROWS_MAX).await?;
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
+    known_client::sweep(&mut tx, now.minus(KNOWN_FOR), ROWS_MAX).await?;
     mail::sweep(&mut tx, now.minus(GIVEN_UP_KEPT), ROWS_MAX).await?;
     tx.commit().await?;
     sweep_oauth(node, slot, now).await

@@ -80,6 +80,8 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         passivate: Duration::from_hours(1),
         quarantine: Duration::from_secs(30),
         reconcile: Duration::from_mins(1),
+        signing_rotate: None,
+        signing_announced: Duration::from_hours(1),
         refresh_hold: Duration::from_millis(50),
         public_scheme: "http",
         platform_domain: "localhost".into(),
@@ -168,7 +170,7 @@ async fn request(node: &Arc<Node>, card: &Card) -> Context {
     let live = node.live(&slot).await.unwrap_or_else(|_| panic!("{} does not load", card.slug));
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let origin = Origin { address, request_id: "bench".into() };
-    let client = Client { origin, bucket: Subject(1), user_agent: "bench".into() };
+    let client = Client { origin, bucket: Subject(1), user_agent: "bench".into(), device_cookie: None };
     Context { node: Arc::clone(node), slot, live, client, counted: Counted::default(), passes }
 }
 

@@ -51,6 +51,10 @@ actions! {
     PasswordResetRequested "password.reset_requested";
     /// A member chose a new password by a link that was sent; the subject is the member.
     PasswordReset "password.reset";
+    /// A member asked for another e-mail address, which is to be confirmed; the subject is the member.
+    EmailChangeRequested "email.change_requested";
+    /// A member's e-mail address was changed; the subject is the member.
+    EmailChanged "email.changed";
     /// Somebody registered, with an address that is to be confirmed.
     RegistrationRequested "registration.requested";
     /// Somebody who registered confirmed the address and is a member; the subject is the member.

@@ -50,7 +50,7 @@ pub enum Content {
     VerifyEmail(Link),
     /// Somebody who has forgotten the password chooses another.
     ResetPassword(Link),
-    /// Somebody registered with the address of a member.
+    /// Somebody wanted the address of a member for another account.
     AlreadyMember,
     /// Somebody asked for a new password at an address that has no account.
     NoAccount,
@@ -58,7 +58,7 @@ pub enum Content {
     ConfirmNewEmail(Link),
     /// The address of an account was changed: to the old one.
     EmailChanged(Occasion),
-    /// Somebody signed in with a browser that was not seen before.
+    /// Somebody signed in from where the member was not seen lately.
     NewDevice {
         /// When and from where.
         occasion: Occasion,

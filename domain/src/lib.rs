@@ -18,6 +18,7 @@ pub mod email;
 pub mod gcra;
 pub mod id;
 pub mod keys;
+pub mod known_client;
 pub mod letter;
 pub mod lockout;
 pub mod oauth;

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::keys::Place;
 use crate::secret::Secret;
 
 /// What a token is for.
@@ -19,6 +20,8 @@ pub enum Purpose {
     PasswordReset,
     /// Showing that the address of a registration is one's own.
     Registration,
+    /// Showing that the address that an account is to have is one's own.
+    EmailChange,
     /// Telling a browser in which a sign-in at a provider began: the value of a cookie.
     OauthBrowser,
     /// Coming back from a provider to the tenant's own host.
@@ -33,6 +36,7 @@ impl Purpose {
             Self::Invitation => "invitation",
             Self::PasswordReset => "password_reset",
             Self::Registration => "registration",
+            Self::EmailChange => "email_change",
             Self::OauthBrowser => "oauth_browser",
             Self::OauthHandoff => "oauth_handoff",
         }
@@ -44,6 +48,7 @@ impl Purpose {
             Self::Invitation => "fhi_",
             Self::PasswordReset => "fhr_",
             Self::Registration => "fhv_",
+            Self::EmailChange => "fhe_",
             Self::OauthBrowser => "fhb_",
             Self::OauthHandoff => "fho_",
         }
@@ -55,6 +60,7 @@ impl Purpose {
             Self::Invitation => b"freehold/v1/invitation/",
             Self::PasswordReset => b"freehold/v1/password-reset/",
             Self::Registration => b"freehold/v1/registration/",
+            Self::EmailChange => b"freehold/v1/email-change/",
             Self::OauthBrowser => b"freehold/v1/oauth-browser/",
             Self::OauthHandoff => b"freehold/v1/oauth-handoff/",
         }
@@ -95,6 +101,12 @@ impl OneTimeToken {
         Secret::new(format!("{}{}", self.purpose.front(), secret.as_str()))
     }
 
+    /// Where what takes effect with the token of this hash is sealed.
+    #[must_use]
+    pub const fn pending_place(hash: &[u8; 32]) -> Place<'_> {
+        Place { table: "one_time_token", column: "pending_sealed", row: hash }
+    }
+
     /// What it is found by. A plain hash is enough for 256 random bits.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
@@ -119,7 +131,7 @@ mod tests {
         for no in ["", "fhi_", &text[..46], &format!("{text}A"), &format!("{text}="), &other, &text.to_uppercase()] {
             assert_eq!(OneTimeToken::parse(Purpose::Invitation, no), None, "{no}");
         }
-        let purposes = [Purpose::Invitation, Purpose::PasswordReset, Purpose::Registration];
+        let purposes = [Purpose::Invitation, Purpose::PasswordReset, Purpose::Registration, Purpose::EmailChange];
         let hashes = purposes.map(|purpose| OneTimeToken::from_random(purpose, [7; 32]).hash());
         assert_eq!(std::collections::BTreeSet::from(hashes).len(), purposes.len());
         assert_eq!(OneTimeToken::parse(Purpose::PasswordReset, text), None, "it is for one purpose");

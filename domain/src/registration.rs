@@ -12,7 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::email::Email;
-use crate::keys::{Place, Sealable};
+use crate::keys::Sealable;
 use crate::letter::Name;
 use crate::secret::Secret;
 
@@ -27,14 +27,6 @@ pub struct Pending {
     pub password_hash: Secret<String>,
     /// Whether nobody could say if the password was breached.
     pub unchecked: bool,
-}
-
-impl Pending {
-    /// Where the registration beside the token with this hash is sealed.
-    #[must_use]
-    pub const fn place(token_hash: &[u8; 32]) -> Place<'_> {
-        Place { table: "one_time_token", column: "pending_sealed", row: token_hash }
-    }
 }
 
 impl fmt::Debug for Pending {

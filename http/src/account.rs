@@ -1,5 +1,5 @@
-//! Accounts by mail: `/v1/auth/password/forgot`, `/v1/auth/password/reset` and `/v1/auth/email/verify`, and the pages that
-//! the letters lead to.
+//! Accounts by mail: `/v1/auth/password/forgot`, `/v1/auth/password/reset`, `/v1/auth/email/change` and
+//! `/v1/auth/email/verify`, and the pages that the letters lead to.
 //!
 //! A token comes in the fragment of a page's address, which no server is told, and is posted when somebody presses the
 //! button: getting the page spends nothing.
@@ -7,18 +7,20 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use freehold_actors::ops::{recovery, registration};
+use freehold_actors::ops::{email_change, recovery, registration};
 use freehold_domain::email::Email;
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::password::Password;
+use freehold_domain::policy::Permission;
 use freehold_domain::text::escape_html;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::{Credential, Public, Routes};
+use crate::access::{Credential, May, Public, Routes};
+use crate::advice;
 use crate::auth::{new_password, parsed};
 use crate::body::{Valid, Validate};
-use crate::caller::{Tenant, run};
+use crate::caller::{Member, Tenant, run};
 use crate::faults::Faults;
 use crate::headers::{Nonce, no_store};
 use crate::pages::page;
@@ -33,6 +35,7 @@ pub fn routes() -> Routes {
     Routes::default()
         .post("/v1/auth/password/forgot", Public, forgot)
         .post("/v1/auth/password/reset", Credential, reset)
+        .post("/v1/auth/email/change", May(Permission::OwnCredentialsChange), change_email)
         .post("/v1/auth/email/verify", Credential, verify)
         .get("/auth/reset", Public, reset_page)
         .get("/auth/verify", Public, verify_page)
@@ -110,8 +113,41 @@ impl Validate for Reset {
 )]
 pub(crate) async fn reset(tenant: Tenant, Valid((token, new)): Valid<Reset>) -> Result<Response, Problem> {
     let cx = tenant.cx;
-    run(async move { recovery::reset(&cx, token.0.as_ref(), new).await }).await?;
+    let advised = advice::with(&new);
+    run(async move { recovery::reset(&cx, token.0.as_ref(), new).await }).await.map_err(advised)?;
     Ok(no_store(StatusCode::NO_CONTENT))
+}
+
+/// `{new_email}`
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeEmail {
+    #[schema(required, nullable = false, format = Email, min_length = 3, max_length = 254)]
+    new_email: Option<String>,
+}
+
+impl Validate for ChangeEmail {
+    type Checked = Email;
+
+    fn check(self, faults: &mut Faults) -> Option<Email> {
+        let text = faults.required("new_email", self.new_email)?;
+        parsed(faults, "new_email", text.parse())
+    }
+}
+
+/// `POST /v1/auth/email/change`: a letter with a link to the address that the account is to have.
+///
+/// Needs a session that was started within five minutes. Nothing is changed before the token of the link is posted to
+/// `/v1/auth/email/verify`; then every session of the member is dead on its next request, and the old address is written to.
+/// The answer is the same whether or not the new address has an account.
+#[utoipa::path(post, path = "/v1/auth/email/change", tag = "auth", operation_id = "change_email",
+    request_body = ChangeEmail, security(("bearer" = [])),
+    responses((status = 202, description = "A letter is on its way.", body = Taken)),
+)]
+pub(crate) async fn change_email(member: Member, Valid(new): Valid<ChangeEmail>) -> Result<Response, Problem> {
+    let (cx, claims) = (member.tenant.cx, member.claims);
+    run(async move { email_change::ask(&cx, &claims, new).await }).await?;
+    Ok(taken())
 }
 
 /// `{token}`
@@ -123,15 +159,28 @@ pub struct Verify {
     token: Option<String>,
 }
 
+/// What an address is confirmed for, as the token says.
+#[derive(Debug)]
+pub enum Confirmed {
+    /// An account that was registered, if it is a token at all.
+    Registration(Presented),
+    /// The account of a member, which is to have it.
+    Change(OneTimeToken),
+}
+
 impl Validate for Verify {
-    type Checked = Presented;
+    type Checked = Confirmed;
 
     fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
-        token(faults, Purpose::Registration, self.token)
+        let text = one_line_token(faults, self.token)?;
+        let change = OneTimeToken::parse(Purpose::EmailChange, &text).map(Confirmed::Change);
+        let registration = || Confirmed::Registration(Presented(OneTimeToken::parse(Purpose::Registration, &text)));
+        Some(change.unwrap_or_else(registration))
     }
 }
 
-/// `POST /v1/auth/email/verify`: a token of a letter; the account that was registered with its address is open.
+/// `POST /v1/auth/email/verify`: a token of a letter; the account that was registered with its address is open, or the
+/// member's account has it from now on.
 ///
 /// Starts no session. A token that is not good is 401 `invalid-credentials`, whatever is wrong with it.
 #[utoipa::path(post, path = "/v1/auth/email/verify", tag = "auth", operation_id = "verify_email", request_body = Verify,
@@ -142,9 +191,15 @@ impl Validate for Verify {
         (status = 409, description = "problem"),
     ),
 )]
-pub(crate) async fn verify(tenant: Tenant, Valid(token): Valid<Verify>) -> Result<Response, Problem> {
+pub(crate) async fn verify(tenant: Tenant, Valid(confirmed): Valid<Verify>) -> Result<Response, Problem> {
     let cx = tenant.cx;
-    run(async move { registration::verify(&cx, token.0.as_ref()).await }).await?;
+    run(async move {
+        match confirmed {
+            Confirmed::Registration(Presented(token)) => registration::verify(&cx, token.as_ref()).await,
+            Confirmed::Change(token) => email_change::confirm(&cx, &token).await,
+        }
+    })
+    .await?;
     Ok(no_store(StatusCode::NO_CONTENT))
 }
 
@@ -154,9 +209,13 @@ pub struct Presented(pub Option<OneTimeToken>);
 
 /// The token of a body: one line.
 fn token(faults: &mut Faults, purpose: Purpose, text: Option<String>) -> Option<Presented> {
-    let text = faults.required("token", text)?;
-    let text = faults.one_line("token", text, 1..=TOKEN_CHARS_MAX)?;
+    let text = one_line_token(faults, text)?;
     Some(Presented(OneTimeToken::parse(purpose, &text)))
+}
+
+fn one_line_token(faults: &mut Faults, text: Option<String>) -> Option<String> {
+    let text = faults.required("token", text)?;
+    faults.one_line("token", text, 1..=TOKEN_CHARS_MAX)
 }
 
 /// Takes the token out of the address, so that it is in no history, and posts it with what the form has. Another link of the
@@ -193,7 +252,7 @@ pub async fn reset_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Proble
     Ok(form(nonce, &tenant, "A new password", post, fields))
 }
 
-/// `GET /auth/verify`: where the letter of a registration leads.
+/// `GET /auth/verify`: where the letters lead that ask whether an address is one's own.
 ///
 /// # Errors
 /// What the tenant's activation refuses.
@@ -202,7 +261,7 @@ pub async fn reset_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Proble
 ))]
 pub async fn verify_page(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
     let fields = "<p>Only confirm what you asked for yourself.</p><p><button>Confirm the address</button></p>";
-    let done = "The address is confirmed. Sign in with your password.";
+    let done = "The address is confirmed. Sign in with it.";
     let post = Post { path: "/v1/auth/email/verify", token: "token", done };
     Ok(form(nonce, &tenant, "Confirm your address", post, fields))
 }

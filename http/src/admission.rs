@@ -133,7 +133,8 @@ async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<En
     let arrival = Arrival::of(&request.extensions)?;
     let client = arrival.client.ok_or_else(|| Problem::new(Kind::Internal))?;
     let origin = Origin { address: client.address, request_id: arrival.id.shared() };
-    let caller = Caller { origin, bucket: bucket(client.key()), user_agent: user_agent(&request.headers) };
+    let caller =
+        Caller { origin, bucket: bucket(client.key()), user_agent: user_agent(&request.headers), device_cookie: None };
     node.admit_address(&caller, counted)?;
     if arrival.place() == Some(&Place::Api) && api_host::takes_key(request) {
         return if api_host::is_preflight(request) {

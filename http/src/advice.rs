@@ -4,6 +4,8 @@ use freehold_domain::password::Password;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::problem::{Kind, Problem};
+
 /// As much of a password as is looked at: the work grows faster than the length.
 const CHARS_MAX: usize = 100;
 
@@ -16,6 +18,13 @@ pub struct Advice {
     warning: Option<String>,
     /// What to do instead.
     suggestions: Vec<String>,
+}
+
+/// What to do with the problem of an operation that was given this new password: where the password is at fault, the advice
+/// goes with it.
+pub(crate) fn with(password: &Password) -> impl FnOnce(Problem) -> Problem + use<> {
+    let password = password.clone();
+    move |problem| if problem.kind() == Kind::Validation { problem.advise(on(&password)) } else { problem }
 }
 
 /// Advice on `password`; `None` when nothing is to be said.

@@ -91,8 +91,8 @@ pub(crate) async fn login(
     if transport == Transport::Cookie {
         tenant.from_own_page()?;
     }
-    let (cx, device) = (tenant.cx, tenant.device);
-    let signed_in = run(async move { sign_in::sign_in(&cx, &email, password, device.as_deref()).await }).await?;
+    let cx = tenant.cx;
+    let signed_in = run(async move { sign_in::sign_in(&cx, &email, password).await }).await?;
     Ok(session_started(&signed_in, transport))
 }
 
@@ -245,11 +245,9 @@ pub(crate) async fn change_password(
 ) -> Result<Response, Problem> {
     let (cx, claims) = (member.tenant.cx, member.claims);
     let transport = if member.tenant.cookie.is_some() { Transport::Cookie } else { Transport::Body };
-    let refused = new.clone();
-    let changed = run(async move { password::change_password(&cx, &claims, current, new).await }).await;
-    let pair = changed.map_err(|problem| {
-        if problem.kind() == Kind::Validation { problem.advise(advice::on(&refused)) } else { problem }
-    })?;
+    let advised = advice::with(&new);
+    let pair =
+        run(async move { password::change_password(&cx, &claims, current, new).await }).await.map_err(advised)?;
     Ok(token_pair(&pair, transport))
 }
 

@@ -6,10 +6,11 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
-use freehold_actors::ops::context::Context;
+use freehold_actors::ops::context::{Client, Context};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::ops::support;
 use freehold_domain::access_token::AccessClaims;
+use freehold_domain::secret::Secret;
 
 use crate::access;
 use crate::admission::Admitted;
@@ -36,8 +37,6 @@ pub struct Tenant {
     pub cx: Context,
     /// The refresh token in our cookie, if there is one.
     pub cookie: Option<String>,
-    /// The device cookie, if there is one.
-    pub device: Option<String>,
     /// The cookie of a sign-in at a provider, if there is one.
     pub oauth: Option<String>,
     is_from_own_page: bool,
@@ -69,8 +68,9 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
         }
         let Admitted { node, slot, caller, counted, passes } = admitted.clone();
         let live = node.live(&slot).await?;
-        let cx = Context { node, slot, live, client: caller, counted, passes };
-        Ok(Self { cx, cookie, device, oauth, is_from_own_page })
+        let client = Client { device_cookie: device.map(Secret::new), ..caller };
+        let cx = Context { node, slot, live, client, counted, passes };
+        Ok(Self { cx, cookie, oauth, is_from_own_page })
     }
 }
 

@@ -78,6 +78,7 @@ struct Api;
         auth::change_password,
         account::forgot,
         account::reset,
+        account::change_email,
         account::verify,
         account::reset_page,
         account::verify_page,

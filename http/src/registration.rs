@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use crate::access::{Credential, Public, Routes};
 use crate::account::{Post, Presented, Taken, form, taken};
 use crate::admission::{BREACHED, COMMON};
+use crate::advice;
 use crate::auth::{new_password, parsed};
 use crate::body::{Valid, Validate};
 use crate::caller::{Tenant, run};
@@ -101,14 +102,15 @@ struct RegisteredMember {
 pub(crate) async fn register(tenant: Tenant, Valid(applicant): Valid<Register>) -> Result<Response, Problem> {
     let Applicant { email, password, name, invitation } = applicant;
     let cx = tenant.cx;
+    let advised = advice::with(&password);
     let Some(Presented(token)) = invitation else {
         let asked = run(async move { Ok(ops::register(&cx, email, password, name).await) }).await?;
-        return asked.map(|()| taken()).map_err(of_password);
+        return asked.map(|()| taken()).map_err(of_password).map_err(advised);
     };
     let token = token.ok_or(Refusal::NotInvited)?;
     let acceptance = Acceptance { token, email, name, password };
     let accepted = run(async move { Ok(invitations::accept(&cx, acceptance).await) }).await?;
-    let (id, role) = accepted.map_err(of_password)?;
+    let (id, role) = accepted.map_err(of_password).map_err(advised)?;
     let body = Json(Registered { member: RegisteredMember { id, role } });
     Ok(no_store((StatusCode::CREATED, body).into_response()))
 }

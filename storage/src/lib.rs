@@ -14,6 +14,7 @@ pub mod family;
 pub mod feed;
 pub mod identity;
 pub mod invitation;
+pub mod known_client;
 pub mod lockout;
 pub mod mail;
 pub mod mail_due;
@@ -49,6 +50,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     family::ALL,
     identity::ALL,
     invitation::ALL,
+    known_client::ALL,
     lockout::ALL,
     mail::ALL,
     master_check::ALL,

@@ -24,6 +24,10 @@ queries! {
         UPDATE member SET password_hash = $3, password_unchecked_at_ms = $4, credential_version = credential_version + 1, epoch = epoch + 1
         WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
         RETURNING credential_version, epoch";
+    MEMBER_SET_EMAIL (4) = "
+        UPDATE member SET email_key = $3, email_sealed = $4, credential_version = credential_version + 1, epoch = epoch + 1
+        WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
+        RETURNING credential_version, epoch";
     MEMBER_RENEW_HASH (3) = "
         UPDATE member SET password_hash = $3 WHERE id = $1 AND credential_version = $2";
     MEMBER_PASSWORD_CHECKED (2) = "
@@ -164,6 +168,21 @@ pub async fn set_password(
     new: &NewPassword,
 ) -> Result<Option<Credentials>, StoreError> {
     tx.fetch_optional(MEMBER_SET_PASSWORD, args![id, expected, &new.hash, new.unchecked_at_ms]).await
+}
+
+/// Gives an active member whose credentials are still of version `expected` another e-mail address, and raises version and
+/// epoch. `None` when they are not.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when the address is another member's; the transaction is lost.
+pub async fn set_email(
+    tx: &mut TenantTx,
+    id: MemberId,
+    expected: i64,
+    email_key: &[u8],
+    email_sealed: &[u8],
+) -> Result<Option<Credentials>, StoreError> {
+    tx.fetch_optional(MEMBER_SET_EMAIL, args![id, expected, email_key, email_sealed]).await
 }
 
 /// Notes that somebody could say whether the password is breached, while the member's credentials are of version

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant};
 
 /// Every operation that reads a body, and one that it accepts as far as its shape goes.
-fn operations() -> [(&'static str, Value); 11] {
+fn operations() -> [(&'static str, Value); 12] {
     let token = json!({ "refresh_token": "not-one" });
     [
         ("/v1/auth/login", json!({ "email": "ada@example.com", "password": "not the password", "transport": "body" })),
@@ -22,6 +22,7 @@ fn operations() -> [(&'static str, Value); 11] {
         ("/v1/auth/password/forgot", json!({ "email": "ada@example.com" })),
         ("/v1/auth/password/reset", json!({ "token": "not-one", "new_password": "another password" })),
         ("/v1/auth/register", json!({ "email": "eve@example.com", "password": "another password", "name": "Eve E." })),
+        ("/v1/auth/email/change", json!({ "new_email": "ada@example.org" })),
         ("/v1/auth/email/verify", json!({ "token": "not-one" })),
     ]
 }
@@ -49,7 +50,8 @@ impl Scene {
     async fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let bearer = format!("Bearer {}", self.session.access);
         let mut all = headers.to_vec();
-        if ["/v1/auth/password", "/v1/auth/totp", "/v1/auth/backup-codes"].iter().any(|own| path.starts_with(own)) {
+        let own = ["/v1/auth/password", "/v1/auth/totp", "/v1/auth/backup-codes", "/v1/auth/email/change"];
+        if own.iter().any(|own| path.starts_with(own)) {
             all.push(("authorization", &bearer));
         }
         self.conn.send(self.conn.request("POST", path, &all, body)).await

@@ -10,6 +10,7 @@ use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
 use freehold_domain::id::MemberId;
 use freehold_domain::letter::{Content, CredentialChange, Letter, Occasion};
 use freehold_domain::role::Role;
+use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
 use freehold_storage::TenantTx;
 
@@ -46,6 +47,8 @@ pub struct Client {
     pub bucket: Subject,
     /// Its `User-Agent`, cut to 256 characters.
     pub user_agent: Box<str>,
+    /// The device cookie that it showed, whatever that is worth.
+    pub device_cookie: Option<Secret<String>>,
 }
 
 /// The tightest reading of all the tiers that counted one request.

@@ -16,18 +16,19 @@ use crate::ops::refusal::Refusal;
 /// How long a token is good.
 const TTL: Duration = Duration::from_hours(1);
 
-/// Stores a token of this account; the link that carries it. Whether there is such an account makes no difference here.
+/// Stores a token of this subject, an account or a member; the link that carries it. Whether there is such an account makes
+/// no difference here.
 pub(super) async fn issue(
     cx: &Context,
     tx: &mut TenantTx,
     token: &OneTimeToken,
-    account: LookupKey,
+    subject: &[u8],
     entitled: &Entitled,
 ) -> Result<Link, Refusal> {
     let until = cx.node.ambient.now().plus(TTL);
     let hash = token.hash();
     let key = TokenKey { hash: &hash, purpose: token.purpose().as_str() };
-    if !one_time_token::replace(tx, key, account.bytes(), entitled, until).await? {
+    if !one_time_token::replace(tx, key, subject, entitled, until).await? {
         return Err(Refusal::Overloaded);
     }
     Ok(Link { token: token.text(), until: cx.node.ambient.wall().plus(TTL) })

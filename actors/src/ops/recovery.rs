@@ -37,7 +37,7 @@ pub async fn forgot(cx: &Context, email: &Email) -> Result<(), Refusal> {
     let entitled = Entitled { member, credential_version, pending_sealed: None };
     let token = OneTimeToken::from_random(Purpose::PasswordReset, cx.node.ambient.random());
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let link = mailed_token::issue(cx, &mut tx, &token, account, &entitled).await?;
+    let link = mailed_token::issue(cx, &mut tx, &token, account.bytes(), &entitled).await?;
     let content = if found.is_some() { Content::ResetPassword(link) } else { Content::NoAccount };
     cx.write_to(&mut tx, email.clone(), content).await?;
     let detail = cx.client.origin.detail();

@@ -43,11 +43,11 @@ pub async fn register(cx: &Context, email: Email, password: Password, name: Name
 
     let token = OneTimeToken::from_random(Purpose::Registration, cx.node.ambient.random());
     let pending = Pending { email: email.clone(), name, password_hash, unchecked: accepted == Accepted::Unchecked };
-    let sealed = cx.live.keys.seal(&Pending::place(&token.hash()), &pending, cx.node.nonce());
+    let sealed = cx.live.keys.seal(&OneTimeToken::pending_place(&token.hash()), &pending, cx.node.nonce());
     let pending_sealed = Some(sealed.map_err(|_| Refusal::Internal)?.into_bytes());
     let entitled = Entitled { member: None, credential_version: 0, pending_sealed };
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let link = mailed_token::issue(cx, &mut tx, &token, account, &entitled).await?;
+    let link = mailed_token::issue(cx, &mut tx, &token, account.bytes(), &entitled).await?;
     let content = if known { Content::AlreadyMember } else { Content::VerifyEmail(link) };
     cx.write_to(&mut tx, email, content).await?;
     let detail = cx.client.origin.detail();
@@ -63,15 +63,16 @@ pub async fn register(cx: &Context, email: Email, password: Password, name: Name
 /// become a member's meanwhile; [`Refusal::RegistrationClosed`].
 pub async fn verify(cx: &Context, token: Option<&OneTimeToken>) -> Result<(), Refusal> {
     cx.admit(&[address_layer(cx, Tier::Signup), cx.tenant_layer()]).await?;
-    is_open(cx)?;
     let hash = token.ok_or(Refusal::InvalidCredentials)?.hash();
     let key = TokenKey { hash: &hash, purpose: Purpose::Registration.as_str() };
     let now = cx.node.ambient.now();
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     let entitled = one_time_token::open(&mut tx, key, now).await?;
     let sealed = entitled.and_then(|entitled| entitled.pending_sealed).ok_or(Refusal::InvalidCredentials)?;
+    is_open(cx)?;
     let sealed = Sealed::from_stored(sealed).map_err(|_| Refusal::Internal)?;
-    let pending: Pending = cx.live.keys.open_sealed(&Pending::place(&hash), &sealed).map_err(|_| Refusal::Internal)?;
+    let pending: Pending =
+        cx.live.keys.open_sealed(&OneTimeToken::pending_place(&hash), &sealed).map_err(|_| Refusal::Internal)?;
     if !one_time_token::spend(&mut tx, key, now).await? {
         return Err(Refusal::InvalidCredentials);
     }

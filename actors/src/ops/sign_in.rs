@@ -19,6 +19,7 @@ use crate::lockouts::Attempt;
 use crate::ops::assurance::Assurance;
 use crate::ops::audit;
 use crate::ops::context::Context;
+use crate::ops::known_client;
 use crate::ops::refusal::Refusal;
 use crate::ops::second_factor;
 use crate::ops::token_pair::{self, Holder, TokenPair};
@@ -42,15 +43,11 @@ pub struct SignedIn {
 /// [`Refusal::InvalidCredentials`] for an unknown account and a wrong password alike, [`Refusal::Locked`] from the
 /// attempt after the last one allowed, [`Refusal::SecondFactorRequired`] for the right password of a member who has a
 /// second factor, and what the limits, the queue and the store refuse.
-pub async fn sign_in(
-    cx: &Context,
-    email: &Email,
-    password: Password,
-    device_cookie: Option<&str>,
-) -> Result<SignedIn, Refusal> {
+pub async fn sign_in(cx: &Context, email: &Email, password: Password) -> Result<SignedIn, Refusal> {
     let keys = &cx.live.keys;
     let account = keys.lockout_key(email);
-    let device = device_cookie.and_then(|cookie| device_cookie::verify(keys, email, cookie));
+    let device = cx.client.device_cookie.as_ref();
+    let device = device.and_then(|cookie| device_cookie::verify(keys, email, cookie.expose()));
     let bucket = device.map_or(account, |device| device.counter);
     cx.admit(&[login_address(cx), login_account(bucket), cx.tenant_layer()]).await?;
     let mut permit = cx.node.pool.reserve()?;
@@ -144,6 +141,7 @@ pub(super) async fn start_session(
     if !family::insert(tx, &new, member.credential_version).await? {
         return Err(Refusal::InvalidCredentials);
     }
+    known_client::note(cx, tx, member).await?;
     audit::record_request(tx, cx, Action::SessionStarted, Actor::Member(member.id), id.uuid()).await?;
     let role = standing.role.parse().map_err(|_| Refusal::Internal)?;
     let has_second_factor = assurance.has_second_factor;

@@ -182,6 +182,13 @@ impl TenantKeys {
         self.versions().any(|keys| LookupKey::of(&keys.device, content).matches(tag))
     }
 
+    /// What a client without a device cookie is told by among those of a member, newest version first. The member comes
+    /// first, so it cannot be the tag of a cookie, which begins with random bytes and is never stored.
+    pub fn client_keys(&self, member: MemberId, client: &str) -> impl Iterator<Item = LookupKey> {
+        let content = [b"client\0".as_slice(), member.as_bytes(), client.as_bytes()].concat();
+        self.versions().map(move |keys| LookupKey::of(&keys.device, &content))
+    }
+
     /// The tag of the audit log for the concatenated `parts`, which the caller makes unambiguous, under the key of this
     /// version; `None` without it.
     #[must_use]

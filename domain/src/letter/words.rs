@@ -51,7 +51,7 @@ pub(super) fn draft(content: &Content, sender: Sender<'_>) -> Draft {
         }
         Content::AlreadyMember => {
             let first = format!(
-                "Somebody wanted to open an account at {tenant} with this address. You have one already: sign in as before."
+                "Somebody wanted to use this address for an account at {tenant}. You have one already: sign in as before."
             );
             let second = "If you have forgotten your password, ask for a new one there.".to_owned();
             let parts = [first, second, IGNORE.to_owned()].map(Part::Words).into();
@@ -84,7 +84,9 @@ fn notice(content: &Content, tenant: &str) -> Draft {
         ),
         Content::NewDevice { occasion, user_agent } => (
             format!("A new sign-in at {tenant}"),
-            format!("Somebody signed in to your account at {tenant} with a browser that was not seen before."),
+            format!(
+                "Somebody signed in to your account at {tenant} with a browser or program that we have not seen lately."
+            ),
             occasion,
             Some(user_agent.as_str()).filter(|browser| !browser.is_empty()),
             NOT_YOU,

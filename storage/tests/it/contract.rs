@@ -4,6 +4,7 @@ mod api_keys;
 mod audit;
 mod invitations;
 mod keys;
+mod known_clients;
 mod mail;
 mod members;
 mod oauth;
@@ -36,6 +37,8 @@ async fn keeps_the_contract(kind: Kind) {
     let recorder = recorder::Recorder::begin();
     members::are_kept(&bed).await;
     members::unchecked_passwords_are_marked(&bed).await;
+    members::addresses_are_changed(&bed).await;
+    known_clients::are_kept_for_a_while(&bed).await;
     members::lockouts_are_counted(&bed).await;
     members::rivals_are_counted_exactly(&bed).await;
     members::rate_limits_are_kept(&bed).await;

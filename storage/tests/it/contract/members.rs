@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use freehold_domain::id::MemberId;
 use freehold_domain::secret::Secret;
+use freehold_storage::StoreError;
 use freehold_storage::lockout::{self, Failures};
 use freehold_storage::member::{self, Credentials, NewPassword};
 use freehold_storage::rate_limit::{self, RateLimitRow};
@@ -85,6 +86,22 @@ pub(crate) async fn unchecked_passwords_are_marked(bed: &Bed) {
         assert_eq!(kept.password_unchecked_at_ms, unchecked_at_ms);
     }
     tx.commit().await.unwrap();
+}
+
+pub(crate) async fn addresses_are_changed(bed: &Bed) {
+    let (tenant, first) = bed.tenant_with_member().await;
+    let second = new_member(b"second");
+    let mut tx = bed.store.write(tenant).await.unwrap();
+    assert!(member::insert(&mut tx, &second).await.unwrap());
+    let two = Some(Credentials { version: 2, epoch: 2 });
+    assert_eq!(member::set_email(&mut tx, first, 1, b"other", b"sealed anew").await.unwrap(), two);
+    assert_eq!(member::set_email(&mut tx, first, 1, b"third", b"x").await.unwrap(), None, "the version has moved on");
+    let moved = member::by_email_key(&mut tx, b"other").await.unwrap().unwrap();
+    assert_eq!((moved.id, moved.email_sealed.as_slice()), (first, b"sealed anew".as_slice()));
+    tx.commit().await.unwrap();
+    let mut tx = bed.store.write(tenant).await.unwrap();
+    let taken = member::set_email(&mut tx, first, 2, b"second", b"x").await;
+    assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
 }
 
 pub(crate) async fn lockouts_are_counted(bed: &Bed) {
