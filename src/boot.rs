@@ -97,6 +97,8 @@ pub async fn start_node(
         passivate: config.tree.passivate,
         quarantine: config.tree.quarantine,
         reconcile: config.tree.reconcile,
+        signing_rotate: config.signing.rotate,
+        signing_announced: config.signing.announced,
         refresh_hold: config.refresh.coalesce,
         public_scheme: public.scheme().as_str(),
         platform_domain: config.platform.domain.as_str().into(),

@@ -137,6 +137,14 @@ pub enum TenantVerb {
         /// Which tenant.
         slug: String,
     },
+    /// Have another key sign a tenant's access tokens.
+    RotateSigningKey {
+        /// Which tenant.
+        slug: String,
+        /// Without announcing it: every access token dies. For a key that is not secret any more.
+        #[arg(long)]
+        at_once: bool,
+    },
     /// Give a tenant a limit of its own.
     Limit {
         /// Which tenant.

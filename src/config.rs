@@ -22,6 +22,7 @@ mod redis;
 mod refresh;
 #[cfg(test)]
 pub(crate) mod scratch;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -46,6 +47,7 @@ pub use passwords::Passwords;
 pub use platform::{Domain, Platform, PublicUrl};
 pub use profile::Profile;
 pub use refresh::Refresh;
+pub use signing::Signing;
 pub use tree::Tree;
 
 use values::Values;
@@ -80,6 +82,8 @@ pub struct Config {
     pub mail: Mail,
     /// By whose word members sign in.
     pub oauth: ProvidersRule,
+    /// How long a key signs access tokens.
+    pub signing: Signing,
     /// How long tenants stay in memory.
     pub tree: Tree,
     /// How long a refresh waits for others like it.
@@ -125,6 +129,7 @@ impl Config {
         let passwords = passwords::read(values);
         let mail = mail::read(values, platform.as_ref(), data_dir.as_deref());
         let oauth = oauth::read(values, data_dir.as_deref());
+        let signing = signing::read(values);
         let tree = tree::read(values);
         let refresh = refresh::read(values);
         let log = log::read(values);
@@ -142,6 +147,7 @@ impl Config {
             passwords: passwords?,
             mail: mail?,
             oauth: oauth?,
+            signing: signing?,
             tree: tree?,
             refresh: refresh?,
             log: log?,

@@ -1,6 +1,7 @@
 //! What the command line asks of a node, whether a server runs the node or the command itself does.
 
 mod import;
+mod signing_keys;
 
 use std::io;
 use std::path::Path;
@@ -14,6 +15,7 @@ use freehold_actors::node::Node;
 use freehold_actors::node::load::LoadError;
 use freehold_actors::ops::audit::{self, NotRecorded, Verdict};
 use freehold_actors::ops::operators::{self, OperatorRefusal};
+use freehold_actors::ops::signing_keys::Takeover;
 use freehold_actors::ops::tenants::{self, By, FirstAdmin, NewTenant, TenantRefusal, Term};
 use freehold_domain::audit::chain::Finding;
 use freehold_domain::email::Email;
@@ -132,6 +134,7 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
         TenantVerb::List => Request::TenantList,
         TenantVerb::Suspend { slug, reason } => Request::TenantSuspend { slug, reason },
         TenantVerb::Resume { slug } => Request::TenantResume { slug },
+        TenantVerb::RotateSigningKey { slug, at_once } => Request::TenantRotateSigningKey { slug, at_once },
         TenantVerb::Limit { slug, tier, limit } => Request::TenantLimit { slug, tier, limit },
     })
 }
@@ -191,6 +194,10 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             let slug = parse_slug(&slug)?;
             tenants::set_limit(node, &slug, tier, limit, &By::CommandLine).await.map_err(|error| refused(&error))?;
             Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
+        }
+        Request::TenantRotateSigningKey { slug, at_once } => {
+            let takeover = if at_once { Takeover::AtOnce } else { Takeover::Announced };
+            signing_keys::perform(node, &parse_slug(&slug)?, takeover).await
         }
         Request::MemberImport { slug, lines } => import::perform(node, &parse_slug(&slug)?, &lines).await,
         Request::OperatorCreate { email, password } => {

@@ -7,17 +7,18 @@ use std::time::Duration;
 use freehold_domain::id::TenantId;
 use freehold_domain::known_client::KNOWN_FOR;
 use freehold_domain::revocation::DEPTH;
-use freehold_domain::time::UnixMs;
+use freehold_domain::signing_rotation::KEPT;
+use freehold_domain::time::{CLOCKS_APART_MAX, UnixMs};
 use freehold_storage::{
     Chain, Store, StoreError, change, family, invitation, known_client, lockout, mail, oauth, one_time_token,
-    second_factor,
+    second_factor, signing_key,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::changes;
 use crate::metric;
 use crate::node::Node;
-use crate::node::load::CLOCKS_APART_MAX;
+use crate::ops::signing_keys;
 use crate::slot::TenantSlot;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
@@ -79,7 +80,10 @@ async fn reconcile_all(node: &Node) {
         let since = node.ambient.now().minus(DEPTH + CLOCKS_APART_MAX);
         let dead = async { changes::reconciled(&mut node.store.read(id).await?, since).await };
         match dead.await {
-            Ok(dead) => slot.bury_all(&dead),
+            Ok(dead) => {
+                slot.bury_all(&dead);
+                signing_keys::rotate_if_due(node, &slot).await;
+            }
             Err(error) => {
                 tracing::warn!(tenant.id = %id, error = %Chain(&error), "a tenant could not be compared with its store");
             }
@@ -100,7 +104,7 @@ async fn sweep_all(node: &Node) {
 }
 
 /// Deletes what has ended: families past their end with their spent tokens, challenges nobody answered,
-/// failures a day old, old changes, clients that do not come any more, and what is known of letters that were given up.
+/// failures a day old, old changes, clients that do not come any more, signing keys whose last token has expired, and what is known of letters that were given up.
 async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;
@@ -111,6 +115,7 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
     known_client::sweep(&mut tx, now.minus(KNOWN_FOR), ROWS_MAX).await?;
+    signing_key::sweep(&mut tx, now.minus(KEPT)).await?;
     mail::sweep(&mut tx, now.minus(GIVEN_UP_KEPT), ROWS_MAX).await?;
     tx.commit().await?;
     sweep_oauth(node, slot, now).await

@@ -66,6 +66,10 @@ pub struct Settings {
     pub quarantine: Duration,
     /// How often what is known of dead sessions is compared with the store.
     pub reconcile: Duration,
+    /// How long a signing key is in use before another follows it; `None` for ever.
+    pub signing_rotate: Option<Duration>,
+    /// How long a signing key is published before it signs.
+    pub signing_announced: Duration,
     /// How long a rotated pair is held for those who ask at the same time.
     pub refresh_hold: Duration,
     /// `http` or `https`, as clients see it.

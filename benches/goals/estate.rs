@@ -84,7 +84,7 @@ impl Tenant {
 
     /// What verifies its access tokens.
     pub(crate) fn public_key(&self) -> [u8; 32] {
-        *self.keys.current_signing_key().verifying_key().public()
+        *self.keys.signing_key(AMBIENT.now()).unwrap().verifying_key().public()
     }
 
     fn new(number: usize, plan: Plan) -> Self {
@@ -100,7 +100,12 @@ impl Tenant {
             created_at_ms: now,
             retired_at_ms: None,
         };
-        let keys = TenantKeys::open(id, std::slice::from_ref(&root), &[StoredSigningKey { id: kid, seed }]).unwrap();
+        let keys = TenantKeys::open(
+            id,
+            std::slice::from_ref(&root),
+            &[StoredSigningKey { id: kid, seed, made: now, signs_until: None }],
+        )
+        .unwrap();
         let members = (0..plan.members).map(|_| MemberId::new(now, AMBIENT.random())).collect();
         Self { slug: format!("t{number}"), members, refresh_tokens: vec![], id, keys, root, signing }
     }

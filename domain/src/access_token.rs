@@ -186,7 +186,7 @@ pub fn issue(keys: &TenantKeys, grant: &AccessGrant<'_>, now: UnixMs) -> Result<
         act: grant.operator,
         amr: if grant.has_second_factor { vec![AuthMethod::Mfa] } else { vec![] },
     };
-    let key = keys.current_signing_key();
+    let key = keys.signing_key(now).ok_or(CryptoError)?;
     let header = Header { typ: Some(TYPE.into()), kid: Some(key.id().to_string()), ..Header::new(Algorithm::EdDSA) };
     jsonwebtoken::encode(&header, &claims, &key.encoding_key()).map(Secret::new).map_err(|_| CryptoError)
 }

@@ -67,6 +67,10 @@ actions! {
     SecondFactorRemoved "second_factor.removed";
     /// A member got new backup codes; the subject is the member.
     BackupCodesRenewed "backup_codes.renewed";
+    /// Another key will sign the tenant's access tokens; the subject is the key.
+    SigningKeyRotated "signing_key.rotated";
+    /// Another key signs them at once, and those before are withdrawn; the subject is the key.
+    SigningKeysWithdrawn "signing_keys.withdrawn";
     /// An admin made an API key; the subject is the key.
     ApiKeyCreated "api_key.created";
     /// An admin gave an API key another text; the subject is the key.

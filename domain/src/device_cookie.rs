@@ -71,7 +71,8 @@ mod tests {
         let id = SigningKeyId::new(UnixMs::new(1), [seed; 10]);
         let key = SigningKey::from_seed(id, Secret::new([seed; 32])).unwrap();
         let seed = key.seal(&root, tenant, Nonce::from_random([seed; 12])).unwrap();
-        TenantKeys::open(tenant, &[root], &[StoredSigningKey { id, seed }]).unwrap()
+        TenantKeys::open(tenant, &[root], &[StoredSigningKey { id, seed, made: UnixMs::new(1), signs_until: None }])
+            .unwrap()
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod role;
 pub mod rotation;
 pub mod secret;
 pub mod settings;
+pub mod signing_rotation;
 pub mod slug;
 pub mod tenant_state;
 pub mod text;

@@ -56,6 +56,9 @@ impl UnixMs {
     }
 }
 
+/// How far the clocks of nodes that share a store may be apart.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_mins(5);
+
 /// `wait` in whole seconds, rounded up and at least one: what `Retry-After` carries.
 #[must_use]
 pub fn retry_after_s(wait: Duration) -> u64 {

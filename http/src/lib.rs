@@ -50,4 +50,5 @@ pub mod second_factor;
 mod series;
 pub mod serve;
 pub mod settings;
+pub mod signing_keys;
 pub mod totp;

@@ -21,7 +21,7 @@ use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
     account, api_host, api_keys, audit, auth, config, forward, help, invitations, me, members, oauth, operators, pages,
-    problem, public, registration, second_factor, settings, totp,
+    problem, public, registration, second_factor, settings, signing_keys, totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -116,6 +116,8 @@ struct Api;
         api_keys::create,
         api_keys::rotate,
         api_keys::revoke,
+        signing_keys::list,
+        signing_keys::rotate,
         public::jwks,
         public::ready,
         problem::page::page,

@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{Response, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use freehold_actors::node::Node;
 use tower::{Layer, Service, service_fn};
@@ -18,12 +19,15 @@ use crate::admission;
 use crate::caller::Tenant;
 use crate::edge::{EdgeLayer, EdgeOptions};
 use crate::faces::Faces;
-use crate::problem::{self, Problem};
+use crate::problem::{self, Kind, Problem};
 use crate::readiness::Readiness;
 use crate::{
     account, api_keys, audit, auth, config, forward, help, invitations, me, members, oauth, openapi, operators, pages,
-    registration, second_factor, settings, totp,
+    registration, second_factor, settings, signing_keys, totp,
 };
+
+/// How long the published keys may be kept, at most: a new one is published for twice as long before it signs.
+const JWKS_CACHED_MAX: Duration = Duration::from_mins(5);
 
 /// Everything the public listener serves.
 pub fn service(
@@ -83,6 +87,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(settings::routes())
         .merge(audit::routes())
         .merge(api_keys::routes())
+        .merge(signing_keys::routes())
 }
 
 /// What the API host serves, besides what every host does.
@@ -105,5 +110,14 @@ pub(crate) async fn ready(Extension(readiness): Extension<Readiness>) -> StatusC
 ))]
 pub(crate) async fn jwks(tenant: Tenant) -> Result<Response<Body>, Problem> {
     tenant.cx.admit(&[tenant.cx.tenant_layer()]).await?;
-    Ok(([(CONTENT_TYPE, "application/jwk-set+json")], Json(tenant.cx.live.keys.jwks())).into_response())
+    let jwks = tenant.cx.live.keys.jwks(tenant.cx.node.ambient.now());
+    let max_age = JWKS_CACHED_MAX.min(tenant.cx.node.settings.signing_announced / 2).as_secs();
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
+        (
+            CACHE_CONTROL,
+            HeaderValue::from_str(&format!("public, max-age={max_age}")).map_err(|_| Problem::new(Kind::Internal))?,
+        ),
+    ];
+    Ok((headers, Json(jwks)).into_response())
 }

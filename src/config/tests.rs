@@ -76,6 +76,8 @@ fn development_needs_nothing() {
         reconcile: Duration::from_mins(1),
     };
     assert_eq!(config.tree, tree);
+    let signing = Signing { rotate: Some(Duration::from_hours(90 * 24)), announced: Duration::from_hours(1) };
+    assert_eq!(config.signing, signing);
     assert_eq!(config.refresh.coalesce, Duration::from_millis(50));
     assert_eq!(config.log.as_str(), "info");
 }

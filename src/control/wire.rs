@@ -50,6 +50,13 @@ pub enum Request {
         #[serde(with = "as_text")]
         limit: Limit,
     },
+    /// Have another key sign a tenant's access tokens.
+    TenantRotateSigningKey {
+        /// Which tenant.
+        slug: String,
+        /// Whether the keys before are withdrawn.
+        at_once: bool,
+    },
     /// Add members who come from another system.
     MemberImport {
         /// Which tenant.
@@ -83,6 +90,7 @@ impl Request {
             | Self::TenantSuspend { .. }
             | Self::TenantResume { .. }
             | Self::TenantLimit { .. }
+            | Self::TenantRotateSigningKey { .. }
             | Self::MemberImport { .. }
             | Self::OperatorCreate { .. } => Duration::from_mins(1),
         }

@@ -18,6 +18,7 @@ queries! {
         ORDER BY created_at_ms, id";
     SIGNING_KEY_RETIRE (2) = "
         UPDATE signing_key SET retired_at_ms = $2 WHERE id = $1 AND retired_at_ms IS NULL";
+    SIGNING_KEY_DELETE_ALL (0) = "DELETE FROM signing_key";
     SIGNING_KEY_SWEEP (1) = "DELETE FROM signing_key WHERE retired_at_ms < $1";
 }
 
@@ -32,7 +33,7 @@ pub struct SigningKeyRow {
     pub private_sealed: Vec<u8>,
     /// When it was made.
     pub created_at_ms: UnixMs,
-    /// When it signed last, if it does so no more.
+    /// Until when it signs, if another follows it.
     pub retired_at_ms: Option<UnixMs>,
 }
 
@@ -67,12 +68,21 @@ pub async fn all(tx: &mut TenantTx) -> Result<Vec<SigningKeyRow>, StoreError> {
     tx.fetch_all(SIGNING_KEY_ALL, args![]).await
 }
 
-/// Retires the key at `now`. `false` when it was already, or there is none.
+/// Has the key sign until `end` and no longer. `false` when it has an end already, or there is none.
 ///
 /// # Errors
 /// [`StoreError`]; the transaction is lost.
-pub async fn retire(tx: &mut TenantTx, id: SigningKeyId, now: UnixMs) -> Result<bool, StoreError> {
-    Ok(tx.execute(SIGNING_KEY_RETIRE, args![id, now]).await? == 1)
+pub async fn retire(tx: &mut TenantTx, id: SigningKeyId, end: UnixMs) -> Result<bool, StoreError> {
+    Ok(tx.execute(SIGNING_KEY_RETIRE, args![id, end]).await? == 1)
+}
+
+/// Deletes every key of the tenant: add one in the same transaction.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn delete_all(tx: &mut TenantTx) -> Result<(), StoreError> {
+    tx.execute(SIGNING_KEY_DELETE_ALL, args![]).await?;
+    Ok(())
 }
 
 /// Deletes the keys retired before `before`; answers how many.

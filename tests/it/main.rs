@@ -52,6 +52,7 @@ mod second_factor;
 mod second_factor_rule;
 mod sessions;
 mod settings;
+mod signing_keys;
 mod smoke;
 mod stall;
 mod supervision;

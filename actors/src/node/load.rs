@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use freehold_domain::api_key::KEYS_MAX;
@@ -10,6 +9,7 @@ use freehold_domain::keys::{KeyVersion, MasterKeyId, RootKey, Sealed, StoredSign
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::settings::{Registration, RequireSecondFactor, TenantSettings};
 use freehold_domain::tier::{Limit, Limits, Tier};
+use freehold_domain::time::CLOCKS_APART_MAX;
 use freehold_storage::{Chain, StoreError, TenantTx, api_key, rate_limit, root_key, setting, signing_key};
 
 use crate::api_keys::ApiKeys;
@@ -17,9 +17,6 @@ use crate::changes;
 use crate::node::Node;
 use crate::sessions::Commits;
 use crate::slot::{Live, Published, TenantSlot};
-
-/// How far the clocks of nodes that share a store may be apart.
-pub(crate) const CLOCKS_APART_MAX: Duration = Duration::from_mins(5);
 
 /// Why a tenant could not be activated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +88,14 @@ pub(crate) async fn keys(node: &Node, slot: &TenantSlot) -> Result<TenantKeys, L
     TenantKeys::open(slot.id, &roots, &signing).map_err(|error| corrupt(slot, &error))
 }
 
+/// The root key that seals what is sealed now.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) async fn newest_root(node: &Node, slot: &TenantSlot) -> Result<RootKey, LoadError> {
+    roots(node, slot).await?.into_iter().max_by_key(RootKey::version).ok_or(LoadError::Corrupt)
+}
+
 async fn roots(node: &Node, slot: &TenantSlot) -> Result<Vec<RootKey>, LoadError> {
     let rows = root_key::all_of(&mut node.store.keys_read().await?, slot.id).await?;
     let mut roots = Vec::with_capacity(rows.len());
@@ -103,12 +108,12 @@ async fn roots(node: &Node, slot: &TenantSlot) -> Result<Vec<RootKey>, LoadError
     Ok(roots)
 }
 
-/// The newest signs; those that were retired before it still verify.
+/// In the order in which they sign.
 async fn signing(tx: &mut TenantTx) -> Result<Vec<StoredSigningKey>, LoadError> {
     let mut signing = vec![];
-    for row in signing_key::all(tx).await?.into_iter().rev() {
+    for row in signing_key::all(tx).await? {
         let seed = Sealed::from_stored(row.private_sealed).map_err(|_| LoadError::Corrupt)?;
-        signing.push(StoredSigningKey { id: row.id, seed });
+        signing.push(StoredSigningKey { id: row.id, seed, made: row.created_at_ms, signs_until: row.retired_at_ms });
     }
     Ok(signing)
 }

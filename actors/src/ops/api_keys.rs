@@ -10,14 +10,14 @@ use freehold_domain::id::{ApiKeyId, MemberId};
 use freehold_domain::secret::Secret;
 use freehold_domain::text::OneLine;
 use freehold_domain::time::UnixMs;
+use freehold_storage::TenantTx;
 use freehold_storage::api_key::{self as rows, ApiKeyRow, NewApiKey};
-use freehold_storage::{StoreError, TenantTx};
 
-use crate::changes;
 use crate::ops::audit::record_request;
 use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
 use crate::ops::refusal::Refusal;
+use crate::ops::tenant_change;
 
 /// The longest name of a key, in characters.
 pub const NAME_CHARS_MAX: usize = 100;
@@ -176,8 +176,7 @@ pub async fn revoke(cx: &Context, caller: &AccessClaims, id: ApiKeyId) -> Result
     Ok(())
 }
 
-/// Records and commits a change, and has this node load the tenant's keys anew. When nobody knows whether it was
-/// committed, they are loaded anew all the same, here and once more by the change feed if it has it.
+/// Records and commits a change, which is in force on this node then.
 async fn finish(
     cx: &Context,
     mut tx: TenantTx,
@@ -186,18 +185,9 @@ async fn finish(
     id: ApiKeyId,
     now: UnixMs,
 ) -> Result<(), Refusal> {
-    let mark = cx.node.mark();
-    changes::tenant(&mut tx, cx.slot.id, mark, now).await?;
+    let change = tenant_change::announce(&mut tx, &cx.node, &cx.slot, now).await?;
     record_request(&mut tx, cx, action, Actor::Member(caller.sub), id.uuid()).await?;
-    let committed = tx.commit().await;
-    let in_doubt = committed.as_ref().is_err_and(StoreError::leaves_doubt);
-    if in_doubt {
-        cx.node.disown(mark);
-    }
-    if committed.is_ok() || in_doubt {
-        cx.node.reload(&cx.slot).await;
-    }
-    Ok(committed?)
+    Ok(change.commit(tx, &cx.node, &cx.slot).await?)
 }
 
 fn item(row: ApiKeyRow, now: UnixMs) -> Result<KeyItem, Refusal> {

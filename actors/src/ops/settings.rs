@@ -5,11 +5,11 @@ use freehold_domain::audit::{Action, Actor, Changed, Event};
 use freehold_domain::settings::{NoRoles, TenantSettings};
 use freehold_storage::setting;
 
-use crate::changes;
 use crate::node::load::versioned_settings;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
+use crate::ops::tenant_change;
 
 /// The settings in force.
 ///
@@ -44,13 +44,12 @@ pub async fn change(
     if !setting::replace(&mut tx, version, &body).await? {
         return Err(Refusal::Conflict);
     }
-    changes::tenant(&mut tx, cx.slot.id, cx.node.mark(), now).await?;
+    let change = tenant_change::announce(&mut tx, &cx.node, &cx.slot, now).await?;
     let mut detail = cx.client.origin.detail();
     detail.changes = told.into_iter().map(|(field, from, to)| Changed { field: field.to_owned(), from, to }).collect();
     let actor = Actor::Member(caller.sub);
     let event = Event { action: Action::SettingsChanged, actor, subject: Some(cx.slot.id.uuid()), detail };
     audit::record(&mut tx, &cx.node, &cx.live.keys, &event).await?;
-    tx.commit().await?;
-    cx.node.reload(&cx.slot).await;
+    change.commit(tx, &cx.node, &cx.slot).await?;
     Ok(next)
 }

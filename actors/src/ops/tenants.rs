@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use freehold_domain::audit::{Action, Actor, Detail, Event};
 use freehold_domain::email::Email;
-use freehold_domain::id::{MemberId, SigningKeyId, TenantId};
-use freehold_domain::keys::{KeyVersion, RootKey, SigningKey, StoredSigningKey, TenantKeys, TenantKeysError};
+use freehold_domain::id::{MemberId, TenantId};
+use freehold_domain::keys::{CryptoError, KeyVersion, RootKey, Sealed, StoredSigningKey, TenantKeys, TenantKeysError};
 use freehold_domain::letter::{Content, Letter, Link};
 use freehold_domain::password::Password;
 use freehold_domain::role::Role;
-use freehold_domain::secret::Secret;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::text::OneLine;
@@ -33,6 +32,7 @@ use crate::ops::audit::{self, NotRecorded};
 use crate::ops::context::Origin;
 use crate::ops::invitations::{self, NotWritten};
 use crate::ops::new_member::NewMember;
+use crate::ops::{signing_keys, tenant_change};
 use crate::slot::TenantSlot;
 
 /// The longest name of a tenant or a person, in characters.
@@ -201,17 +201,10 @@ fn first_keys(
     root: &RootKey,
     now: UnixMs,
 ) -> Result<(SigningKeyRow, TenantKeys), TenantKeysError> {
-    let id = SigningKeyId::new(now, node.ambient.random());
-    let key = SigningKey::from_seed(id, Secret::new(node.ambient.random()))?;
-    let seed = key.seal(root, tenant, node.nonce())?;
-    let row = SigningKeyRow {
-        id,
-        public_key: key.verifying_key().public().to_vec(),
-        private_sealed: seed.bytes().to_vec(),
-        created_at_ms: now,
-        retired_at_ms: None,
-    };
-    let keys = TenantKeys::open(tenant, std::slice::from_ref(root), &[StoredSigningKey { id, seed }])?;
+    let row = signing_keys::new_row(node, tenant, root, now)?;
+    let seed = Sealed::from_stored(row.private_sealed.clone()).map_err(|_| CryptoError)?;
+    let signing = StoredSigningKey { id: row.id, seed, made: now, signs_until: None };
+    let keys = TenantKeys::open(tenant, std::slice::from_ref(root), &[signing])?;
     Ok((row, keys))
 }
 
@@ -340,11 +333,9 @@ pub async fn set_limit(node: &Node, slug: &Slug, tier: Tier, limit: Limit, by: &
     let now = node.ambient.now();
     let mut tx = node.store.write(slot.id).await?;
     rate_limit::set(&mut tx, &RateLimitRow { tier: tier.as_str().to_owned(), burst, period_ms }).await?;
-    changes::tenant(&mut tx, slot.id, node.mark(), now).await?;
+    let change = tenant_change::announce(&mut tx, node, &slot, now).await?;
     audit::record(&mut tx, node, &keys, &event).await?;
-    tx.commit().await?;
-    node.reload(&slot).await;
-    Ok(())
+    Ok(change.commit(tx, node, &slot).await?)
 }
 
 pub(super) async fn slot(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, TenantRefusal> {

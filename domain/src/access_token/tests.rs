@@ -51,7 +51,7 @@ fn b64(text: impl AsRef<[u8]>) -> String {
 /// A token with this header and payload text, signed by our own current key: what only a fault of ours could make.
 fn sign(header: &str, payload: &str) -> String {
     let message = format!("{}.{}", b64(header), b64(payload));
-    let key = keys(1, &[1]).current_signing_key().encoding_key();
+    let key = keys(1, &[1]).signing_key(UnixMs::new(IAT * 1_000)).unwrap().encoding_key();
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
     format!("{message}.{signature}")
 }

@@ -110,6 +110,13 @@ impl SigningKey {
     }
 }
 
+impl Jwk {
+    /// Its `kid`.
+    pub(super) const fn kid(&self) -> SigningKeyId {
+        self.kid
+    }
+}
+
 impl VerifyingKey {
     /// Its `kid`.
     #[must_use]

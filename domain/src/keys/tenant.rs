@@ -1,5 +1,7 @@
 //! The keys that an active tenant holds in memory: raw bytes, about 290 for a tenant that never rotated.
 
+use std::time::Duration;
+
 use super::CryptoError;
 use super::lookup::LookupKey;
 use super::primitives::{Nonce, hmac_sha256};
@@ -10,6 +12,8 @@ use crate::email::Email;
 use crate::id::{MemberId, SigningKeyId, TenantId};
 use crate::oauth::{Provider, Subject};
 use crate::secret::Secret;
+use crate::signing_rotation;
+use crate::time::UnixMs;
 
 /// A signing key as the store keeps it.
 #[derive(Clone, Debug)]
@@ -18,6 +22,10 @@ pub struct StoredSigningKey {
     pub id: SigningKeyId,
     /// The sealed seed.
     pub seed: Sealed<Secret<[u8; 32]>>,
+    /// When it was made.
+    pub made: UnixMs,
+    /// Until when it signs, if another follows it.
+    pub signs_until: Option<UnixMs>,
 }
 
 /// A tenant's stored keys do not make a working set.
@@ -29,7 +37,7 @@ pub enum TenantKeysError {
     /// Two root keys have this version.
     #[error("root key version {0} is given twice")]
     DuplicateVersion(KeyVersion),
-    /// No signing key was given.
+    /// No signing key was given that signs for good.
     #[error("no signing key")]
     NoSigningKey,
     /// The root key of this version, under which signing key `id` is sealed, was not given.
@@ -54,8 +62,9 @@ pub struct TenantKeys {
     tenant: TenantId,
     newest: VersionKeys,
     older: Box<[VersionKeys]>,
-    signing: SigningKey,
-    retired: Box<[VerifyingKey]>,
+    signing: Box<[SigningKey]>,
+    ends: Box<[Option<UnixMs>]>,
+    last_made: UnixMs,
 }
 
 #[derive(Clone, Debug)]
@@ -69,8 +78,8 @@ struct VersionKeys {
 }
 
 impl TenantKeys {
-    /// Derives and opens a tenant's keys. The root of the highest version seals; the first of `signing` signs and
-    /// the rest only verify, so give them newest first and leave withdrawn ones out.
+    /// Derives and opens a tenant's keys. The root of the highest version seals; the keys of `signing` stand in the order
+    /// in which they sign, without those that were withdrawn.
     ///
     /// # Errors
     /// [`TenantKeysError`] when a root or signing key is missing, given twice or does not open.
@@ -84,10 +93,12 @@ impl TenantKeys {
         let newest = versions.next().ok_or(TenantKeysError::NoRootKey)??;
         let older = versions.collect::<Result<_, _>>()?;
 
-        let mut opened = signing.iter().map(|stored| open_signing_key(tenant, &roots, stored));
-        let signing = opened.next().ok_or(TenantKeysError::NoSigningKey)??;
-        let retired = opened.map(|key| key.map(|key| *key.verifying_key())).collect::<Result<_, _>>()?;
-        Ok(Self { tenant, newest, older, signing, retired })
+        let last = signing.last().filter(|last| last.signs_until.is_none());
+        let last_made = last.ok_or(TenantKeysError::NoSigningKey)?.made;
+        let ends = signing.iter().map(|stored| stored.signs_until).collect();
+        let signing =
+            signing.iter().map(|stored| open_signing_key(tenant, &roots, stored)).collect::<Result<_, _>>()?;
+        Ok(Self { tenant, newest, older, signing, ends, last_made })
     }
 
     /// Whose keys these are.
@@ -197,26 +208,33 @@ impl TenantKeys {
         Some(hmac_sha256(keys.audit.bytes(), parts))
     }
 
-    /// The key that signs access tokens now.
+    /// The key that signs access tokens at `now`. `None` never happens: a set without one does not open.
     #[must_use]
-    pub const fn current_signing_key(&self) -> &SigningKey {
-        &self.signing
+    pub fn signing_key(&self, now: UnixMs) -> Option<&SigningKey> {
+        self.signing.get(signing_rotation::signs(&self.ends, now))
     }
 
-    /// The key with this `kid`, current or retired. `None` for any other, withdrawn ones included.
+    /// The key with this `kid`, whether it signs, will sign or has signed. `None` for any other, withdrawn ones included.
     #[must_use]
     pub fn verifying_key(&self, id: SigningKeyId) -> Option<&VerifyingKey> {
-        self.verifying_keys().find(|key| key.id() == id)
+        self.signing.iter().map(SigningKey::verifying_key).find(|key| key.id() == id)
     }
 
-    /// The document at `/.well-known/jwks.json`.
+    /// The document at `/.well-known/jwks.json` at `now`: the key that signs first.
     #[must_use]
-    pub fn jwks(&self) -> Jwks {
-        Jwks { keys: self.verifying_keys().map(VerifyingKey::jwk).collect() }
+    pub fn jwks(&self, now: UnixMs) -> Jwks {
+        let signing = self.signing_key(now).map(SigningKey::id);
+        let published =
+            self.signing.iter().zip(&self.ends).filter(|(_, end)| signing_rotation::is_published(**end, now));
+        let mut keys: Vec<_> = published.map(|(key, _)| key.verifying_key().jwk()).collect();
+        keys.sort_by_key(|key| Some(key.kid()) != signing);
+        Jwks { keys }
     }
 
-    fn verifying_keys(&self) -> impl Iterator<Item = &VerifyingKey> {
-        std::iter::once(self.signing.verifying_key()).chain(&self.retired)
+    /// Whether another signing key should follow the last one, after `period`.
+    #[must_use]
+    pub fn is_rotation_due(&self, now: UnixMs, period: Option<Duration>) -> bool {
+        signing_rotation::is_due(&self.ends, self.last_made, now, period)
     }
 
     fn versions(&self) -> impl Iterator<Item = &VersionKeys> {

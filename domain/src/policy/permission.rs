@@ -57,6 +57,8 @@ permissions! {
     ApiKeysCreate "api_keys" "create" "To make an API key.";
     ApiKeysRotate "api_keys" "rotate" "To replace an API key by a new one.";
     ApiKeysRevoke "api_keys" "revoke" "To end an API key.";
+    SigningKeysList "signing_keys" "list" "To see which keys sign access tokens.";
+    SigningKeysRotate "signing_keys" "rotate" "To have another key sign access tokens.";
     AuditRead "audit" "read" "To read the audit log.";
     TenantsList "tenants" "list" "To see which tenants there are; at the platform's own host alone, like all that follow.";
     TenantsCreate "tenants" "create" "To make a tenant.";

@@ -36,6 +36,9 @@ async fn plant(server: &Server, tenant: &Tenant) -> SigningKeyId {
         retired_at_ms: None,
     };
     let mut tx = store.write(id).await.unwrap();
+    for known in signing_key::all(&mut tx).await.unwrap() {
+        assert!(signing_key::retire(&mut tx, known.id, known.created_at_ms).await.unwrap());
+    }
     assert!(signing_key::insert(&mut tx, &row).await.unwrap());
     tx.commit().await.unwrap();
     store.close().await;

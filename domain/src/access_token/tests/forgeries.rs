@@ -62,11 +62,11 @@ fn foreign_keys_are_refused() {
     }
     // Another tenant's key under our kid.
     let message = format!("{}.{}", b64(own_header()), b64(own_claims().to_string()));
-    let foreign = keys(2, &[9]).current_signing_key().encoding_key();
+    let foreign = keys(2, &[9]).signing_key(UnixMs::new(IAT * 1_000)).unwrap().encoding_key();
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &foreign, Algorithm::EdDSA).unwrap();
     assert_eq!(check(&format!("{message}.{signature}")), Err(AccessTokenError::Signature));
     // The public key as an HMAC secret, in the spellings a confused library might take.
-    let public = *keys(1, &[1]).current_signing_key().verifying_key().public();
+    let public = *keys(1, &[1]).signing_key(UnixMs::new(IAT * 1_000)).unwrap().verifying_key().public();
     for secret in [public.to_vec(), b64(public).into_bytes(), STANDARD.encode(public).into_bytes(), vec![]] {
         for (alg, name) in [(Algorithm::HS256, "HS256"), (Algorithm::HS384, "HS384"), (Algorithm::HS512, "HS512")] {
             for header_alg in [name, "EdDSA"] {

@@ -17,12 +17,17 @@ fn root(version: u32) -> RootKey {
 
 fn stored(tenant: TenantId, n: u8, root: &RootKey) -> StoredSigningKey {
     let key = SigningKey::from_seed(kid(n), Secret::new([n; 32])).unwrap();
-    StoredSigningKey { id: kid(n), seed: key.seal(root, tenant, Nonce::from_random([n; 12])).unwrap() }
+    let seed = key.seal(root, tenant, Nonce::from_random([n; 12])).unwrap();
+    StoredSigningKey { id: kid(n), seed, made: UnixMs::new(1), signs_until: None }
 }
 
 /// Keys of tenant `of` whose signing keys have the seeds and ids `signing`, the current one first.
 pub(crate) fn keys(of: u8, signing: &[u8]) -> TenantKeys {
-    let signing: Vec<_> = signing.iter().map(|n| stored(tenant(of), *n, &root(1))).collect();
+    let mut signing: Vec<_> = signing.iter().map(|n| stored(tenant(of), *n, &root(1))).collect();
+    for ended in signing.iter_mut().skip(1) {
+        ended.signs_until = Some(ENDED);
+    }
+    signing.reverse();
     TenantKeys::open(tenant(of), &[root(1)], &signing).unwrap()
 }
 
@@ -31,6 +36,8 @@ pub(crate) fn keys_of_versions(of: u8, newest: u32) -> TenantKeys {
     let roots: Vec<_> = (1..=newest).map(root).collect();
     TenantKeys::open(tenant(of), &roots, &[stored(tenant(of), 1, &root(1))]).unwrap()
 }
+
+const ENDED: UnixMs = UnixMs::new(1_000);
 
 const PLACE: Place<'static> = Place { table: "member", column: "email", row: &[1; 16] };
 
@@ -84,16 +91,23 @@ fn a_device_cookie_is_the_tenants_own() {
 }
 
 #[test]
-fn retired_keys_verify_and_others_do_not() {
+fn a_key_verifies_before_it_signs_and_after_and_others_do_not() {
     let keys = keys(1, &[2, 1]);
-    assert_eq!(keys.current_signing_key().id(), kid(2));
-    assert_eq!(keys.verifying_key(kid(2)), Some(keys.current_signing_key().verifying_key()));
+    let published = |now| {
+        let jwks = serde_json::to_value(keys.jwks(now)).unwrap();
+        let keys = jwks["keys"].as_array().unwrap().iter();
+        keys.inspect(|key| assert!(key.get("d").is_none())).map(|key| key["kid"].clone()).collect::<Vec<_>>()
+    };
+    let (one, two) = (kid(1).to_string(), kid(2).to_string());
+    let before = UnixMs::new(ENDED.get() - 1);
+    assert_eq!(keys.signing_key(before).unwrap().id(), kid(1));
+    assert_eq!(published(before), [one.as_str(), &two]);
+    assert_eq!(keys.signing_key(ENDED).unwrap().id(), kid(2));
+    assert_eq!(published(ENDED), [two.as_str(), &one]);
+    assert_eq!(published(ENDED.plus(signing_rotation::KEPT)), [two.as_str()]);
+    assert_eq!(keys.verifying_key(kid(2)), keys.signing_key(ENDED).map(SigningKey::verifying_key));
     assert_eq!(keys.verifying_key(kid(1)).map(VerifyingKey::id), Some(kid(1)));
     assert_eq!(keys.verifying_key(kid(3)), None);
-    let jwks = serde_json::to_value(keys.jwks()).unwrap();
-    assert_eq!(jwks["keys"].as_array().unwrap().len(), 2);
-    assert_eq!(jwks["keys"][0]["kid"], kid(2).to_string());
-    assert!(jwks["keys"][0].get("d").is_none());
 }
 
 #[test]
@@ -103,6 +117,8 @@ fn an_incomplete_set_says_what_is_missing() {
     let stolen = stored(tenant(2), 1, &root(1));
     assert_eq!(open(&[], from_ref(&one)), Some(TenantKeysError::NoRootKey));
     assert_eq!(open(&[root(1)], &[]), Some(TenantKeysError::NoSigningKey));
+    let ended = StoredSigningKey { signs_until: Some(ENDED), ..one.clone() };
+    assert_eq!(open(&[root(1)], &[ended]), Some(TenantKeysError::NoSigningKey));
     assert_eq!(open(&[root(1), root(1)], from_ref(&one)), Some(TenantKeysError::DuplicateVersion(KeyVersion::new(1))));
     let missing = TenantKeysError::MissingVersion { id: kid(2), version: KeyVersion::new(2) };
     assert_eq!(open(&[root(1)], &[one, two]), Some(missing));

@@ -135,5 +135,7 @@ pub(crate) async fn signing_keys_are_kept(bed: &Bed) {
     assert_eq!(signing_key::all(&mut tx).await.unwrap(), [retired, new.clone()]);
     assert_eq!(signing_key::sweep(&mut tx, NOW).await.unwrap(), 0);
     assert_eq!(signing_key::sweep(&mut tx, NOW.plus(WEEK)).await.unwrap(), 1, "a key that signs is never swept");
+    signing_key::delete_all(&mut tx).await.unwrap();
+    assert!(signing_key::all(&mut tx).await.unwrap().is_empty());
     tx.commit().await.unwrap();
 }
