@@ -11,6 +11,7 @@
     reason = "a bench fails by panicking, rounds as it divides, makes its own servers and prints what it found"
 )]
 
+mod enumeration;
 mod estate;
 mod load;
 mod machine;
@@ -32,7 +33,7 @@ use crate::table::Row;
 const HELP: &str = "\
 cargo bench --bench goals -- [GOAL...] [--short] [--tenants=N] [--dormant=N]
 
-  GOAL         p2 p3 p5 p6 p8 p10; all of them when none is named
+  GOAL         p2 p3 p5 p6 p8 p10 enumeration; all of them when none is named
   --short      fewer and shorter rounds: shows that it works, not how well
   --tenants=N  active tenants of p6 (2000)
   --dormant=N  dormant tenants of p6 (100000)";
@@ -54,13 +55,14 @@ impl Options {
 
 type Goal = (&'static str, fn(Options) -> Vec<Row>);
 
-const GOALS: [Goal; 6] = [
+const GOALS: [Goal; 7] = [
     ("p2", sessions::seen),
     ("p3", sessions::unseen),
     ("p5", p5::sign_ins),
     ("p6", p6::memory),
     ("p8", p8::rotations),
     ("p10", p10::panics),
+    ("enumeration", enumeration::differences),
 ];
 
 fn main() {

@@ -68,7 +68,21 @@ pub(crate) fn get(host: &str, path: &str, token: &str) -> Vec<u8> {
 
 /// The bytes of `POST {path}` with a JSON body.
 pub(crate) fn post(host: &str, path: &str, body: &Value) -> Vec<u8> {
+    with_body("POST", host, path, "", body)
+}
+
+/// The same with a bearer token.
+pub(crate) fn post_as(host: &str, path: &str, token: &str, body: &Value) -> Vec<u8> {
+    with_body("POST", host, path, &format!("authorization: Bearer {token}\r\n"), body)
+}
+
+/// The bytes of `PATCH {path}` with a bearer token and a JSON body.
+pub(crate) fn patch(host: &str, path: &str, token: &str, body: &Value) -> Vec<u8> {
+    with_body("PATCH", host, path, &format!("authorization: Bearer {token}\r\n"), body)
+}
+
+fn with_body(method: &str, host: &str, path: &str, line: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{line}content-type: application/json\r\n");
     format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
