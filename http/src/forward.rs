@@ -62,7 +62,7 @@ fn unsafe_method(headers: &HeaderMap) -> Option<Method> {
 /// By the access token, or else by the refresh cookie, which is looked at and not spent. Where the proxy says in
 /// `X-Forwarded-Method` or `X-Original-Method` that the request is not safe, the cookie counts only with an `Origin` (else
 /// `Referer`) of this tenant: 403 `csrf`. Such a request at a tenant that is read-only is 403 `tenant-read-only`. An operator
-/// who acts as a member is nobody here.
+/// who acts as a member is nobody here, and so is a member who must enrol a second factor first.
 #[utoipa::path(get, path = "/v1/auth/forward", tag = "auth", security(("bearer" = []), ("refresh_cookie" = [])),
     responses((status = 204, description = "Somebody is signed in.", headers(
         ("x-tenant-id" = Uuid, description = "The tenant."),

@@ -171,6 +171,6 @@ async fn who_must_enrol_is_not_let_through() {
     let session = conn.sign_in(&acme).await;
     ask_by_cookie(&mut conn, &session).await.is(204);
     conn.patch("/v1/settings", &session.access, &json!({ "require_second_factor": "all" })).await.is(200);
-    assert_eq!(ask_by_cookie(&mut conn, &session).await.status, 403);
-    assert_eq!(ask_by_token(&mut conn, &session).await.status, 403);
+    is_refused(&ask_by_cookie(&mut conn, &session).await, 401, "unauthenticated");
+    is_refused(&ask_by_token(&mut conn, &session).await, 401, "unauthenticated");
 }

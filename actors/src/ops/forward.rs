@@ -27,18 +27,18 @@ pub struct Known {
 /// application is many requests.
 ///
 /// # Errors
-/// [`Refusal::MustEnrol`]; what the limits refuse.
+/// [`Refusal::Unauthenticated`] for one who must enrol a second factor first; what the limits refuse.
 pub async fn by_token(cx: &Context, claims: &AccessClaims) -> Result<Known, Refusal> {
     cx.admit(&[cx.tenant_layer()]).await?;
-    cx.enrolled(claims.role, claims.sub, claims.has_second_factor())?;
-    Ok(Known { member: claims.sub, role: claims.role })
+    may_enter(cx, Known { member: claims.sub, role: claims.role }, claims.has_second_factor())
 }
 
 /// The member whose session this refresh token would go on with: it is the live one, or was spent so short a while ago
 /// that its successor is still held back.
 ///
 /// # Errors
-/// [`Refusal::Unauthenticated`] for any other token; [`Refusal::MustEnrol`]; what the limits and the store refuse.
+/// [`Refusal::Unauthenticated`] for any other token, and for a member who must enrol a second factor first; what the limits
+/// and the store refuse.
 pub async fn by_cookie(cx: &Context, token: &RefreshToken) -> Result<Known, Refusal> {
     cx.admit(&[cx.tenant_layer()]).await?;
     let now = cx.node.ambient.now();
@@ -57,6 +57,11 @@ pub async fn by_cookie(cx: &Context, token: &RefreshToken) -> Result<Known, Refu
         return Err(Refusal::Unauthenticated);
     }
     let role = row.role.parse().map_err(|_| Refusal::Internal)?;
-    cx.enrolled(role, member, row.second_factor_at_ms.is_some())?;
-    Ok(Known { member, role })
+    may_enter(cx, Known { member, role }, row.second_factor_at_ms.is_some())
+}
+
+/// Whoever must enrol a second factor first is nobody for an application that could not say so.
+fn may_enter(cx: &Context, known: Known, has_second_factor: bool) -> Result<Known, Refusal> {
+    cx.enrolled(known.role, known.member, has_second_factor).map_err(|_| Refusal::Unauthenticated)?;
+    Ok(known)
 }

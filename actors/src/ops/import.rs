@@ -9,11 +9,11 @@ use freehold_domain::keys::TenantKeys;
 use freehold_domain::password::PasswordHash;
 use freehold_domain::role::Role;
 use freehold_domain::slug::Slug;
-use freehold_storage::member::{self, MemberRow};
+use freehold_storage::member::MemberRow;
 
 use crate::node::{Node, load};
 use crate::ops::audit;
-use crate::ops::new_member::NewMember;
+use crate::ops::new_member::{self, NewMember};
 use crate::ops::tenants::{self, Name, TenantRefusal};
 
 /// A member to be.
@@ -47,12 +47,8 @@ pub async fn import(node: &Node, slug: &Slug, newcomers: &[Newcomer]) -> Result<
     let mut tx = node.store.write(slot.id).await?;
     let (mut arrivals, mut members) = (vec![], vec![]);
     for newcomer in newcomers {
-        let mut is_known = false;
-        for key in keys.email_keys(&newcomer.email) {
-            is_known |= member::by_email_key(&mut tx, key.bytes()).await?.is_some();
-        }
         let row = row(node, &keys, newcomer)?;
-        if is_known || !member::insert(&mut tx, &row).await? {
+        if !new_member::insert(&mut tx, &keys, &newcomer.email, &row).await? {
             arrivals.push(Arrival::Duplicate);
             continue;
         }

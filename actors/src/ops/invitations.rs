@@ -31,7 +31,7 @@ use crate::breached::Accepted;
 use crate::node::Node;
 use crate::ops::audit;
 use crate::ops::context::Context;
-use crate::ops::new_member::NewMember;
+use crate::ops::new_member::{self, NewMember};
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{find_in, name_place};
 use crate::ops::tenants::Name;
@@ -231,7 +231,7 @@ pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, R
     if !rows::spend(&mut tx, &token.hash(), now).await? {
         return Err(Refusal::NotInvited);
     }
-    if !member::insert(&mut tx, &row).await? {
+    if !new_member::insert(&mut tx, &cx.live.keys, &email, &row).await? {
         return Err(Refusal::Collides);
     }
     let joined = Actor::Member(id);

@@ -5,7 +5,8 @@ use freehold_domain::id::MemberId;
 use freehold_domain::keys::{CryptoError, TenantKeys};
 use freehold_domain::role::Role;
 use freehold_domain::secret::Secret;
-use freehold_storage::member::MemberRow;
+use freehold_storage::member::{self, MemberRow};
+use freehold_storage::{StoreError, TenantTx};
 
 use crate::node::Node;
 use crate::ops::sign_in::{email_place, name_place};
@@ -47,4 +48,22 @@ impl NewMember<'_> {
             password_unchecked_at_ms: self.unchecked.then_some(now),
         })
     }
+}
+
+/// Adds a member. `false` when the address is a member's already, under whichever version of the tenant's keys.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub(super) async fn insert(
+    tx: &mut TenantTx,
+    keys: &TenantKeys,
+    email: &Email,
+    row: &MemberRow,
+) -> Result<bool, StoreError> {
+    for key in keys.email_keys(email) {
+        if member::by_email_key(tx, key.bytes()).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    member::insert(tx, row).await
 }

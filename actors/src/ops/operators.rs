@@ -14,12 +14,12 @@ use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_storage::directory::{self, TenantRow};
-use freehold_storage::member;
 
 use crate::node::load;
 use crate::node::{Node, tree};
 use crate::ops::audit;
 use crate::ops::context::Context;
+use crate::ops::new_member;
 use crate::ops::refusal::Refusal;
 use crate::ops::tenants::{self, By, FirstAdmin, Name, NewTenant, TenantRefusal, Term};
 
@@ -64,7 +64,7 @@ async fn add(node: &Node, slug: &Slug, email: &Email, password: &Password) -> Re
     let name: Name = "Operator".parse().map_err(|_| TenantRefusal::Internal)?;
     let row = tenants::admin_row(node, &keys, (email, &name), (password, accepted)).await?;
     let mut tx = node.store.write(slot.id).await.map_err(TenantRefusal::from)?;
-    if !member::insert(&mut tx, &row).await.map_err(TenantRefusal::from)? {
+    if !new_member::insert(&mut tx, &keys, email, &row).await.map_err(TenantRefusal::from)? {
         return Err(OperatorRefusal::Taken);
     }
     let (action, actor) = (Action::MemberJoined, Actor::Operator(None));

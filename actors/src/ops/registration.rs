@@ -13,14 +13,13 @@ use freehold_domain::registration::Pending;
 use freehold_domain::role::Role;
 use freehold_domain::settings::Registration;
 use freehold_domain::tier::Tier;
-use freehold_storage::member;
 use freehold_storage::one_time_token::{self, Entitled, TokenKey};
 
 use crate::breached::Accepted;
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::mailed_token::{self, address_layer, layers};
-use crate::ops::new_member::NewMember;
+use crate::ops::new_member::{self, NewMember};
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in;
 
@@ -76,11 +75,6 @@ pub async fn verify(cx: &Context, token: Option<&OneTimeToken>) -> Result<(), Re
     if !one_time_token::spend(&mut tx, key, now).await? {
         return Err(Refusal::InvalidCredentials);
     }
-    for email_key in cx.live.keys.email_keys(&pending.email) {
-        if member::by_email_key(&mut tx, email_key.bytes()).await?.is_some() {
-            return Err(Refusal::Collides);
-        }
-    }
     let new = NewMember {
         email: &pending.email,
         name: &pending.name,
@@ -89,7 +83,7 @@ pub async fn verify(cx: &Context, token: Option<&OneTimeToken>) -> Result<(), Re
         unchecked: pending.unchecked,
     };
     let member = new.row(&cx.node, &cx.live.keys).map_err(|_| Refusal::Internal)?;
-    if !member::insert(&mut tx, &member).await? {
+    if !new_member::insert(&mut tx, &cx.live.keys, &pending.email, &member).await? {
         return Err(Refusal::Collides);
     }
     let actor = Actor::Member(member.id);

@@ -22,7 +22,7 @@ use super::{configured, count};
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::identities::{IdentityItem, account_place, item};
-use crate::ops::new_member::NewMember;
+use crate::ops::new_member::{self, NewMember};
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{SignedIn, complete_sign_in, email_of, find, hold, login_address, signed_in};
 use crate::ops::tenants::Name;
@@ -114,9 +114,9 @@ async fn member_of(cx: &Context, vouched: &Vouched) -> Result<Option<MemberRow>,
 /// Makes a member of somebody whose address the provider has verified, without a password.
 async fn register(cx: &Context, vouched: &Vouched, email: &Email) -> Result<MemberRow, Refusal> {
     cx.admit(&[Layer { tier: Tier::Signup, subject: cx.client.bucket }]).await?;
-    let member = new_member(cx, &vouched.profile, email)?;
+    let member = member_to_be(cx, &vouched.profile, email)?;
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    if !member::insert(&mut tx, &member).await? {
+    if !new_member::insert(&mut tx, &cx.live.keys, email, &member).await? {
         return Err(Refused::NotLinked.into()); // a rival was first
     }
     if add(cx, &mut tx, vouched, member.id).await?.is_none() {
@@ -131,7 +131,7 @@ async fn register(cx: &Context, vouched: &Vouched, email: &Email) -> Result<Memb
     Ok(member)
 }
 
-fn new_member(cx: &Context, profile: &Profile, email: &Email) -> Result<MemberRow, Refusal> {
+fn member_to_be(cx: &Context, profile: &Profile, email: &Email) -> Result<MemberRow, Refusal> {
     let local: Option<Name> = email.as_str().split('@').next().and_then(|local| local.parse().ok());
     let name = profile.name.clone().or(local).ok_or(Refusal::Internal)?;
     let new = NewMember { email, name: &name, role: Role::Employee, password_hash: None, unchecked: false };
