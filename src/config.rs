@@ -25,6 +25,7 @@ pub(crate) mod scratch;
 mod signing;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tree;
 mod values;
 
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 use freehold_actors::providers::ProvidersRule;
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::tier::Limits;
+use freehold_http::client_address::Scheme;
 
 pub(crate) use data::{DEMO_FILE, DEVELOPMENT_KEY_FILE};
 pub use data::{control_socket, prepare_data_dir};
@@ -48,6 +50,7 @@ pub use platform::{Domain, Platform, PublicUrl};
 pub use profile::Profile;
 pub use refresh::Refresh;
 pub use signing::Signing;
+pub use tls::{Stamp, TlsFiles};
 pub use tree::Tree;
 
 use values::Values;
@@ -93,6 +96,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// How clients reach the platform once `port` listens.
+    #[must_use]
+    pub fn public_url_at(&self, port: u16) -> PublicUrl {
+        let scheme = if self.http.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        self.platform.public_url_at(scheme, port)
+    }
+
     /// Reads the defaults, then `file`, then `env`. Relative paths are relative to the working directory.
     ///
     /// # Errors

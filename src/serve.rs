@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +13,24 @@ use freehold_http::client_address::TrustedProxies;
 use freehold_http::edge::EdgeOptions;
 use freehold_http::host::Platform;
 use freehold_http::private::{self, Private};
-use freehold_http::public;
+use freehold_http::public::{self, Cleartext};
 use freehold_http::readiness::Readiness;
-use freehold_http::serve::{ServeOptions, serve as serve_http};
+use freehold_http::redirect as to_https;
+use freehold_http::serve::{ServeOptions, Tls, Transport, serve as serve_http};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::boot::{self, LastRun};
+use crate::certificates;
 use crate::cli::Exit;
 use crate::clock::AMBIENT;
-use crate::config::Config;
+use crate::config::{Config, Profile, TlsFiles};
 use crate::control;
 use crate::failure::{Failure, chain};
+use crate::listeners::Listeners;
 use crate::verbs;
 use crate::{open_files, out, verbs::demo_file};
 
@@ -44,7 +45,7 @@ const IDLE_LOOKS: u32 = 250;
 ///
 /// # Errors
 /// A [`Failure`] when it cannot start. A server that has started ends well.
-pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
+pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     if let Err(error) = open_files::raise() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
@@ -53,13 +54,13 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     let opened = boot::open(&config).await?;
     // Whatever can be wrong with the configuration is known now: the ports may open.
     let signals = Signals::listen().map_err(|error| Failure::new(Exit::Internal, error))?;
-    let http = listen("FREEHOLD_HTTP_LISTEN", config.http.listen).await?;
-    let private = listen("FREEHOLD_PRIVATE_LISTEN", config.private.listen).await?;
+    let listeners = Listeners::open(&config).await?;
+    let listening = listeners.told();
     let metrics = PrometheusBuilder::new().install_recorder();
     let metrics = metrics.map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
 
     let last_run = LastRun::read(&config.data_dir).map_err(io)?;
-    let public = config.platform.public_url_at(http.1.port());
+    let public = config.public_url_at(listeners.http.address.port());
     let node = boot::start_node(&config, opened, &public, last_run.unseen).await?;
     last_run.hand_over(&node, &config.data_dir).map_err(io)?;
     if demo {
@@ -71,30 +72,31 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     let (tasks, watchers) = (TaskTracker::new(), TaskTracker::new());
     let readiness = Readiness::new(Arc::clone(&node));
     let profile = config.profile;
-    let for_control = Arc::clone(&node);
-    let handler = move |request| {
-        let node = Arc::clone(&for_control);
-        async move { verbs::answer(&node, profile, request).await }
-    };
-    tasks.spawn(control::serve_control(control, handler, stop.clone()));
-    tasks.spawn(feed::follow(Arc::clone(&node), stop.clone()));
-    tasks.spawn(jobs::run(Arc::clone(&node), stop.clone()));
-    tasks.spawn(mail::dispatch::run(Arc::clone(&node), stop.clone()));
+    work(&tasks, &node, (profile, control), &stop);
     tasks.spawn(keep_up(metrics.clone(), stop.clone()));
     let (platform, edge) = edge(&config)?;
-    let service = public::service(Arc::clone(&node), edge, &readiness);
+    let cleartext = if profile == Profile::Production { Cleartext::Redirected } else { Cleartext::Served };
     let options = ServeOptions { connections_max: open_files::connections_max(), ..ServeOptions::default() };
-    tasks.spawn(serve_http(http.0, service, options, stop.clone()));
+    if let Some(redirect) = listeners.redirect {
+        let service = to_https::service(edge.clone(), node.settings.public_port);
+        tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options, stop.clone()));
+    }
+    let service = public::service(Arc::clone(&node), edge, cleartext, &readiness);
+    let transport = transport(config.http.tls.take(), &tasks, &stop)?;
+    tasks.spawn(serve_http(listeners.http.socket, transport, service, options, stop.clone()));
     // Operators watch a drain to its end.
     let edge = EdgeOptions::new(AMBIENT, TrustedProxies::default(), platform);
     let shown =
         Private { node: Arc::clone(&node), readiness: readiness.clone(), metrics: Arc::new(move || metrics.render()) };
     let service = private::service(shown, edge);
-    watchers.spawn(serve_http(private.0, service, ServeOptions::default(), over.clone()));
+    watchers.spawn(serve_http(
+        listeners.private.socket,
+        Transport::Plain,
+        service,
+        ServeOptions::default(),
+        over.clone(),
+    ));
     readiness.accepting(true);
-    let listening = json!({
-        "event": "listening", "http": http.1.to_string(), "private": private.1.to_string(),
-    });
     out::result(&listening).map_err(|error| Failure::new(Exit::Unavailable, error))?;
 
     signals.until_told_to_stop(&config, &node).await;
@@ -113,13 +115,26 @@ pub async fn serve(config: Config, demo: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn listen(name: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let taken = |error: io::Error| {
-        Failure::new(Exit::Unavailable, format!("{name}: cannot listen on {address}: {error}; choose a free address"))
+/// What a node does by itself until `stop`, and what the command line asks of it.
+fn work(tasks: &TaskTracker, node: &Arc<Node>, (profile, control): (Profile, UnixListener), stop: &CancellationToken) {
+    let for_control = Arc::clone(node);
+    let handler = move |request| {
+        let node = Arc::clone(&for_control);
+        async move { verbs::answer(&node, profile, request).await }
     };
-    let listener = TcpListener::bind(address).await.map_err(taken)?;
-    let bound = listener.local_addr().map_err(taken)?;
-    Ok((listener, bound))
+    tasks.spawn(control::serve_control(control, handler, stop.clone()));
+    tasks.spawn(feed::follow(Arc::clone(node), stop.clone()));
+    tasks.spawn(jobs::run(Arc::clone(node), stop.clone()));
+    tasks.spawn(mail::dispatch::run(Arc::clone(node), stop.clone()));
+}
+
+/// What the public listener speaks: TLS where there are certificates, which are followed until `stop`.
+fn transport(files: Option<TlsFiles>, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Transport, Failure> {
+    let Some(files) = files else { return Ok(Transport::Plain) };
+    let tls = Tls::new(files.certificates.clone()).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let tls = Arc::new(tls);
+    tasks.spawn(certificates::follow(Arc::clone(&tls), files, stop.clone()));
+    Ok(Transport::Tls(tls))
 }
 
 /// The platform, and the edge of its public listener.

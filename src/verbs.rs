@@ -149,7 +149,7 @@ struct Own {
 impl Own {
     async fn open(config: &Config) -> Result<Self, Failure> {
         let lock = boot::take_data_dir(config)?;
-        let public = config.platform.public_url_at(config.http.listen.port());
+        let public = config.public_url_at(config.http.listen.port());
         let opened = boot::open(config).await?;
         let node = boot::start_node(config, opened, &public, Unseen::Full).await?;
         Ok(Self { node, profile: config.profile, _lock: lock })

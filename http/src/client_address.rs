@@ -14,6 +14,9 @@ const HOPS_MAX: usize = 32;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// The headers by which proxies say what they know of a client.
+pub(crate) const FORWARDING: [HeaderName; 2] = [FORWARDED_FOR, FORWARDED_PROTO];
+
 /// How the client reached the outermost hop that we trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -67,6 +70,12 @@ impl TrustedProxies {
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
+    }
+
+    /// Whether nobody is trusted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether this address is one of theirs. An IPv4-mapped address counts as the IPv4 address it holds.

@@ -9,7 +9,7 @@ mod unreadable;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ pub(crate) use self::unreadable::Unreadable;
 use crate::access_log::Line;
 use crate::arrival::Arrival;
 use crate::body;
-use crate::client_address::{Client, Peer, Scheme, TrustedProxies};
+use crate::certificates::Shown;
+use crate::client_address::{Client, FORWARDING, Peer, Scheme, TrustedProxies};
 use crate::headers;
 use crate::host::{Authority, Place, Platform};
 use crate::problem::{Kind, Problem};
@@ -69,7 +70,7 @@ impl EdgeLayer {
     /// The layer with these options.
     #[must_use]
     pub fn new(options: EdgeOptions) -> Self {
-        Self(Arc::new(Shared { ids: RequestIds::new(options.ambient), options }))
+        Self(Arc::new(Shared { ids: RequestIds::new(options.ambient), options, unasked: Once::new() }))
     }
 }
 
@@ -93,6 +94,8 @@ pub struct Edge<S> {
 struct Shared {
     options: EdgeOptions,
     ids: RequestIds,
+    /// Somebody was told that forwarding headers come and are not read.
+    unasked: Once,
 }
 
 impl<S> Service<Request> for Edge<S>
@@ -119,9 +122,14 @@ where
     S: Service<Request, Response = Response<Body>, Error = Infallible> + Send,
     S::Future: Send,
 {
-    let (at, Shared { options, ids }) = (Instant::now(), shared);
+    let (at, Shared { options, ids, .. }) = (Instant::now(), shared);
     let (mut parts, body) = request.into_parts();
     let client = parts.extensions.get::<Peer>().map(|peer| Client::behind(*peer, &parts.headers, &options.proxies));
+    if options.proxies.is_empty() && FORWARDING.iter().any(|name| parts.headers.contains_key(name)) {
+        shared.unasked.call_once(|| {
+            tracing::warn!("requests have forwarding headers, and no proxy is trusted: they are not read");
+        });
+    }
     let id = RequestTag::of(&parts.headers, client.is_some_and(|client| client.proxied), ids, options.ambient);
     let mut host = None;
     let admitted = admit(options, &parts, &mut host);
@@ -163,8 +171,12 @@ fn admit(options: &EdgeOptions, parts: &Parts, told: &mut Option<(Authority, Pla
         return Err(Problem::new(Kind::HeadersTooLarge));
     }
     let host = Authority::of(parts)?;
+    let is_misdirected = parts.extensions.get::<Shown>().is_some_and(|shown| !shown.speaks_for(host.host()));
     let place = options.platform.place(&host);
     *told = Some((host, place));
+    if is_misdirected {
+        return Err(Problem::new(Kind::Misdirected));
+    }
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
     let other = codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
     if other || codings.next().is_some() {

@@ -9,6 +9,7 @@
 mod accept;
 mod connection;
 mod lively;
+mod tls;
 mod unreadable;
 
 use std::convert::Infallible;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::connection::Connection;
+pub use self::tls::{Tls, Transport};
 
 const HTTP1_HEADERS_MAX: usize = 100;
 const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -67,12 +69,18 @@ impl Default for ServeOptions {
     }
 }
 
-/// Serves plain HTTP/1.1 and HTTP/2 until `stop`, then drains.
+/// Serves HTTP/1.1 and HTTP/2 over this transport until `stop`, then drains.
 ///
 /// Every request has the extension [`crate::client_address::Peer`]. On `stop` the listener closes, idle connections
 /// end, busy ones finish what they have (`Connection: close`, GOAWAY); after `drain_max` the rest is cut off.
 /// Returns how many connections were.
-pub async fn serve<S>(listener: TcpListener, service: S, options: ServeOptions, stop: CancellationToken) -> usize
+pub async fn serve<S>(
+    listener: TcpListener,
+    transport: Transport,
+    service: S,
+    options: ServeOptions,
+    stop: CancellationToken,
+) -> usize
 where
     S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -87,7 +95,8 @@ where
             Ok((socket, address)) => {
                 pause.reset();
                 let connection = Connection { options, stop: stop.clone(), cut: cut.clone(), permit };
-                tasks.spawn(connection.run(Arc::clone(&builder), socket, address, service.clone()));
+                let begun = connection.begin(transport.clone(), Arc::clone(&builder), socket, address, service.clone());
+                tasks.spawn(begun);
             }
             Err(error) => {
                 metrics::counter!("freehold_http_accept_errors_total").increment(1);

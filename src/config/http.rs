@@ -5,20 +5,25 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::profile::Profile;
+use super::tls::{self, TlsFiles};
 use super::values::Values;
 
 const LISTEN: &str = "http.listen";
-const TLS_CERT: &str = "http.tls_cert";
-const TLS_KEY: &str = "http.tls_key";
+const REDIRECT_LISTEN: &str = "http.redirect_listen";
 const TRUSTED_PROXIES: &str = "http.trusted_proxies";
 const PRIVATE_LISTEN: &str = "private.listen";
-pub(super) const SETTINGS: &[&str] = &[LISTEN, TLS_CERT, TLS_KEY, TRUSTED_PROXIES, PRIVATE_LISTEN];
+pub(super) const SETTINGS: &[&str] =
+    &[LISTEN, REDIRECT_LISTEN, tls::SETTINGS[0], tls::SETTINGS[1], TRUSTED_PROXIES, PRIVATE_LISTEN];
 
 /// The public listener.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Http {
     /// Where it listens. Port 0: the system chooses one.
     pub listen: SocketAddr,
+    /// Its certificates; without any it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Where plain HTTP is sent to HTTPS, if anywhere. Port 0: the system chooses one.
+    pub redirect: Option<SocketAddr>,
     /// The proxies whose forwarded headers are believed. Never a network of every address.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -45,23 +50,28 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<(Http, Priva
         "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8",
         networks,
     );
-    let tls = [TLS_CERT, TLS_KEY].into_iter().filter(|setting| values.is_set(setting)).collect::<Vec<_>>();
-    for setting in &tls {
+    let has_tls = tls::SETTINGS.iter().any(|setting| values.is_set(setting));
+    let tls = tls::read(values);
+    let redirect = values.is_set(REDIRECT_LISTEN).then(|| address(values, REDIRECT_LISTEN)).flatten();
+    if redirect.is_some() && !has_tls {
         values.fault(
-            setting,
-            "this version has no TLS listener",
-            "unset it, terminate TLS in a proxy and name that in FREEHOLD_HTTP_TRUSTED_PROXIES",
+            REDIRECT_LISTEN,
+            "sends to HTTPS, which is not spoken here",
+            "set FREEHOLD_HTTP_TLS_CERT, or unset it",
         );
     }
-    let without_tls = tls.is_empty() && trusted_proxies.is_none() && !values.is_faulty(TRUSTED_PROXIES);
+    if redirect.is_some_and(|redirect| redirect.port() != 0 && [listen, private].contains(&Some(redirect))) {
+        values.fault(REDIRECT_LISTEN, "is the address of another listener", "choose another port");
+    }
+    let without_tls = !has_tls && trusted_proxies.is_none() && !values.is_faulty(TRUSTED_PROXIES);
     if profile == Profile::Production && without_tls {
         values.fault(
             TRUSTED_PROXIES,
-            "not set, and production needs TLS in front",
-            "terminate TLS in a proxy and write its address here",
+            "not set, and production needs TLS",
+            "set FREEHOLD_HTTP_TLS_CERT and FREEHOLD_HTTP_TLS_KEY, or terminate TLS in a proxy and write its address here",
         );
     }
-    let http = Http { listen: listen?, trusted_proxies: trusted_proxies.unwrap_or_default() };
+    let http = Http { listen: listen?, tls, redirect, trusted_proxies: trusted_proxies.unwrap_or_default() };
     Some((http, Private { listen: private? }))
 }
 

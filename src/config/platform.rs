@@ -138,10 +138,10 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// How clients reach the platform once `port` listens.
+    /// How clients reach the platform once `port` listens, and speaks `scheme` where nothing else is set.
     #[must_use]
-    pub fn public_url_at(&self, port: u16) -> PublicUrl {
-        self.public_url.clone().unwrap_or_else(|| PublicUrl::new(Scheme::Http, self.domain.clone(), port))
+    pub(super) fn public_url_at(&self, scheme: Scheme, port: u16) -> PublicUrl {
+        self.public_url.clone().unwrap_or_else(|| PublicUrl::new(scheme, self.domain.clone(), port))
     }
 }
 

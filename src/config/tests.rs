@@ -62,7 +62,7 @@ fn line(result: Result<Config, Faults>) -> String {
 fn development_needs_nothing() {
     let config = development(&[]).expect("the defaults are right");
     assert_eq!(config.profile, Profile::Development);
-    assert_eq!(config.platform.public_url_at(41_234).to_string(), "http://localhost:41234");
+    assert_eq!(config.public_url_at(41_234).to_string(), "http://localhost:41234");
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.private.listen.to_string(), "127.0.0.1:9090");
     assert_eq!(config.data_dir, Path::new("./data"));
@@ -100,10 +100,30 @@ fn production_names_everything_it_misses_at_once() {
     );
     let config = production(&[]).expect("these four suffice");
     assert_eq!(config.profile, Profile::Production);
-    assert_eq!(config.platform.public_url_at(8_080).origin_of("acme"), "https://acme.example.com");
+    assert_eq!(config.public_url_at(8_080).origin_of("acme"), "https://acme.example.com");
     assert!(config.keys.master.is_some());
     for name in names {
         assert!(line(production(&[(&name, "")])).starts_with(&name));
+    }
+}
+
+#[test]
+fn a_certificate_comes_with_its_key_and_both_are_read() {
+    for (changes, named) in [
+        (vec![("FREEHOLD_HTTP_TLS_CERT", "a.pem")], "FREEHOLD_HTTP_TLS_KEY: not set"),
+        (vec![("FREEHOLD_HTTP_TLS_KEY", "a.pem")], "FREEHOLD_HTTP_TLS_CERT: not set"),
+        (
+            vec![("FREEHOLD_HTTP_TLS_CERT", "a,b"), ("FREEHOLD_HTTP_TLS_KEY", "a")],
+            "FREEHOLD_HTTP_TLS_KEY: names another",
+        ),
+        (
+            vec![("FREEHOLD_HTTP_TLS_CERT", "/nonexistent/a"), ("FREEHOLD_HTTP_TLS_KEY", "/nonexistent/b")],
+            "FREEHOLD_HTTP_TLS_CERT: /nonexistent/a cannot be read",
+        ),
+        (vec![("FREEHOLD_HTTP_REDIRECT_LISTEN", "127.0.0.1:80")], "FREEHOLD_HTTP_REDIRECT_LISTEN: sends to HTTPS"),
+    ] {
+        let line = line(production(&changes));
+        assert!(line.starts_with(named), "{line}");
     }
 }
 
@@ -132,8 +152,8 @@ fn a_malformed_value_is_one_line_with_its_name() {
         ("FREEHOLD_HTTP_LISTEN", "127.0.0.1:9090\nFAKE: line"),
         ("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1"),
         ("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1:8080"),
-        ("FREEHOLD_HTTP_TLS_CERT", "cert.pem"),
-        ("FREEHOLD_HTTP_TLS_KEY", "key.pem"),
+        ("FREEHOLD_HTTP_TLS_CERT", " ,"),
+        ("FREEHOLD_HTTP_TLS_KEY", " ,"),
         ("FREEHOLD_HTTP_TRUSTED_PROXIES", "0.0.0.0/0"),
         ("FREEHOLD_DATA_DIR", " "),
         ("FREEHOLD_DATABASE_URL", "mysql://db/x"),

@@ -116,14 +116,15 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 73] = [
+const GARBLED: [(&str, &str); 74] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
     ("FREEHOLD_DATA_DIR", " "),
     ("FREEHOLD_HTTP_LISTEN", "localhost:80"),
-    ("FREEHOLD_HTTP_TLS_CERT", "cert.pem"),
-    ("FREEHOLD_HTTP_TLS_KEY", "key.pem"),
+    ("FREEHOLD_HTTP_TLS_CERT", " ,"),
+    ("FREEHOLD_HTTP_TLS_KEY", " ,"),
+    ("FREEHOLD_HTTP_REDIRECT_LISTEN", "80"),
     ("FREEHOLD_HTTP_TRUSTED_PROXIES", "0.0.0.0/0"),
     ("FREEHOLD_KEYS_MASTER", "k1:cAnArY5ecret"),
     ("FREEHOLD_KEYS_MASTER_FILE", "/nonexistent/master"),

@@ -58,6 +58,7 @@ mod stall;
 mod supervision;
 mod sweeps;
 mod tenants_apart;
+mod tls;
 mod tokens;
 mod two_nodes;
 mod watch;

@@ -7,6 +7,7 @@ mod mail;
 mod proxy;
 mod server;
 mod smtp;
+mod tls;
 mod together;
 
 pub(crate) use client::{Answer, Conn, Session};
@@ -16,6 +17,7 @@ pub(crate) use mail::Mail;
 pub(crate) use proxy::{Line, Proxy};
 pub(crate) use server::{MASTER, Options, Server, Tenant, freehold};
 pub(crate) use smtp::{Mode as SmtpMode, Smtp};
+pub(crate) use tls::{Authority, Files};
 pub(crate) use together::{open_many, post_at_once};
 
 /// The engines a test runs on.

@@ -58,6 +58,8 @@ kinds! {
         "The operator of this platform has suspended the tenant. Nothing is served until it is resumed.";
     TenantReadOnly "tenant-read-only" FORBIDDEN "This tenant is read-only"
         "The tenant can be read but not changed at the moment.";
+    Misdirected "misdirected-request" MISDIRECTED_REQUEST "This connection is for other hosts"
+        "The certificate that this connection began with is not for the host of the request. Open another connection for it.";
     NotFound "not-found" NOT_FOUND "Not found"
         "There is nothing at this address, or it belongs to somebody else.";
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "Method not allowed"

@@ -17,6 +17,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -25,6 +26,7 @@ use tower::{Service, ServiceExt};
 
 use super::ServeOptions;
 use super::lively::{Busy, Life, Lively};
+use super::tls::Transport;
 use super::unreadable::{self, Candid, Refuse};
 use crate::client_address::{Peer, Scheme};
 
@@ -42,9 +44,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves the socket until it is over.
-    pub(super) async fn run<S>(
+    /// Serves the socket until it is over, under TLS once hands are shaken: in as much time as a request's head has.
+    pub(super) async fn begin<S>(
         self,
+        transport: Transport,
         builder: Arc<Builder<TokioExecutor>>,
         socket: TcpStream,
         address: SocketAddr,
@@ -55,7 +58,38 @@ impl Connection {
     {
         let _open = Open::new();
         let _ = socket.set_nodelay(true); // fails only on a socket that is gone already
-        let peer = Peer { address: SocketAddr::new(address.ip().to_canonical(), address.port()), scheme: Scheme::Http };
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let tls = match transport {
+            Transport::Plain => {
+                let peer = Peer { address, scheme: Scheme::Http };
+                return self.run(builder, socket, peer, service).await;
+            }
+            Transport::Tls(tls) => tls,
+        };
+        let handshake = tokio::time::timeout(self.options.header_read_max, tls.accept(socket));
+        let Some(shaken) = self.stop.run_until_cancelled(handshake).await else { return };
+        let outcome = match &shaken {
+            Ok(Ok(_)) => "done",
+            Ok(Err(_)) => "refused",
+            Err(_) => "late",
+        };
+        metrics::counter!("freehold_tls_handshakes_total", "outcome" => outcome).increment(1);
+        if let Ok(Ok((stream, shown))) = shaken {
+            let peer = Peer { address, scheme: Scheme::Https };
+            let service = service.map_request(move |mut request: Request| {
+                request.extensions_mut().insert(shown.clone());
+                request
+            });
+            self.run(builder, stream, peer, service).await;
+        }
+    }
+
+    async fn run<S, T>(self, builder: Arc<Builder<TokioExecutor>>, socket: T, peer: Peer, service: S)
+    where
+        S: Service<Request, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let life = Life::new();
         let socket = Lively::new(socket, Arc::clone(&life), self.options.write_stall_max);
         let refuse = refuse(service.clone(), peer, Arc::clone(&life));

@@ -21,7 +21,7 @@ use freehold_http::faults::Faults;
 use freehold_http::host::Platform;
 use freehold_http::problem;
 use freehold_http::query::{ListPart, Query};
-use freehold_http::serve::{ServeOptions, serve};
+use freehold_http::serve::{ServeOptions, Transport, serve};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 use hyper::client::conn::http2;
@@ -118,7 +118,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
-        let done = tokio::spawn(serve(listener, service, options, stop.clone()));
+        let done = tokio::spawn(serve(listener, Transport::Plain, service, options, stop.clone()));
         Self { address, stop, done }
     }
 

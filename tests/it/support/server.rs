@@ -64,6 +64,8 @@ pub(crate) struct Server {
     pub(crate) http: SocketAddr,
     /// Its private listener.
     pub(crate) private: SocketAddr,
+    /// Where plain HTTP is sent to HTTPS.
+    pub(crate) redirect: Option<SocketAddr>,
     options: Options,
     folder: Arc<Folder>,
     database: Option<Arc<Database>>,
@@ -138,7 +140,8 @@ impl Server {
         };
         let address = |key: &str| event[key].as_str().unwrap().parse().unwrap();
         let (http, private) = (address("http"), address("private"));
-        Self { child, http, private, options, folder, database, log }
+        let redirect = event["redirect"].as_str().map(|text| text.parse().unwrap());
+        Self { child, http, private, redirect, options, folder, database, log }
     }
 
     fn command(options: &Options, folder: &Folder, database: Option<&Database>) -> Command {

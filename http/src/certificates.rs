@@ -1,0 +1,210 @@
+//! The certificates of the TLS listener: which one a client is shown, and for which hosts that one speaks.
+//!
+//! A client that names a host (SNI, RFC 6066 §3) is shown the first certificate that is good for that name, and one that
+//! names none the first of all. A name that no certificate is good for ends the handshake. A request for a host that the
+//! shown certificate is not good for came over the wrong connection: 421 (RFC 9110 §15.5.20, RFC 9113 §9.1.1).
+
+use std::sync::Arc;
+
+use freehold_domain::secret::Secret;
+use freehold_domain::time::UnixMs;
+use rustls::client::verify_server_name;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A chain of certificates and its private key, each in PEM.
+#[derive(Debug)]
+pub struct Pem {
+    /// The certificate, then those that lead to its root.
+    pub chain: Vec<u8>,
+    /// The private key: PKCS#8, SEC1 or PKCS#1.
+    pub key: Secret<Vec<u8>>,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NotACertificate {
+    /// There is none.
+    #[error("holds no certificate in PEM")]
+    NoChain,
+    /// The certificate cannot be read.
+    #[error("holds a certificate that cannot be read")]
+    Unreadable,
+    /// There is no key.
+    #[error("holds no private key in PEM that can be used")]
+    NoKey,
+    /// The key is another certificate's.
+    #[error("is not the key of the certificate")]
+    OtherKey,
+}
+
+impl NotACertificate {
+    /// Whether the file of the key is at fault, and not the chain's.
+    #[must_use]
+    pub const fn is_of_the_key(self) -> bool {
+        matches!(self, Self::NoKey | Self::OtherKey)
+    }
+}
+
+/// One certificate.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    key: Arc<CertifiedKey>,
+    not_after: UnixMs,
+}
+
+/// Every certificate, in the order in which they are tried.
+#[derive(Clone, Debug, Default)]
+pub struct Certificates(Vec<Certificate>);
+
+impl Certificate {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`NotACertificate`]
+    pub fn from_pem(pem: &Pem) -> Result<Self, NotACertificate> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem.chain)
+            .collect::<Result<_, _>>()
+            .map_err(|_| NotACertificate::NoChain)?;
+        let leaf = chain.first().ok_or(NotACertificate::NoChain)?;
+        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| NotACertificate::Unreadable)?;
+        let not_after = UnixMs::new(parsed.validity().not_after.timestamp().saturating_mul(1_000));
+        let key = PrivateKeyDer::from_pem_slice(pem.key.expose()).map_err(|_| NotACertificate::NoKey)?;
+        let provider = CryptoProvider::get_default().ok_or(NotACertificate::NoKey)?;
+        let key = provider.key_provider.load_private_key(key).map_err(|_| NotACertificate::NoKey)?;
+        let key = CertifiedKey::new(chain, key);
+        key.keys_match().map_err(|_| NotACertificate::OtherKey)?;
+        Ok(Self { key: Arc::new(key), not_after })
+    }
+
+    /// Until when it is good.
+    #[must_use]
+    pub const fn not_after(&self) -> UnixMs {
+        self.not_after
+    }
+
+    /// Whether it is good for this host: a name, or an address without brackets.
+    fn speaks_for(&self, host: &str) -> bool {
+        let name = ServerName::try_from(host);
+        let leaf = self.key.end_entity_cert().and_then(ParsedCertificate::try_from);
+        matches!((name, leaf), (Ok(name), Ok(leaf)) if verify_server_name(&leaf, &name).is_ok())
+    }
+}
+
+impl Certificates {
+    /// These, tried in this order.
+    #[must_use]
+    pub const fn new(list: Vec<Certificate>) -> Self {
+        Self(list)
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Certificate> {
+        self.0.iter()
+    }
+
+    /// The key with which a client is answered that names this host, or none.
+    pub(crate) fn shown_to(&self, sni: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        self.index_for(sni).and_then(|index| self.0.get(index)).map(|certificate| Arc::clone(&certificate.key))
+    }
+
+    fn index_for(&self, sni: Option<&str>) -> Option<usize> {
+        match sni {
+            None => (!self.0.is_empty()).then_some(0),
+            Some(name) => self.0.iter().position(|certificate| certificate.speaks_for(name)),
+        }
+    }
+}
+
+/// What a client was shown when its connection began: an extension of every request over TLS.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    certificates: Arc<Certificates>,
+    sni: Option<Arc<str>>,
+}
+
+impl Shown {
+    pub(crate) fn new(certificates: Arc<Certificates>, sni: Option<&str>) -> Self {
+        Self { certificates, sni: sni.map(|name| name.to_ascii_lowercase().into()) }
+    }
+
+    /// Whether the certificate that was shown is good for this host too, an address in brackets or without.
+    pub(crate) fn speaks_for(&self, host: &str) -> bool {
+        if self.sni.as_deref() == Some(host) {
+            return true;
+        }
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let shown = self.certificates.index_for(self.sni.as_deref()).and_then(|index| self.certificates.0.get(index));
+        shown.is_some_and(|certificate| certificate.speaks_for(host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate of these names that nobody vouches for, and its key.
+    fn pem(names: &[&str]) -> Pem {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        Pem { chain: made.cert.pem().into_bytes(), key: Secret::new(made.signing_key.serialize_pem().into_bytes()) }
+    }
+
+    fn certificates() -> Arc<Certificates> {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let of = |names: &[&str]| Certificate::from_pem(&pem(names)).expect("a certificate");
+        Arc::new(Certificates::new(vec![of(&["*.example.com", "example.com", "127.0.0.1"]), of(&["shop.test"])]))
+    }
+
+    #[test]
+    fn a_client_is_shown_the_certificate_of_its_host() {
+        let all = certificates();
+        let index = |sni| all.index_for(sni);
+        assert_eq!(index(None), Some(0));
+        for (name, expected) in [
+            ("acme.example.com", Some(0)),
+            ("ACME.Example.Com", Some(0)),
+            ("example.com", Some(0)),
+            ("shop.test", Some(1)),
+            ("a.b.example.com", None),
+            ("www.shop.test", None),
+            ("evil.test", None),
+            ("", None),
+            ("bad name", None),
+        ] {
+            assert_eq!(index(Some(name)), expected, "{name}");
+        }
+        assert_eq!(Certificates::default().index_for(None), None);
+    }
+
+    #[test]
+    fn a_connection_serves_the_hosts_of_the_certificate_it_began_with() {
+        let shown = |sni| Shown::new(certificates(), sni);
+        let acme = shown(Some("Acme.example.com"));
+        assert!(acme.speaks_for("acme.example.com") && acme.speaks_for("globex.example.com"));
+        assert!(!acme.speaks_for("shop.test") && !acme.speaks_for("evil.test"));
+        assert!(!shown(Some("shop.test")).speaks_for("acme.example.com"));
+        assert!(shown(None).speaks_for("127.0.0.1") && !shown(None).speaks_for("[::1]"));
+    }
+
+    #[test]
+    fn what_is_no_certificate_says_what_is_wrong() {
+        drop(certificates());
+        let (one, two) = (pem(&["a.test"]), pem(&["b.test"]));
+        let made = |chain: &[u8], key: &Pem| {
+            let pem = Pem { chain: chain.to_vec(), key: key.key.clone() };
+            Certificate::from_pem(&pem).map(|_| ()).map_err(|error| (error, error.is_of_the_key()))
+        };
+        assert_eq!(made(&one.chain, &one), Ok(()));
+        assert_eq!(made(b"", &one), Err((NotACertificate::NoChain, false)));
+        assert_eq!(made(&one.chain, &two), Err((NotACertificate::OtherKey, true)));
+        let no_key = Pem { chain: vec![], key: Secret::new(one.chain.clone()) };
+        assert_eq!(made(&one.chain, &no_key), Err((NotACertificate::NoKey, true)));
+        let garbled = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(made(garbled, &one), Err((NotACertificate::Unreadable, false)));
+    }
+}

@@ -1,0 +1,60 @@
+//! The sockets of a server, open before anything answers on them.
+
+use std::io;
+use std::net::SocketAddr;
+
+use serde_json::{Map, Value};
+use tokio::net::TcpListener;
+
+use crate::cli::Exit;
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// A socket, and where it listens: the port that the system chose, where 0 was asked for.
+pub(crate) struct Bound {
+    pub(crate) socket: TcpListener,
+    pub(crate) address: SocketAddr,
+}
+
+/// Every socket.
+pub(crate) struct Listeners {
+    /// For everybody.
+    pub(crate) http: Bound,
+    /// For probes and operators.
+    pub(crate) private: Bound,
+    /// For whoever comes without TLS.
+    pub(crate) redirect: Option<Bound>,
+}
+
+impl Listeners {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// Exit 69 for an address that is taken.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+        let http = bind("FREEHOLD_HTTP_LISTEN", config.http.listen).await?;
+        let private = bind("FREEHOLD_PRIVATE_LISTEN", config.private.listen).await?;
+        let redirect = match config.http.redirect {
+            Some(address) => Some(bind("FREEHOLD_HTTP_REDIRECT_LISTEN", address).await?),
+            None => None,
+        };
+        Ok(Self { http, private, redirect })
+    }
+
+    /// What a server says of them when it takes requests.
+    pub(crate) fn told(&self) -> Value {
+        let all = [("http", Some(&self.http)), ("private", Some(&self.private)), ("redirect", self.redirect.as_ref())];
+        let addresses = all.into_iter().filter_map(|(name, bound)| Some((name, bound?.address.to_string())));
+        let fields = [("event", "listening".to_owned())].into_iter().chain(addresses);
+        Value::Object(fields.map(|(name, value)| (name.to_owned(), value.into())).collect::<Map<_, _>>())
+    }
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<Bound, Failure> {
+    let taken = |error: io::Error| {
+        Failure::new(Exit::Unavailable, format!("{name}: cannot listen on {address}: {error}; choose a free address"))
+    };
+    let socket = TcpListener::bind(address).await.map_err(taken)?;
+    let address = socket.local_addr().map_err(taken)?;
+    Ok(Bound { socket, address })
+}
