@@ -22,6 +22,7 @@ mod device;
 mod drain;
 mod forward;
 mod full;
+mod gate;
 mod headers;
 mod hosts;
 mod import;
