@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::audit;
 use crate::second_factor::{Enrolled, challenge};
 use crate::support::{
-    Answer, Conn, Engine, Mail, Options, Server, Session, Tenant, on_both_engines, open_split, post_at_once, winner,
+    Answer, Conn, Effort, Engine, Mail, Options, STATEMENTS_LOGGED, Server, Session, Tenant, headers_seen,
+    on_both_engines, open_split, post_at_once, winner,
 };
-use crate::watch::{metric, until};
 
 const FORGOT: &str = "/v1/auth/password/forgot";
 const RESET: &str = "/v1/auth/password/reset";
@@ -168,62 +168,9 @@ async fn one_of_many_resets(servers: &[&Server], acme: Tenant, token: &str) {
     }
 }
 
-/// What of an answer may not differ.
-fn seen(answer: &Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
-    let own = ["x-request-id", "date"];
-    let headers = answer.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
-    let mut headers: Vec<_> =
-        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
-    headers.sort();
-    (answer.status.as_u16(), headers, answer.body.to_vec())
-}
-
-/// What one request took, until its letter was sent.
-#[derive(Debug, PartialEq)]
-struct Effort {
-    answer: (u16, Vec<(String, String)>, Vec<u8>),
-    hashes: u64,
-    statements: Vec<String>,
-    letters: usize,
-}
-
-/// Everything that was logged before this moment.
-async fn log_so_far(server: &Server, conn: &mut Conn) -> String {
-    let last = conn.get("/nothing", None).await;
-    let id = last.header("x-request-id").unwrap();
-    until("it is logged", async || Some(server.log()).filter(|log| log.contains(id))).await.0
-}
-
-/// The statements of a log that begins here.
-fn statements(log: &str) -> Vec<String> {
-    let lines = log.lines().filter(|line| line.contains("\"sql.text\""));
-    let texts = lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["sql.text"].as_str().unwrap().to_owned());
-    texts.collect()
-}
-
-/// Posts a body, the letters before being sent.
-async fn effort(server: &Server, conn: &mut Conn, engine: Engine, path: &str, body: &Value) -> Effort {
-    let sent = async || usize::try_from(metric(server, "freehold_mail_sent_total").await).unwrap();
-    let (letters, hashes) = (sent().await, server.count("hashes").await);
-    let before = log_so_far(server, conn).await.len();
-    let answer = conn.post(path, None, body).await;
-    until("it is sent", async || (sent().await > letters).then_some(())).await;
-    until("nobody waits", async || (metric(server, "freehold_mail_tenants_waiting").await == 0).then_some(())).await;
-    let log = log_so_far(server, conn).await;
-    // Where a store is shared its nodes ask it about each other, whenever they like.
-    let statements = if engine == Engine::Sqlite { statements(&log[before..]) } else { vec![] };
-    assert!(engine == Engine::Postgres || statements.len() >= 5, "{statements:?}");
-    Effort {
-        answer: seen(&answer),
-        hashes: server.count("hashes").await - hashes,
-        statements,
-        letters: server.letters(letters + 1).await.len() - letters,
-    }
-}
-
 async fn asking_tells_nobody_who_has_an_account(engine: Engine) {
-    let server =
-        Server::start(Options::new(engine).limits_off().env("FREEHOLD_LOG", "info,freehold_storage=trace")).await;
+    let (name, level) = STATEMENTS_LOGGED;
+    let server = Server::start(Options::new(engine).limits_off().env(name, level)).await;
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     open_registration(&mut conn, &acme).await;
@@ -232,10 +179,11 @@ async fn asking_tells_nobody_who_has_an_account(engine: Engine) {
         (FORGOT, (|email| json!({ "email": email })) as fn(&str) -> Value, 0),
         (REGISTER, registration as fn(&str) -> Value, 1),
     ] {
-        let known = effort(&server, &mut conn, engine, path, &body(&acme.email)).await;
-        let unknown = effort(&server, &mut conn, engine, path, &body(STRANGER)).await;
-        assert_eq!(known, unknown, "{path}");
-        assert_eq!((known.answer.0, known.hashes, known.letters), (202, hashes, 1), "{path}");
+        let (known, took) = Effort::of(&server, &mut conn, engine, (path, None), &body(&acme.email)).await;
+        let (unknown, takes) = Effort::of(&server, &mut conn, engine, (path, None), &body(STRANGER)).await;
+        assert_eq!((known.is(202).status, &known.body), (unknown.status, &unknown.body), "{path}");
+        assert_eq!((headers_seen(&known), &took), (headers_seen(&unknown), &takes), "{path}");
+        assert_eq!((took.hashes, took.letters), (hashes, 1), "{path}");
     }
     let letters = server.letters(4).await;
     let said: Vec<_> = letters.iter().map(|letter| (letter.header("To"), letter.header("Subject"))).collect();

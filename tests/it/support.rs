@@ -2,6 +2,7 @@
 
 mod client;
 mod database;
+mod effort;
 mod folder;
 mod mail;
 mod proxy;
@@ -11,6 +12,7 @@ mod together;
 
 pub(crate) use client::{Answer, Conn, Session};
 pub(crate) use database::Database;
+pub(crate) use effort::{Effort, STATEMENTS_LOGGED, headers_seen};
 pub(crate) use folder::Folder;
 pub(crate) use mail::Mail;
 pub(crate) use proxy::{Line, Proxy};
