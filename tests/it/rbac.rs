@@ -132,10 +132,12 @@ impl<'a> Host<'a> {
     }
 
     async fn still_signed_in(&mut self, credential: Credential) -> Credential {
-        match &credential {
-            Credential::Bearer(token) if self.home.me(token).await != 200 => self.signed_in().await,
-            _ => credential,
+        if let Credential::Bearer(token) = &credential
+            && self.home.me(token).await != 200
+        {
+            return self.signed_in().await;
         }
+        credential
     }
 }
 

@@ -29,7 +29,10 @@ pub(crate) async fn open_split(servers: &[&Server], tenant: &Tenant, count: usiz
 #[track_caller]
 pub(crate) fn winner(answers: &[Answer], status: u16, (refused, slug): (u16, &str)) -> usize {
     let won: Vec<_> = (0..answers.len()).filter(|n| answers[*n].status == status).collect();
-    let [winner] = won[..] else { panic!("{won:?} have {status}: {answers:?}") };
+    let [winner] = won[..] else {
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        panic!("{won:?} have {status}: {statuses:?}")
+    };
     for answer in answers.iter().filter(|answer| answer.status != status) {
         if answer.status == 503 {
             assert!(["overloaded", "unavailable"].contains(&answer.problem().as_str()), "{answer:?}");
