@@ -23,6 +23,7 @@ mod drain;
 mod email_change;
 mod forward;
 mod full;
+mod gate;
 mod headers;
 mod hosts;
 mod import;

@@ -8,11 +8,11 @@ mod once;
 
 use serde_json::{Value, json};
 
-use self::browser::{Browser, parameter};
-use self::fake::Fake;
+pub(crate) use self::browser::Browser;
+use self::browser::parameter;
+pub(crate) use self::fake::Fake;
 use self::oidc::Oidc;
 use crate::audit::log;
-use crate::second_factor::Enrolled;
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines};
 
 /// The secret of the client that the server is to every provider here.
@@ -27,7 +27,6 @@ on_both_engines! {
     a_github_account_links_and_signs_in
     an_address_alone_opens_no_account
     strangers_register_only_where_it_is_open_and_their_address_is_verified
-    a_second_factor_is_asked_for_after_a_provider
     the_last_way_in_stays_and_unlinking_ends_other_sessions
     only_a_fresh_session_links_and_only_while_it_lives
 }
@@ -77,7 +76,7 @@ impl Scene {
 }
 
 /// Ada as a provider knows her, with an address that is nobody's here.
-fn ada() -> Value {
+pub(crate) fn ada() -> Value {
     json!({ "sub": "583231", "email": "ada@home.example", "verified": true, "name": "Ada Lovelace" })
 }
 
@@ -92,7 +91,8 @@ async fn hand_off(browser: &mut Browser, address: &str) -> Answer {
     browser.post(&format!("{HOME}{HANDOFF}"), &json!({ "code": code })).await
 }
 
-async fn sign_in(browser: &mut Browser, provider: &str) -> Answer {
+/// From the start at home to the answer at home.
+pub(crate) async fn sign_in(browser: &mut Browser, provider: &str) -> Answer {
     let address = round(browser, provider).await;
     hand_off(browser, &address).await
 }
@@ -103,7 +103,8 @@ async fn start_link(browser: &mut Browser, session: &Session, provider: &str) ->
     browser.send("POST", &format!("{HOME}/v1/auth/oauth/{provider}/link"), &headers, b"{}").await
 }
 
-async fn link(browser: &mut Browser, session: &Session, provider: &str) -> Answer {
+/// Links an account at a provider to the member of a session.
+pub(crate) async fn link(browser: &mut Browser, session: &Session, provider: &str) -> Answer {
     let started = start_link(browser, session, provider).await;
     let url = started.is(200).json()["authorization_url"].as_str().unwrap().to_owned();
     let address = browser.follow(&url, "/auth/handoff").await;
@@ -227,23 +228,6 @@ async fn strangers_register_only_where_it_is_open_and_their_address_is_verified(
     scene.conn.post(&path, Some(&admin.access), &json!({})).await.is(200);
     sign_in(&mut scene.browser(), "github").await.is_problem(403, "oauth-not-admitted");
     assert_eq!(scene.conn.me(&again.access).await, 401);
-}
-
-async fn a_second_factor_is_asked_for_after_a_provider(engine: Engine) {
-    let fake = Fake::of(ada()).await;
-    let mut scene = Scene::with(fake.configure(Options::new(engine))).await;
-    let (mut browser, _) = scene.linked("google").await;
-    let enrolled = Enrolled::at(&mut scene.conn, &scene.acme).await;
-    let answer = sign_in(&mut browser, "google").await;
-    answer.is_problem(401, "second-factor-required");
-    let challenge = answer.json()["challenge"].as_str().unwrap().to_owned();
-    assert!(answer.header("set-cookie").is_none(), "{answer:?}");
-    let wrong = json!({ "challenge": challenge, "backup_code": "AAAAA-AAAAA-AAAAA-AAAAA-AAAAA" });
-    let path = format!("{HOME}/v1/auth/second-factor");
-    assert_ne!(browser.post(&path, &wrong).await.status, 200);
-    let right = json!({ "challenge": challenge, "backup_code": enrolled.codes[0] });
-    let session = Session::of(&browser.post(&path, &right).await);
-    assert_eq!(scene.conn.me(&session.access).await, 200);
 }
 
 async fn the_last_way_in_stays_and_unlinking_ends_other_sessions(engine: Engine) {

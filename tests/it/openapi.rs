@@ -4,27 +4,57 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::operators::platform;
 use crate::second_factor::Authenticator;
-use crate::support::{Conn, Engine, Options, Server};
+use crate::support::{Answer, Conn, Engine, Options, Server, Tenant};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-#[tokio::test]
-async fn the_committed_document_is_the_one_that_is_served() {
-    let server = Server::start(Options::new(Engine::Sqlite)).await;
-    let acme = server.tenant("acme");
-    let answer = Conn::to(&server, &acme).await.get("/openapi.json", None).await;
+/// Asserts that this document is the one in the root folder that has this name.
+#[track_caller]
+pub(crate) fn is_committed(answer: &Answer, name: &str) {
     assert_eq!(answer.is(200).header("content-type"), Some("application/json"));
     let document = String::from_utf8(answer.body.to_vec()).unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var("FREEHOLD_TEST_WRITE_OPENAPI").is_ok_and(|set| set == "1") {
         std::fs::write(&path, &document).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == document,
-        "openapi.json is not what the server serves: run this test with FREEHOLD_TEST_WRITE_OPENAPI=1 and commit it"
+        "{name} is not what the server serves: run this test with FREEHOLD_TEST_WRITE_OPENAPI=1 and commit it"
     );
+}
+
+#[tokio::test]
+async fn the_committed_document_is_the_one_that_is_served() {
+    let server = Server::start(Options::new(Engine::Sqlite)).await;
+    let acme = server.tenant("acme");
+    is_committed(&Conn::to(&server, &acme).await.get("/openapi.json", None).await, "openapi.json");
+}
+
+/// The operators' host serves what a tenant's does, and what is for operators alone.
+#[tokio::test]
+async fn the_committed_document_of_the_operators_host_is_the_one_that_is_served() {
+    let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+    let (acme, platform) = (server.tenant("acme"), platform(&server).await);
+    let mut conn = Conn::to(&server, &platform).await;
+    let answer = conn.get("/openapi.json", None).await;
+    is_committed(&answer, "openapi.admin.json");
+    let document = answer.json();
+    let of_tenants = operations(&mut Conn::to(&server, &acme).await).await;
+    for (method, path, _) in operations(&mut conn).await {
+        let is_of_tenants = of_tenants.iter().any(|(m, p, _)| (m, p) == (&method, &path));
+        assert_eq!(is_of_tenants, !path.starts_with("/v1/tenants"), "{method} {path}");
+    }
+    let access = conn.sign_in(&platform).await.access;
+    let access = Some(access.as_str());
+    let new = json!({ "slug": "globex", "name": "Globex", "admin": { "email": "hank@example.com" } });
+    is_like(&conn.post("/v1/tenants", access, &new).await.is(201).json(), &document, "Tenant");
+    let suspend = format!("/v1/tenants/{}/suspend", acme.id);
+    let term = json!({ "reason": "a test", "until": "2999-01-01T00:00:00Z" });
+    is_like(&conn.post(&suspend, access, &term).await.is(200).json(), &document, "Tenant");
+    is_like(&conn.get("/v1/tenants", access).await.is(200).json(), &document, "TenantPage");
 }
 
 /// The operations of the document: method, path, and what is said about it.
@@ -45,10 +75,16 @@ async fn every_described_operation_is_there_and_no_other_method() {
         .env("FREEHOLD_OAUTH_GOOGLE_CLIENT_ID", "freehold")
         .env("FREEHOLD_OAUTH_GOOGLE_CLIENT_SECRET", "a-client-secret");
     let server = Server::start(options.limits_off()).await;
-    let acme = server.tenant("acme");
-    let mut conn = Conn::to(&server, &acme).await;
-    let access = conn.sign_in(&acme).await.access;
-    let all = operations(&mut conn).await;
+    let (acme, platform) = (server.tenant("acme"), platform(&server).await);
+    for tenant in [&acme, &platform] {
+        what_is_there_is_described(&mut Conn::to(&server, tenant).await, tenant).await;
+    }
+}
+
+/// Asks for everything that is described, with every method.
+async fn what_is_there_is_described(conn: &mut Conn, tenant: &Tenant) {
+    let access = conn.sign_in(tenant).await.access;
+    let all = operations(conn).await;
     assert!(all.len() >= 13, "{}", all.len());
     for (_, path, _) in &all {
         let described = |method: &str| all.iter().any(|(m, p, _)| m == method && p == path);

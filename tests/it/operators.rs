@@ -1,9 +1,11 @@
 //! Operators: members of the platform's own tenant, who make tenants, take them out of service, and help their members.
 
+mod entering;
+
 use serde_json::{Value, json};
 
 use crate::audit;
-use crate::support::{Answer, Conn, Engine, Options, Server, Session, on_both_engines};
+use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines};
 
 const OPERATOR: &str = "olga@example.com";
 const PASSWORD: &str = "an operator's password";
@@ -15,15 +17,27 @@ on_both_engines! {
     what_an_operator_cannot_do_is_named
 }
 
-/// Makes the operator, and signs in.
-async fn operator(server: &Server) -> (Conn, Session) {
+/// Makes the operator: the platform's own tenant, as a tenant of its server.
+pub(crate) async fn platform(server: &Server) -> Tenant {
     let made = server.cli(&["operator", "create", OPERATOR, "--password-stdin"], &format!("{PASSWORD}\n"));
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(made["email"], OPERATOR);
     assert!(made["url"].as_str().unwrap().starts_with("http://admin.localhost:"), "{made}");
-    let mut conn = Conn::open(server.http, "admin.localhost").await;
-    let session = Session::of(&sign_in(&mut conn).await);
+    let (email, password) = (OPERATOR.to_owned(), PASSWORD.to_owned());
+    let mut platform = Tenant { id: String::new(), slug: "admin".to_owned(), email, password };
+    let mut conn = Conn::to(server, &platform).await;
+    let access = conn.sign_in(&platform).await.access;
+    let me = conn.get("/v1/me", Some(&access)).await.is(200).json();
+    me["tenant"]["id"].as_str().unwrap().clone_into(&mut platform.id);
+    platform
+}
+
+/// Makes the operator, and signs in.
+async fn operator(server: &Server) -> (Conn, Session) {
+    let platform = platform(server).await;
+    let mut conn = Conn::to(server, &platform).await;
+    let session = conn.sign_in(&platform).await;
     (conn, session)
 }
 

@@ -3,29 +3,42 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use freehold_domain::api_key::Scope;
 use freehold_domain::policy::{PRINT_SHOP, Permission, Policy};
 use freehold_domain::role::Role;
 use serde_json::{Value, json};
 
 use crate::audit::chain::raw;
 use crate::openapi::operations;
-use crate::support::{Answer, Conn, Engine, Options, Server, on_both_engines};
+use crate::operators::platform;
+use crate::support::{Answer, Conn, Engine, Options, Server, Tenant, on_both_engines};
 
 on_both_engines! {
     the_grid_is_the_one_that_is_committed
     a_role_that_may_not_is_told_so_before_anything_else
 }
 
-const HEAD: &str = "# Every operation and what it asks for, and whom the server lets through to it: a generated file.
+const HEAD: &str =
+    "# Every operation of every host and what it asks for, and whom the server lets through to it: a generated file.
 # FREEHOLD_TEST_WRITE_RBAC=1 writes it anew. 401: no credential that is good here. 403: not with this role.
-# passes: access is not what the answer is about. A stranger is an admin of another tenant.
+# passes: access is not what the answer is about. The roles are those of members of the host's own tenant, which at the
+# operators' host is the platform, and at the API host the tenant of the key. A stranger is an admin of another tenant.
+# api_key: a secret key of the tenant in `X-ND-Key`, and no bearer.
 ";
-const CALLERS: [&str; 5] = ["nobody", "admin", "sales_rep", "employee", "stranger"];
+const CALLERS: [&str; 6] = ["nobody", "admin", "sales_rep", "employee", "stranger", "api_key"];
 
 /// What an operation asks for, and how each of the callers is answered.
-type Row = (String, [&'static str; 5]);
-/// By operation.
+type Row = (String, [&'static str; 6]);
+/// By host, method and path.
 type Grid = BTreeMap<String, Row>;
+
+/// What a request comes with.
+#[derive(Clone, Debug)]
+enum Credential {
+    Nothing,
+    Bearer(String),
+    Key(String),
+}
 
 /// Whether access is what this answer is about.
 fn class(answer: &Answer) -> &'static str {
@@ -42,9 +55,9 @@ fn class(answer: &Answer) -> &'static str {
 /// The text of a grid: a line for each operation.
 fn text(grid: &Grid) -> String {
     let mut lines = vec![HEAD.to_owned()];
-    let row = |operation: &str, asks: &str, cells: [&str; 5]| {
+    let row = |operation: &str, asks: &str, cells: [&str; 6]| {
         let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:9}")).collect();
-        format!("{operation:44} {asks:28} {}", cells.join(" ")).trim_end().to_owned() + "\n"
+        format!("{operation:54} {asks:28} {}", cells.join(" ")).trim_end().to_owned() + "\n"
     };
     lines.push(row("# operation", "asks for", CALLERS));
     lines.extend(grid.iter().map(|(operation, (asks, cells))| row(operation, asks, *cells)));
@@ -52,55 +65,99 @@ fn text(grid: &Grid) -> String {
 }
 
 /// One answer to an empty request.
-async fn ask(conn: &mut Conn, method: &str, path: &str, access: Option<&str>) -> Answer {
+async fn ask(conn: &mut Conn, method: &str, path: &str, credential: &Credential) -> Answer {
     let target = path
         .replace("{slug}", "not-found")
         .replace("{id}", "019a0000-0000-7000-8000-000000000000")
         .replace("{provider}", "google");
-    match method {
-        "POST" | "PUT" | "PATCH" => {
-            let bearer = access.map(|token| format!("Bearer {token}"));
-            let mut headers = vec![("content-type", "application/json")];
-            headers.extend(bearer.iter().map(|value| ("authorization", value.as_str())));
-            conn.send(conn.request(method, &target, &headers, b"{}")).await
-        }
-        _ => conn.call(method, &target, access).await,
-    }
+    let (name, value) = match credential {
+        Credential::Nothing => ("", String::new()),
+        Credential::Bearer(token) => ("authorization", format!("Bearer {token}")),
+        Credential::Key(key) => ("x-nd-key", key.clone()),
+    };
+    let mut headers = vec![(name, value.as_str())];
+    headers.retain(|(name, _)| !name.is_empty());
+    let has_body = matches!(method, "POST" | "PUT" | "PATCH");
+    headers.extend(has_body.then_some(("content-type", "application/json")));
+    conn.send(conn.request(method, &target, &headers, if has_body { b"{}" } else { b"" })).await
 }
 
-/// Asks a running server for everything, as everybody.
-async fn measured(engine: Engine) -> Grid {
-    let server = Server::start(Options::new(engine).limits_off()).await;
-    let (acme, globex) = (server.tenant("acme"), server.tenant("globex"));
-    let mut conn = Conn::to(&server, &acme).await;
-    let stranger = Conn::to(&server, &globex).await.sign_in(&globex).await.access;
-    let operations = operations(&mut conn).await;
-    let mut raw = raw(&server, &acme, engine).await;
-    let mut grid = Grid::new();
-    for (method, path, said) in &operations {
-        let asks = said["x-permission"].as_str().unwrap_or_else(|| panic!("{method} {path} asks for nothing"));
-        grid.insert(format!("{method} {path}"), (asks.to_owned(), [""; 5]));
+/// A host that is asked, and the tenant whose members have roles there.
+struct Host<'a> {
+    name: &'static str,
+    asked: Conn,
+    home: Conn,
+    tenant: &'a Tenant,
+    engine: Engine,
+    server: &'a Server,
+}
+
+impl<'a> Host<'a> {
+    async fn of(name: &'static str, domain: &str, server: &'a Server, tenant: &'a Tenant, engine: Engine) -> Self {
+        let (asked, home) = (Conn::open(server.http, domain).await, Conn::to(server, tenant).await);
+        Self { name, asked, home, tenant, engine, server }
     }
-    for (index, caller) in CALLERS.iter().enumerate() {
-        let role = caller.parse::<Role>().ok();
-        if let Some(role) = role {
-            raw.run(&format!("UPDATE member SET role = '{role}'")).await;
-        }
-        let mut access = match role {
-            Some(_) => Some(conn.sign_in(&acme).await.access),
-            None => Some(stranger.clone()).filter(|_| *caller == "stranger"),
-        };
-        for (method, path, _) in &operations {
-            let answer = ask(&mut conn, method, path, access.as_deref()).await;
-            grid.get_mut(&format!("{method} {path}")).unwrap().1[index] = class(&answer);
-            // Some end the session that asked.
-            if let Some(token) = access.as_ref().filter(|_| role.is_some()) {
+
+    /// Asks for everything that is described, as everybody.
+    async fn measure(&mut self, stranger: &str, key: &str, grid: &mut Grid) {
+        let operations = operations(&mut self.asked).await;
+        let mut raw = raw(self.server, self.tenant, self.engine).await;
+        for (index, caller) in CALLERS.iter().enumerate() {
+            let role = caller.parse::<Role>().ok();
+            if let Some(role) = role {
+                raw.run(&format!("UPDATE member SET role = '{role}'")).await;
+            }
+            let mut credential = match *caller {
+                "nobody" => Credential::Nothing,
+                "stranger" => Credential::Bearer(stranger.to_owned()),
+                "api_key" => Credential::Key(key.to_owned()),
+                _ => self.signed_in().await,
+            };
+            for (method, path, said) in &operations {
+                let answer = ask(&mut self.asked, method, path, &credential).await;
                 assert_ne!(answer.status, 500, "{method} {path}: {answer:?}");
-                if conn.me(token).await != 200 {
-                    access = Some(conn.sign_in(&acme).await.access);
+                let asks = said["x-permission"].as_str().unwrap_or_else(|| panic!("{method} {path} asks for nothing"));
+                let row = grid.entry(format!("{} {method} {path}", self.name));
+                row.or_insert_with(|| (asks.to_owned(), [""; 6])).1[index] = class(&answer);
+                // Some end the session that asked.
+                if role.is_some() {
+                    credential = self.still_signed_in(credential).await;
                 }
             }
         }
+    }
+
+    async fn signed_in(&mut self) -> Credential {
+        Credential::Bearer(self.home.sign_in(self.tenant).await.access)
+    }
+
+    async fn still_signed_in(&mut self, credential: Credential) -> Credential {
+        if let Credential::Bearer(token) = &credential
+            && self.home.me(token).await != 200
+        {
+            return self.signed_in().await;
+        }
+        credential
+    }
+}
+
+/// Asks a running server for everything.
+async fn measured(engine: Engine) -> Grid {
+    let server = Server::start(Options::new(engine).limits_off()).await;
+    let (acme, globex, platform) = (server.tenant("acme"), server.tenant("globex"), platform(&server).await);
+    let stranger = Conn::to(&server, &globex).await.sign_in(&globex).await.access;
+    let mut conn = Conn::to(&server, &acme).await;
+    let access = conn.sign_in(&acme).await.access;
+    let body = json!({ "name": "server", "kind": "secret" });
+    let key = conn.post("/v1/api-keys", Some(&access), &body).await.is(201).json()["key"].as_str().unwrap().to_owned();
+    let mut grid = Grid::new();
+    for (name, domain, tenant) in [
+        ("tenant", acme.host(), &acme),
+        ("operators", platform.host(), &platform),
+        ("api", "api.localhost".into(), &acme),
+    ] {
+        let mut host = Host::of(name, &domain, &server, tenant, engine).await;
+        host.measure(&stranger, &key, &mut grid).await;
     }
     grid
 }
@@ -115,10 +172,13 @@ fn expected(grid: &Grid, policy: &Policy) -> Grid {
                 Ok(_) => "403",
                 Err(_) => "401",
             }),
-            (None, "public") => ["passes"; 5],
-            // The credential in the request decides, and no role.
-            (None, "credential") => [cells[0], cells[1], cells[1], cells[1], cells[4]],
-            (None, _) => panic!("{asks} is no permission"),
+            (None, "public") => ["passes"; 6],
+            // The credential in the request decides, and no role; a key is none at these hosts.
+            (None, "credential") => [cells[0], cells[1], cells[1], cells[1], cells[4], cells[0]],
+            (None, scope) => {
+                scope.parse::<Scope>().unwrap_or_else(|_| panic!("{asks} is neither a permission nor a scope"));
+                CALLERS.map(|caller| if caller == "api_key" { "passes" } else { "401" })
+            }
         };
         (asks.clone(), cells)
     };
@@ -135,9 +195,9 @@ fn committed() -> Grid {
     let file = std::fs::read_to_string(path()).unwrap_or_default();
     let row = |line: &str| {
         let words: Vec<_> = line.split_whitespace().collect();
-        let [method, path, asks, cells @ ..] = &words[..] else { panic!("{line}") };
+        let [host, method, path, asks, cells @ ..] = &words[..] else { panic!("{line}") };
         let cell = |index: usize| *CLASSES.iter().find(|class| **class == cells[index]).unwrap();
-        (format!("{method} {path}"), ((*asks).to_owned(), [cell(0), cell(1), cell(2), cell(3), cell(4)]))
+        (format!("{host} {method} {path}"), ((*asks).to_owned(), [0, 1, 2, 3, 4, 5].map(cell)))
     };
     file.lines().filter(|line| !line.starts_with('#')).map(row).collect()
 }

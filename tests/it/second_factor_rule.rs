@@ -2,13 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::second_factor::{Authenticator, Enrolled, backup, challenge};
+use crate::second_factor::Authenticator;
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines};
 
 on_both_engines! {
     whoever_must_enrol_can_do_nothing_else
     the_rule_names_roles_and_gives_grace
-    every_way_in_passes_the_one_gate
 }
 
 /// A server with one tenant that has these settings, a connection, and a session that began before they were made.
@@ -21,8 +20,9 @@ async fn ruled(engine: Engine, settings: &Value) -> (Server, Tenant, Conn, Sessi
     (server, acme, conn, session)
 }
 
+/// Asserts that a second factor must be enrolled before this.
 #[track_caller]
-fn must_enrol(answer: &Answer) {
+pub(crate) fn must_enrol(answer: &Answer) {
     answer.is_problem(403, "forbidden");
     assert_eq!(answer.json()["second_factor_enrolment"], "required");
 }
@@ -34,8 +34,9 @@ enum May {
     EnrolAlone,
 }
 
+/// The session of an answer, and whether it is told when a second factor is due.
 #[track_caller]
-fn started(answer: &Answer) -> (Session, bool) {
+pub(crate) fn started(answer: &Answer) -> (Session, bool) {
     (Session::of(answer), answer.json()["second_factor_due_at"].is_string())
 }
 
@@ -104,46 +105,4 @@ async fn the_rule_names_roles_and_gives_grace(engine: Engine) {
     server.run_sql(&acme, "UPDATE member SET role = 'sales_rep'").await;
     let (session, due) = started(&conn.login(&acme, &acme.password).await);
     assert_eq!((may(&mut conn, &session.access).await, due), (May::Everything, false), "its role needs none");
-}
-
-/// Every path that starts a session × what the member and the tenant have: what the answer is, and what it lets do.
-async fn every_way_in_passes_the_one_gate(engine: Engine) {
-    for (rule, grace, enrolled) in
-        [("off", 0, false), ("off", 0, true), ("all", 0, false), ("all", 0, true), ("all", 3_600, false)]
-    {
-        let server = Server::start(Options::new(engine).limits_off()).await;
-        let acme = server.tenant("acme");
-        let mut conn = Conn::to(&server, &acme).await;
-        let session = conn.sign_in(&acme).await;
-        let settings = json!({ "require_second_factor": rule, "second_factor_grace_s": grace });
-        conn.patch("/v1/settings", &session.access, &settings).await.is(200);
-        let codes = if enrolled { Enrolled::at(&mut conn, &acme).await.codes } else { vec![] };
-        let expected = if rule == "all" && grace == 0 && !enrolled { May::EnrolAlone } else { May::Everything };
-
-        for path in ["password", "change of password"] {
-            let case = format!("{path}, {rule}, grace {grace}, enrolled {enrolled}");
-            let answer = if enrolled {
-                let challenge = challenge(&mut conn, &acme).await;
-                let code = &codes[usize::from(path == "password")];
-                conn.post("/v1/auth/second-factor", None, &backup(&challenge, code)).await
-            } else {
-                conn.login(&acme, &acme.password).await
-            };
-            let (mut session, due) = started(&answer);
-            assert_eq!(due, rule == "all" && !enrolled, "{case}");
-            assert_eq!(may(&mut conn, &session.access).await, expected, "{case}");
-            if path == "change of password" {
-                let body = json!({ "current_password": acme.password, "new_password": "another long password" });
-                let answer = conn.post("/v1/auth/password", Some(&session.access), &body).await;
-                if expected == May::EnrolAlone {
-                    must_enrol(&answer);
-                    continue;
-                }
-                session = started(&answer).0;
-                assert_eq!(may(&mut conn, &session.access).await, expected, "{case}");
-            }
-            session = started(&conn.refresh(&session.refresh).await).0;
-            assert_eq!(may(&mut conn, &session.access).await, expected, "{case}, refreshed");
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod database;
+mod effort;
 mod folder;
 mod mail;
 mod proxy;
@@ -12,13 +13,14 @@ mod together;
 
 pub(crate) use client::{Answer, Conn, Session};
 pub(crate) use database::Database;
+pub(crate) use effort::{Effort, STATEMENTS_LOGGED, headers_seen};
 pub(crate) use folder::Folder;
 pub(crate) use mail::Mail;
 pub(crate) use proxy::{Line, Proxy};
 pub(crate) use server::{MASTER, Options, Server, Tenant, freehold};
 pub(crate) use smtp::{Mode as SmtpMode, Smtp};
 pub(crate) use tls::{Authority, Files};
-pub(crate) use together::{open_many, post_at_once};
+pub(crate) use together::{open_many, open_split, post_at_once, winner};
 
 /// The engines a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! Who enters at the API host: typos, origins, states, limits.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use freehold_domain::api_key::{ApiKey, KeyKind};
@@ -9,6 +8,7 @@ use freehold_domain::time::UnixMs;
 use serde_json::{Value, json};
 
 use super::{CONFIG, SHOP, Scene, config};
+use crate::openapi::is_committed;
 use crate::support::{Answer, Conn, Engine, Options, on_both_engines};
 use crate::watch::{remaining, set_limit};
 
@@ -242,16 +242,7 @@ async fn soon(api: &mut Conn, key: &str, status: u16) {
 async fn the_committed_document_of_the_api_host_is_the_one_that_is_served() {
     let mut scene = Scene::new(Engine::Sqlite).await;
     let answer = scene.api.get("/openapi.json", None).await;
-    let document = String::from_utf8(answer.is(200).body.to_vec()).unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.api.json");
-    if std::env::var("FREEHOLD_TEST_WRITE_OPENAPI").is_ok_and(|set| set == "1") {
-        std::fs::write(&path, &document).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == document,
-        "openapi.api.json is not what the server serves: run this test with FREEHOLD_TEST_WRITE_OPENAPI=1 and commit it"
-    );
+    is_committed(&answer, "openapi.api.json");
     // What is described is there, and nothing of a tenant's host.
     for path in answer.json()["paths"].as_object().unwrap().keys() {
         let status = scene.api.get(&path.replace("{slug}", "not-found"), None).await.status.as_u16();

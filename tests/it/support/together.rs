@@ -9,11 +9,39 @@ use super::{Answer, Conn, Server, Tenant};
 
 /// Opens this many connections to a tenant.
 pub(crate) async fn open_many(server: &Server, tenant: &Tenant, count: usize) -> Vec<Conn> {
+    open_split(&[server], tenant, count).await
+}
+
+/// Opens this many connections to a tenant, dealt out over servers that share a store, each of which has met it.
+pub(crate) async fn open_split(servers: &[&Server], tenant: &Tenant, count: usize) -> Vec<Conn> {
+    for server in servers {
+        Conn::to(server, tenant).await.get("/.well-known/jwks.json", None).await.is(200);
+    }
     let mut conns = Vec::with_capacity(count);
-    for _ in 0..count {
-        conns.push(Conn::to(server, tenant).await);
+    for n in 0..count {
+        conns.push(Conn::to(servers[n % servers.len()], tenant).await);
     }
     conns
+}
+
+/// Which of many who came at once has this status: exactly one. All others have this refusal, but for those who were
+/// turned away before anything was done for them.
+#[track_caller]
+pub(crate) fn winner(answers: &[Answer], status: u16, (refused, slug): (u16, &str)) -> usize {
+    let won: Vec<_> = (0..answers.len()).filter(|n| answers[*n].status == status).collect();
+    let [winner] = won[..] else {
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+        panic!("{won:?} have {status}: {statuses:?}")
+    };
+    for answer in answers.iter().filter(|answer| answer.status != status) {
+        if answer.status == 503 {
+            assert!(["overloaded", "unavailable"].contains(&answer.problem().as_str()), "{answer:?}");
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
+        } else {
+            answer.is_problem(refused, slug);
+        }
+    }
+    winner
 }
 
 /// Posts one body over each connection, all from one barrier; the answers in the order of the connections.
