@@ -10,8 +10,8 @@ use freehold_domain::revocation::DEPTH;
 use freehold_domain::signing_rotation::KEPT;
 use freehold_domain::time::{CLOCKS_APART_MAX, UnixMs};
 use freehold_storage::{
-    Chain, Store, StoreError, change, family, invitation, known_client, lockout, mail, oauth, one_time_token,
-    second_factor, signing_key,
+    Chain, Store, StoreError, change, csp_report, family, invitation, known_client, lockout, mail, oauth,
+    one_time_token, second_factor, signing_key,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ const FORGET_EVERY_MIN: Duration = Duration::from_secs(1);
 const FORGET_EVERY_MAX: Duration = Duration::from_mins(1);
 /// How long failures are remembered of an account that nobody tries.
 const LOCKOUT_KEPT: Duration = Duration::from_hours(24);
+/// How long a sort of violation is kept that browsers report no more.
+const CSP_REPORTS_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long it is known that a letter was given up.
 const GIVEN_UP_KEPT: Duration = Duration::from_hours(30 * 24);
 const ROWS_MAX: u32 = 1_000;
@@ -104,7 +106,7 @@ async fn sweep_all(node: &Node) {
 }
 
 /// Deletes what has ended: families past their end with their spent tokens, challenges nobody answered,
-/// failures a day old, old changes, clients that do not come any more, signing keys whose last token has expired, and what is known of letters that were given up.
+/// failures a day old, old changes, clients that do not come any more, signing keys whose last token has expired, reports of browsers a month old, and what is known of letters that were given up.
 async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;
@@ -115,6 +117,7 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     lockout::sweep(&mut tx, now.minus(LOCKOUT_KEPT), now, ROWS_MAX).await?;
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
     known_client::sweep(&mut tx, now.minus(KNOWN_FOR), ROWS_MAX).await?;
+    csp_report::sweep(&mut tx, now.minus(CSP_REPORTS_KEPT), ROWS_MAX).await?;
     signing_key::sweep(&mut tx, now.minus(KEPT)).await?;
     mail::sweep(&mut tx, now.minus(GIVEN_UP_KEPT), ROWS_MAX).await?;
     tx.commit().await?;

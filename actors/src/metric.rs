@@ -26,6 +26,8 @@ pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
 pub const ACCOUNTS_LOCKED: &str = "freehold_accounts_locked_total";
 /// Families revoked because a spent token was presented.
 pub const REPLAYS: &str = "freehold_refresh_replays_total";
+/// Violations that browsers reported, by `disposition`.
+pub const CSP_REPORTS: &str = "freehold_csp_reports_total";
 /// Signing keys that took over, or will.
 pub const SIGNING_KEY_ROTATIONS: &str = "freehold_signing_key_rotations_total";
 /// Letters that were taken, by `kind`.

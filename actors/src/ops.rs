@@ -4,6 +4,7 @@ pub mod api_keys;
 mod assurance;
 pub mod audit;
 pub mod context;
+pub mod csp_reports;
 pub mod email_change;
 pub mod forward;
 mod fresh;

@@ -105,6 +105,8 @@ actions! {
     IdentityLinked "identity.linked";
     /// A member may do so no longer; the subject is the member.
     IdentityUnlinked "identity.unlinked";
+    /// An admin cleared the list of what browsers reported; the subject is the tenant.
+    CspReportsCleared "csp_reports.cleared";
     /// An admin changed the tenant's settings; the subject is the tenant.
     SettingsChanged "settings.changed";
     /// The tenant was made: the first row of every log. The subject is the tenant.

@@ -78,6 +78,8 @@ ids! {
     MemberId;
     /// An invitation to become a member.
     InvitationId;
+    /// One sort of violation that browsers reported.
+    CspReportId;
     /// An account at a provider that a member signs in with.
     IdentityId;
     /// A family of refresh tokens: one sign-in on one device, the session (`sid`) of its access tokens.

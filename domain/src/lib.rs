@@ -12,6 +12,7 @@ pub mod breached;
 pub mod breaker;
 pub mod challenge;
 pub mod common_passwords;
+pub mod csp_report;
 pub mod delivery;
 pub mod device_cookie;
 pub mod email;

@@ -67,6 +67,7 @@ use crate::api_host::KeyHolder;
 use crate::arrival::Arrival;
 use crate::body::{Raw, Valid, Validate};
 use crate::caller::{Member, Tenant, Visitor};
+use crate::csp_reports::Reported;
 use crate::forward::Asked;
 use crate::headers::Nonce;
 use crate::problem::{Kind, Problem};
@@ -324,6 +325,7 @@ impl Anybody for Visitor {}
 impl Anybody for Asked {}
 impl Anybody for Nonce {}
 impl Anybody for Raw {}
+impl Anybody for Reported {}
 impl<T> Anybody for Query<T> {}
 impl<T: Validate> Anybody for Valid<T> {}
 impl<T> Anybody for Path<T> {}

@@ -102,13 +102,20 @@ pub fn no_store(answer: impl IntoResponse) -> Response<Body> {
 #[derive(Clone, Debug)]
 struct PagePolicy(Nonce);
 
+/// Where browsers report of the pages of a tenant's host.
+pub(crate) const CSP_REPORT: &str = "/csp-report";
+/// What the policy calls that place (Reporting API §3.1).
+const REPORTING_ENDPOINTS: HeaderName = HeaderName::from_static("reporting-endpoints");
+
 impl PagePolicy {
     /// `upgrade-insecure-requests` does no harm on `http://localhost`: its requests are potentially trustworthy already
     /// and are not upgraded (Upgrade Insecure Requests §4.1).
-    fn header(&self) -> HeaderValue {
+    fn header(&self, is_reported: bool) -> HeaderValue {
+        let reported = if is_reported { "; report-uri /csp-report; report-to csp" } else { "" };
         let policy = format!(
-            "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data:; connect-src 'self'; \
-             frame-ancestors 'none'; base-uri 'none'; form-action 'self'; upgrade-insecure-requests",
+            "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'nonce-{nonce}'; img-src 'self' data:; \
+             connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; \
+             require-trusted-types-for 'script'; upgrade-insecure-requests{reported}",
             nonce = self.0
         );
         HeaderValue::from_str(&policy).unwrap_or(API_POLICY) // base64 is visible ASCII: cannot fail
@@ -126,7 +133,11 @@ pub(crate) struct Context<'a> {
 
 /// Puts every security header on the answer.
 pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
-    let policy = response.extensions().get::<PagePolicy>().map_or(API_POLICY, PagePolicy::header);
+    // Only a host that is a tenant's has somebody to report to.
+    let has_reports = context.host.is_some_and(|(_, place)| matches!(place, Place::Tenant(_) | Place::Admin));
+    let page = response.extensions().get::<PagePolicy>();
+    let is_reported = page.is_some() && has_reports;
+    let policy = page.map_or(API_POLICY, |page| page.header(has_reports));
     let any_site = response.extensions().get::<ForAnySite>().is_some();
     let no_store = context.no_store || response.extensions().get::<NoStore>().is_some();
     let headers = response.headers_mut();
@@ -139,6 +150,9 @@ pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
     set(RESOURCE_POLICY, if any_site { "cross-origin" } else { "same-origin" });
     if no_store {
         set(CACHE_CONTROL, "no-store");
+    }
+    if is_reported {
+        headers.insert(REPORTING_ENDPOINTS, HeaderValue::from_static("csp=\"/csp-report\""));
     }
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.remove(SERVER);
@@ -219,6 +233,21 @@ mod tests {
             Nonce::new(Ambient { now: || UnixMs::new(0), wall: || UnixMs::new(0), fill: |bytes| bytes.fill(255) });
         let headers = headers_of(Page::new(nonce, String::new()), Scheme::Http, "localhost");
         let policy = value(&headers, "content-security-policy").expect("a policy");
-        assert!(policy.contains("style-src 'nonce-/////////////////////w'") && !policy.contains("unsafe"), "{policy}");
+        assert!(policy.contains("style-src 'nonce-/////////////////////w'") && !policy.contains("unsafe-"), "{policy}");
+        for wanted in ["'strict-dynamic'", "require-trusted-types-for 'script'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(wanted), "{policy}");
+        }
+        assert!(!policy.contains("report") && value(&headers, "reporting-endpoints").is_none(), "to nobody: {policy}");
+    }
+
+    #[test]
+    fn a_tenants_page_says_where_to_report() {
+        let nonce =
+            Nonce::new(Ambient { now: || UnixMs::new(0), wall: || UnixMs::new(0), fill: |bytes| bytes.fill(255) });
+        let headers = headers_of(Page::new(nonce, String::new()), Scheme::Https, "acme.example.com");
+        let policy = value(&headers, "content-security-policy").expect("a policy");
+        assert!(policy.ends_with("; report-uri /csp-report; report-to csp"), "{policy}");
+        assert_eq!(value(&headers, "reporting-endpoints").as_deref(), Some("csp=\"/csp-report\""));
+        assert_eq!(value(&headers_of((), Scheme::Https, "acme.example.com"), "reporting-endpoints"), None);
     }
 }

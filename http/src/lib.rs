@@ -21,6 +21,7 @@ pub mod caller;
 pub mod certificates;
 pub mod client_address;
 pub mod config;
+pub mod csp_reports;
 pub mod edge;
 pub mod faces;
 pub mod fallback;

@@ -20,8 +20,8 @@ pub(crate) use self::schemas::{
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
-    account, api_host, api_keys, audit, auth, config, forward, help, invitations, me, members, oauth, operators, pages,
-    problem, public, registration, second_factor, settings, signing_keys, totp,
+    account, api_host, api_keys, audit, auth, config, csp_reports, forward, help, invitations, me, members, oauth,
+    operators, pages, problem, public, registration, second_factor, settings, signing_keys, totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -116,6 +116,9 @@ struct Api;
         api_keys::create,
         api_keys::rotate,
         api_keys::revoke,
+        csp_reports::take,
+        csp_reports::list,
+        csp_reports::clear,
         signing_keys::list,
         signing_keys::rotate,
         public::jwks,

@@ -26,8 +26,8 @@ use crate::problem::{self, Kind, Problem};
 use crate::readiness::Readiness;
 use crate::redirect;
 use crate::{
-    account, api_keys, audit, auth, config, forward, help, invitations, me, members, oauth, openapi, operators, pages,
-    registration, second_factor, settings, signing_keys, totp,
+    account, api_keys, audit, auth, config, csp_reports, forward, help, invitations, me, members, oauth, openapi,
+    operators, pages, registration, second_factor, settings, signing_keys, totp,
 };
 
 const READYZ: &str = "/readyz";
@@ -120,6 +120,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(audit::routes())
         .merge(api_keys::routes())
         .merge(signing_keys::routes())
+        .merge(csp_reports::routes())
 }
 
 /// What the API host serves, besides what every host does.

@@ -9,6 +9,7 @@
 pub mod api_key;
 pub mod audit;
 pub mod change;
+pub mod csp_report;
 pub mod directory;
 pub mod family;
 pub mod feed;
@@ -46,6 +47,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     api_key::ALL,
     audit::ALL,
     change::ALL,
+    csp_report::ALL,
     directory::ALL,
     family::ALL,
     identity::ALL,

@@ -6,7 +6,8 @@
 use std::fmt;
 
 use freehold_domain::id::{
-    ApiKeyId, AuditId, FamilyId, IdentityId, InvitationId, MailId, MemberId, NodeId, SigningKeyId, TenantId,
+    ApiKeyId, AuditId, CspReportId, FamilyId, IdentityId, InvitationId, MailId, MemberId, NodeId, SigningKeyId,
+    TenantId,
 };
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
@@ -158,6 +159,7 @@ values! {
     SigningKeyId => Uuid, |id| id.uuid();
     NodeId => Uuid, |id| id.uuid();
     InvitationId => Uuid, |id| id.uuid();
+    CspReportId => Uuid, |id| id.uuid();
     IdentityId => Uuid, |id| id.uuid();
     AuditId => Uuid, |id| id.uuid();
     MailId => Uuid, |id| id.uuid();

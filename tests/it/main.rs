@@ -18,6 +18,7 @@ mod bad_input;
 mod breached_service;
 mod command_line;
 mod configuration;
+mod csp_reports;
 mod device;
 mod drain;
 mod email_change;

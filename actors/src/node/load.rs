@@ -50,14 +50,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     let mut tx = node.store.read(slot.id).await?;
     let signing = signing(&mut tx).await?;
     let overrides = rate_limit::all(&mut tx).await?;
-    let mut settings = settings(&mut tx).await?;
-    if slot.slug.is_platform() {
-        settings.registration = Registration::Closed; // nobody becomes an operator unasked, whatever its settings say
-        if node.settings.operators_need_second_factor {
-            settings.require_second_factor = RequireSecondFactor::All;
-            settings.second_factor_grace_s = 0;
-        }
-    }
+    let settings = in_force(node, slot, versioned_settings(&mut tx).await?.0);
     let api_keys = ApiKeys::read(api_key::live(&mut tx, now, KEYS_MAX).await?)?;
     let dead = changes::reconciled(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
     drop(tx);
@@ -128,8 +121,16 @@ pub(crate) async fn versioned_settings(tx: &mut TenantTx) -> Result<(TenantSetti
     Ok((settings, Some(row.version)))
 }
 
-async fn settings(tx: &mut TenantTx) -> Result<TenantSettings, LoadError> {
-    Ok(versioned_settings(tx).await?.0)
+/// What is in force of what the tenant has decided: the platform's own tenant decides less.
+pub(crate) fn in_force(node: &Node, slot: &TenantSlot, mut settings: TenantSettings) -> TenantSettings {
+    if slot.slug.is_platform() {
+        settings.registration = Registration::Closed; // nobody becomes an operator unasked
+        if node.settings.operators_need_second_factor {
+            settings.require_second_factor = RequireSecondFactor::All;
+            settings.second_factor_grace_s = 0;
+        }
+    }
+    settings
 }
 
 fn corrupt(slot: &TenantSlot, error: &dyn std::error::Error) -> LoadError {

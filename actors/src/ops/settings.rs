@@ -5,7 +5,7 @@ use freehold_domain::audit::{Action, Actor, Changed, Event};
 use freehold_domain::settings::{NoRoles, TenantSettings};
 use freehold_storage::setting;
 
-use crate::node::load::versioned_settings;
+use crate::node::load::{in_force, versioned_settings};
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
@@ -20,7 +20,7 @@ pub async fn read(cx: &Context, caller: &AccessClaims) -> Result<TenantSettings,
     Ok(cx.live.settings.clone())
 }
 
-/// Changes the settings by `change`, and answers what they are then. What changes nothing is not recorded.
+/// Changes the settings by `change`, and answers what is in force then. What changes nothing is not recorded.
 ///
 /// # Errors
 /// [`Refusal::NoRoles`], with nothing changed; [`Refusal::Conflict`] when somebody else changed them at the same moment.
@@ -38,7 +38,7 @@ pub async fn change(
     let next = known.replaced_by(next, now).map_err(|NoRoles| Refusal::NoRoles)?;
     let told = next.changes_since(&known);
     if told.is_empty() {
-        return Ok(known);
+        return Ok(in_force(&cx.node, &cx.slot, known));
     }
     let body = serde_json::to_string(&next).map_err(|_| Refusal::Internal)?;
     if !setting::replace(&mut tx, version, &body).await? {
@@ -51,5 +51,5 @@ pub async fn change(
     let event = Event { action: Action::SettingsChanged, actor, subject: Some(cx.slot.id.uuid()), detail };
     audit::record(&mut tx, &cx.node, &cx.live.keys, &event).await?;
     change.commit(tx, &cx.node, &cx.slot).await?;
-    Ok(next)
+    Ok(in_force(&cx.node, &cx.slot, next))
 }

@@ -193,6 +193,12 @@ impl TenantKeys {
         self.versions().any(|keys| LookupKey::of(&keys.device, content).matches(tag))
     }
 
+    /// What a report of a browser is told by among a tenant's. No e-mail address has a NUL, so it is nobody's row.
+    #[must_use]
+    pub fn csp_report_key(&self, identity: &[u8]) -> LookupKey {
+        LookupKey::of(&self.newest.lookup, &[b"csp-report\0".as_slice(), identity].concat())
+    }
+
     /// What a client without a device cookie is told by among those of a member, newest version first. The member comes
     /// first, so it cannot be the tag of a cookie, which begins with random bytes and is never stored.
     pub fn client_keys(&self, member: MemberId, client: &str) -> impl Iterator<Item = LookupKey> {

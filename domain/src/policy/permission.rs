@@ -59,6 +59,8 @@ permissions! {
     ApiKeysRevoke "api_keys" "revoke" "To end an API key.";
     SigningKeysList "signing_keys" "list" "To see which keys sign access tokens.";
     SigningKeysRotate "signing_keys" "rotate" "To have another key sign access tokens.";
+    CspReportsList "csp_reports" "list" "To see what browsers report of the tenant's pages.";
+    CspReportsClear "csp_reports" "clear" "To forget what browsers reported.";
     AuditRead "audit" "read" "To read the audit log.";
     TenantsList "tenants" "list" "To see which tenants there are; at the platform's own host alone, like all that follow.";
     TenantsCreate "tenants" "create" "To make a tenant.";

@@ -10,9 +10,10 @@ use axum::http::header::CONTENT_LENGTH;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::headers::CSP_REPORT;
 use crate::problem::{Kind, Problem};
 
-const AUTH_BYTES_MAX: u64 = 16 * 1024;
+const SMALL_BYTES_MAX: u64 = 16 * 1024;
 const BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why a body could not be read.
@@ -43,7 +44,7 @@ impl BodyFault {
 
 /// How many bytes the body of a request for this path may have. One place, so that no route can forget it.
 pub(crate) fn limit_of(path: &str) -> u64 {
-    if path.starts_with("/v1/auth/") { AUTH_BYTES_MAX } else { BYTES_MAX }
+    if path.starts_with("/v1/auth/") || path == CSP_REPORT { SMALL_BYTES_MAX } else { BYTES_MAX }
 }
 
 /// Whether the request announces more than `bytes_max`: it is refused without reading any of it.
@@ -110,6 +111,7 @@ mod tests {
     #[test]
     fn limits_by_path() {
         assert_eq!(limit_of("/v1/auth/login"), 16 * 1024);
+        assert_eq!(limit_of("/csp-report"), 16 * 1024);
         assert_eq!(limit_of("/v1/authors"), 1024 * 1024);
         assert_eq!(limit_of("/webhooks/stripe"), 1024 * 1024);
     }

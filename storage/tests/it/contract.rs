@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod audit;
+mod csp_reports;
 mod invitations;
 mod keys;
 mod known_clients;
@@ -54,6 +55,7 @@ async fn keeps_the_contract(kind: Kind) {
     second_factor::challenges_are_answered(&bed).await;
     second_factor::one_rival_spends(&bed).await;
     api_keys::are_kept(&bed).await;
+    csp_reports::are_kept_once_and_in_bounds(&bed).await;
     oauth::identities_are_kept(&bed).await;
     oauth::flows_are_kept(&bed).await;
     oauth::one_rival_takes(&bed).await;
