@@ -19,6 +19,7 @@ use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterKeyId, MasterRing, Nonce};
 use freehold_domain::policy::{PRINT_SHOP, Policy};
 use freehold_domain::secret::Secret;
+use freehold_domain::slug::ReservedNames;
 use freehold_storage::master_check::{self, MasterCheckRow};
 use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreError, root_key};
 
@@ -102,6 +103,8 @@ pub async fn start_node(
         refresh_hold: config.refresh.coalesce,
         public_scheme: public.scheme().as_str(),
         platform_domain: config.platform.domain.as_str().into(),
+        reserved: ReservedNames::with(config.platform.reserved_slugs.clone()),
+        denied_networks: config.http.denied.clone(),
         operator_networks: config.platform.operator_cidrs.clone(),
         operators_need_second_factor: config.profile == Profile::Production,
         public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),

@@ -125,13 +125,13 @@ pub enum TenantVerb {
     /// List every tenant.
     List,
     /// Refuse a tenant's requests from now on.
-    Suspend {
-        /// Which tenant.
-        slug: String,
-        /// Why, for the audit log.
-        #[arg(long, value_name = "R")]
-        reason: Option<String>,
-    },
+    Suspend(Stated),
+    /// Let a tenant be read and not changed.
+    Freeze(Stated),
+    /// Have a tenant's clients come again later, while it is moved away.
+    Drain(Stated),
+    /// Have a tenant's clients come again later.
+    Hold(Stated),
     /// Take a tenant's requests again.
     Resume {
         /// Which tenant.
@@ -189,6 +189,19 @@ pub enum AuditVerb {
         /// Which tenant.
         slug: String,
     },
+}
+
+/// A tenant that gets a state, why, and until when.
+#[derive(Debug, clap::Args)]
+pub struct Stated {
+    /// Which tenant.
+    pub slug: String,
+    /// Why, for the audit log.
+    #[arg(long, value_name = "R")]
+    pub reason: Option<String>,
+    /// When it is taken back by itself, like 2027-01-31T18:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
 }
 
 /// What to do with master keys.

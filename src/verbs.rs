@@ -27,12 +27,13 @@ use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::text::OneLine;
 use freehold_domain::tier::{Limit, Tier};
+use freehold_http::rfc3339;
 use freehold_storage::directory::TenantRow;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::boot;
-use crate::cli::{Exit, KeysVerb, OperatorVerb, TenantVerb, read_password};
+use crate::cli::{Exit, KeysVerb, OperatorVerb, Stated, TenantVerb, read_password};
 use crate::clock::AMBIENT;
 use crate::config::{Config, DEMO_FILE, Database, Profile, control_socket};
 use crate::control::{self, Reply, Request};
@@ -132,11 +133,20 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
             Request::TenantCreate { slug, name, admin_email, admin_password }
         }
         TenantVerb::List => Request::TenantList,
-        TenantVerb::Suspend { slug, reason } => Request::TenantSuspend { slug, reason },
-        TenantVerb::Resume { slug } => Request::TenantResume { slug },
+        TenantVerb::Suspend(stated) => state(stated, TenantState::Suspended),
+        TenantVerb::Freeze(stated) => state(stated, TenantState::ReadOnly),
+        TenantVerb::Drain(stated) => state(stated, TenantState::Draining),
+        TenantVerb::Hold(stated) => state(stated, TenantState::Held),
+        TenantVerb::Resume { slug } => {
+            Request::TenantState { slug, state: TenantState::Active, reason: None, until: None }
+        }
         TenantVerb::RotateSigningKey { slug, at_once } => Request::TenantRotateSigningKey { slug, at_once },
         TenantVerb::Limit { slug, tier, limit } => Request::TenantLimit { slug, tier, limit },
     })
+}
+
+fn state(Stated { slug, reason, until }: Stated, state: TenantState) -> Request {
+    Request::TenantState { slug, state, reason, until }
 }
 
 /// No server runs: the store is opened here, and nobody else can open it until it is closed.
@@ -179,10 +189,9 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             create(node, &slug, name.as_deref(), &admin_email, admin_password).await.map(|made| vec![made.json(node)])
         }
         Request::TenantList => list(node).await,
-        Request::TenantSuspend { slug, reason } => {
-            set_state(node, &slug, TenantState::Suspended, reason.as_deref()).await
+        Request::TenantState { slug, state, reason, until } => {
+            set_state(node, &slug, state, (reason.as_deref(), until.as_deref())).await
         }
-        Request::TenantResume { slug } => set_state(node, &slug, TenantState::Active, None).await,
         Request::TenantLimit { tier: Tier::Address, .. } => {
             let message = "address: is a limit of the node, not of a tenant; set FREEHOLD_LIMITS_ADDRESS";
             Err(Failure::new(Exit::Data, message))
@@ -311,11 +320,16 @@ async fn set_state(
     node: &Arc<Node>,
     slug: &str,
     state: TenantState,
-    reason: Option<&str>,
+    (reason, until): (Option<&str>, Option<&str>),
 ) -> Result<Vec<Value>, Failure> {
     let reason = reason.map(str::parse::<Reason>).transpose().map_err(|error| data("reason", &error))?;
     let reason = reason.as_ref().map(Reason::as_str);
-    let (term, by) = (Term { reason, until: None }, By::CommandLine);
+    let until = until.map(|text| rfc3339::parse(text).ok_or("must be a time like 2027-01-31T18:00:00Z"));
+    let until = until.transpose().map_err(|error| data("until", &error))?;
+    if until.is_some_and(|until| until <= AMBIENT.wall()) {
+        return Err(data("until", &"must be a time to come"));
+    }
+    let (term, by) = (Term { reason, until }, By::CommandLine);
     let row = tenants::set_state(node, &parse_slug(slug)?, state, term, &by).await.map_err(|error| refused(&error))?;
     Ok(vec![tenant_json(node, &row).into()])
 }

@@ -15,7 +15,7 @@ use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterRing, Nonce};
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::policy::Policy;
-use freehold_domain::slug::Slug;
+use freehold_domain::slug::{ReservedNames, Slug};
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_storage::Store;
 use ipnet::IpNet;
@@ -76,6 +76,10 @@ pub struct Settings {
     pub public_scheme: &'static str,
     /// The platform domain.
     pub platform_domain: Box<str>,
+    /// What no new tenant may be called.
+    pub reserved: ReservedNames,
+    /// From where nobody is served.
+    pub denied_networks: Vec<IpNet>,
     /// From where operators may come; empty for anywhere.
     pub operator_networks: Vec<IpNet>,
     /// Whether operators must have a second factor, whatever the platform's own settings say.

@@ -25,6 +25,7 @@ use freehold_domain::id::NodeId;
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::password::Argon2Params;
 use freehold_domain::policy::{PRINT_SHOP, Policy};
+use freehold_domain::slug::ReservedNames;
 use freehold_domain::tier::{Limits, Tier};
 use freehold_storage::{SqliteOptions, Store};
 
@@ -80,6 +81,8 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         passivate: Duration::from_hours(1),
         quarantine: Duration::from_secs(30),
         reconcile: Duration::from_mins(1),
+        reserved: ReservedNames::default(),
+        denied_networks: vec![],
         signing_rotate: None,
         signing_announced: Duration::from_hours(1),
         refresh_hold: Duration::from_millis(50),

@@ -28,6 +28,7 @@ pub mod password;
 pub mod policy;
 pub mod refresh_token;
 pub mod registration;
+pub mod request_filter;
 pub mod restart;
 pub mod revocation;
 pub mod role;

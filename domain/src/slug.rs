@@ -49,6 +49,45 @@ impl Slug {
     }
 }
 
+/// Names that no new tenant may have: those of the platform, and those that an operator adds.
+#[derive(Clone, Debug, Default)]
+pub struct ReservedNames {
+    added: Vec<Slug>,
+}
+
+impl ReservedNames {
+    /// Those of the platform and these.
+    #[must_use]
+    pub const fn with(added: Vec<Slug>) -> Self {
+        Self { added }
+    }
+
+    /// Whether a new tenant may not be called this: it is one of the names, or reads like one.
+    #[must_use]
+    pub fn hold(&self, slug: &Slug) -> bool {
+        let looks = skeleton(slug.as_str());
+        let names = RESERVED.iter().copied().chain(self.added.iter().map(Slug::as_str));
+        slug.is_reserved() || names.into_iter().any(|name| skeleton(name) == looks)
+    }
+}
+
+/// What is left of a label for somebody who reads fast: digits are the letters they resemble, hyphens are nothing, and two
+/// letters that run into one are that one (after Unicode Technical Standard #39 §4, for the characters of a slug).
+fn skeleton(label: &str) -> String {
+    let letter = |c: char| match c {
+        '0' => 'o',
+        '1' | 'i' => 'l',
+        '3' => 'e',
+        '4' => 'a',
+        '5' => 's',
+        '7' => 't',
+        '8' => 'b',
+        other => other,
+    };
+    let letters: String = label.chars().filter(|c| *c != '-').map(letter).collect();
+    letters.replace("rn", "m").replace("vv", "w")
+}
+
 impl fmt::Display for Slug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -91,5 +130,20 @@ mod tests {
         assert!(Slug::platform().is_reserved() && Slug::platform().is_platform());
         assert!("xn--dmin-moa".parse::<Slug>().unwrap().is_reserved());
         assert!(!"acme".parse::<Slug>().unwrap().is_reserved());
+    }
+
+    #[test]
+    fn what_reads_like_a_reserved_name_is_nobodys() {
+        let names = ReservedNames::with(vec!["billing".parse().unwrap()]);
+        for looks in [
+            "admin", "adm1n", "admln", "ad-min", "adrnin", "ap1", "apl", "vvww", "rnail", "l0gin", "billing",
+            "b1ll1ng", "bi-1ling",
+        ] {
+            assert!(names.hold(&looks.parse().unwrap()), "{looks}");
+        }
+        for own in ["acme", "admins", "apis", "mailer", "my-login", "bill", "shop", "w"] {
+            assert!(!names.hold(&own.parse().unwrap()), "{own}");
+        }
+        assert!(!ReservedNames::default().hold(&"billing".parse().unwrap()));
     }
 }

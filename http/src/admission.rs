@@ -22,6 +22,7 @@ use freehold_actors::slot::TenantSlot;
 use freehold_domain::gcra::{Reading, Subject};
 use freehold_domain::id::TenantId;
 use freehold_domain::oauth::Refused;
+use freehold_domain::request_filter::{self, Probe};
 use freehold_domain::settings::NoRoles;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
@@ -34,6 +35,9 @@ use crate::client_address::AddressKey;
 use crate::faces::Faces;
 use crate::host::Place;
 use crate::problem::{self, Kind, Problem};
+
+/// Requests that were refused for what they ask or from where they come, by `reason`.
+const REFUSED: &str = "freehold_requests_filtered_total";
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -135,7 +139,18 @@ async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<En
     let origin = Origin { address: client.address, request_id: arrival.id.shared() };
     let caller =
         Caller { origin, bucket: bucket(client.key()), user_agent: user_agent(&request.headers), device_cookie: None };
+    if node.settings.denied_networks.iter().any(|network| network.contains(&client.address)) {
+        metrics::counter!(REFUSED, "reason" => "address").increment(1);
+        return Err(Problem::new(Kind::Forbidden).detail("Nobody is served at this address."));
+    }
     node.admit_address(&caller, counted)?;
+    if let Some(probe) = request_filter::probe(request.uri.path(), request.uri.query()) {
+        metrics::counter!(REFUSED, "reason" => probe.as_str()).increment(1);
+        return Err(match probe {
+            Probe::Control | Probe::Traversal | Probe::Scanner => Problem::new(Kind::NotFound),
+            Probe::Injection => Problem::invalid("(query)", "is not one that any client of this server has"),
+        });
+    }
     if arrival.place() == Some(&Place::Api) && api_host::takes_key(request) {
         return if api_host::is_preflight(request) {
             Ok(Entry::Preflight)

@@ -48,7 +48,7 @@ pub mod readiness;
 pub mod redirect;
 pub mod registration;
 pub mod request_id;
-mod rfc3339;
+pub mod rfc3339;
 pub mod second_factor;
 mod series;
 pub mod serve;

@@ -5,13 +5,15 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// In UTC, with milliseconds where there are any.
-pub(crate) fn text(at: UnixMs) -> String {
+#[must_use]
+pub fn text(at: UnixMs) -> String {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.get()) * 1_000_000);
     at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 /// The point with this text, whatever its offset; what is finer than a millisecond is cut.
-pub(crate) fn parse(text: &str) -> Option<UnixMs> {
+#[must_use]
+pub fn parse(text: &str) -> Option<UnixMs> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(UnixMs::new)
 }

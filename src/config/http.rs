@@ -10,10 +10,11 @@ use super::values::Values;
 
 const LISTEN: &str = "http.listen";
 const REDIRECT_LISTEN: &str = "http.redirect_listen";
+const DENIED_CIDRS: &str = "http.denied_cidrs";
 const TRUSTED_PROXIES: &str = "http.trusted_proxies";
 const PRIVATE_LISTEN: &str = "private.listen";
 pub(super) const SETTINGS: &[&str] =
-    &[LISTEN, REDIRECT_LISTEN, tls::SETTINGS[0], tls::SETTINGS[1], TRUSTED_PROXIES, PRIVATE_LISTEN];
+    &[LISTEN, REDIRECT_LISTEN, tls::SETTINGS[0], tls::SETTINGS[1], TRUSTED_PROXIES, DENIED_CIDRS, PRIVATE_LISTEN];
 
 /// The public listener.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Http {
     pub tls: Option<TlsFiles>,
     /// Where plain HTTP is sent to HTTPS, if anywhere. Port 0: the system chooses one.
     pub redirect: Option<SocketAddr>,
+    /// From where nobody is served. Never a network of every address.
+    pub denied: Vec<IpNet>,
     /// The proxies whose forwarded headers are believed. Never a network of every address.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -50,6 +53,12 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<(Http, Priva
         "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8",
         networks,
     );
+    let denied = values.read(
+        DENIED_CIDRS,
+        "a list of networks, none of which is every address",
+        "write CIDRs with commas between, like 192.0.2.0/24,2001:db8::/32",
+        networks,
+    );
     let has_tls = tls::SETTINGS.iter().any(|setting| values.is_set(setting));
     let tls = tls::read(values);
     let redirect = values.is_set(REDIRECT_LISTEN).then(|| address(values, REDIRECT_LISTEN)).flatten();
@@ -71,7 +80,13 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<(Http, Priva
             "set FREEHOLD_HTTP_TLS_CERT and FREEHOLD_HTTP_TLS_KEY, or terminate TLS in a proxy and write its address here",
         );
     }
-    let http = Http { listen: listen?, tls, redirect, trusted_proxies: trusted_proxies.unwrap_or_default() };
+    let http = Http {
+        listen: listen?,
+        tls,
+        redirect,
+        denied: denied.unwrap_or_default(),
+        trusted_proxies: trusted_proxies.unwrap_or_default(),
+    };
     Some((http, Private { listen: private? }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use freehold_domain::slug::Slug;
 use freehold_http::client_address::Scheme;
 use ipnet::IpNet;
 
@@ -12,7 +13,8 @@ use super::values::Values;
 const DOMAIN: &str = "platform.domain";
 pub(super) const PUBLIC_URL: &str = "platform.public_url";
 const OPERATOR_CIDRS: &str = "platform.operator_cidrs";
-pub(super) const SETTINGS: &[&str] = &[DOMAIN, PUBLIC_URL, OPERATOR_CIDRS];
+const RESERVED_SLUGS: &str = "platform.reserved_slugs";
+pub(super) const SETTINGS: &[&str] = &[DOMAIN, PUBLIC_URL, OPERATOR_CIDRS, RESERVED_SLUGS];
 
 /// Bytes of a domain, so that `{slug}.` (63 + 1) in front still makes a DNS name (253).
 const DOMAIN_BYTES_MAX: usize = 253 - 64;
@@ -135,6 +137,8 @@ pub struct Platform {
     pub public_url: Option<PublicUrl>,
     /// From where operators may come; empty for anywhere.
     pub operator_cidrs: Vec<IpNet>,
+    /// What no new tenant may be called, besides the names that the platform has itself.
+    pub reserved_slugs: Vec<Slug>,
 }
 
 impl Platform {
@@ -183,7 +187,15 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<Platform> {
         "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8",
         networks,
     );
-    Some(Platform { domain: domain?, public_url, operator_cidrs: operator_cidrs.unwrap_or_default() })
+    let slugs = |text: &str| text.split(',').map(|slug| slug.trim().parse().ok()).collect::<Option<Vec<Slug>>>();
+    let remedy = "write labels with commas between, like billing,shop";
+    let reserved_slugs = values.read(RESERVED_SLUGS, "a list of slugs", remedy, slugs);
+    Some(Platform {
+        domain: domain?,
+        public_url,
+        operator_cidrs: operator_cidrs.unwrap_or_default(),
+        reserved_slugs: reserved_slugs.unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use freehold_domain::secret::Secret;
+use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Tier;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,6 +67,10 @@ impl Running {
     }
 }
 
+fn resume(slug: String) -> Request {
+    Request::TenantState { slug, state: TenantState::Active, reason: None, until: None }
+}
+
 fn requests() -> Vec<Request> {
     let slug = || "acme".to_owned();
     let create = |admin_password| Request::TenantCreate {
@@ -78,8 +83,13 @@ fn requests() -> Vec<Request> {
         create(None),
         create(Some(Secret::new("correct horse".to_owned()))),
         Request::TenantList,
-        Request::TenantSuspend { slug: slug(), reason: None },
-        Request::TenantResume { slug: slug() },
+        Request::TenantState {
+            slug: slug(),
+            state: TenantState::Held,
+            reason: Some("why".to_owned()),
+            until: Some("2027-01-31T18:00:00Z".to_owned()),
+        },
+        resume(slug()),
         Request::AuditVerify { slug: slug() },
         Request::MemberImport { slug: slug(), lines: Secret::new("{\"correct horse\"}\n{}\n".to_owned()) },
         Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
@@ -130,7 +140,7 @@ async fn what_is_not_one_request_is_refused_and_not_repeated() {
             "{answer}"
         );
     }
-    let long = Request::TenantResume { slug: "x".repeat(REQUEST_BYTES_MAX) };
+    let long = resume("x".repeat(REQUEST_BYTES_MAX));
     let kind = ask(&running.socket(), &long).await.map_err(|error| error.kind());
     assert_eq!(kind, Err(io::ErrorKind::InvalidInput));
     assert!(ask(&running.socket(), &Request::TenantList).await.is_ok(), "it serves on");
@@ -163,7 +173,7 @@ async fn a_panic_leaves_the_outcome_unknown_and_the_server_up() {
         assert_eq!(request, Request::TenantList, "the panic of this test");
         Vec::new()
     });
-    let resume = Request::TenantResume { slug: "a".to_owned() };
+    let resume = resume("a".to_owned());
     let unknown = ask(&running.socket(), &resume).await.map_err(|error| error.kind());
     assert_eq!(unknown, Err(io::ErrorKind::UnexpectedEof));
     assert_eq!(ask(&running.socket(), &Request::TenantList).await.expect("it answers"), [Reply::Done]);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use freehold_domain::secret::Secret;
+use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::{Limit, Tier};
 use serde::{Deserialize, Serialize};
 
@@ -27,17 +28,17 @@ pub enum Request {
     },
     /// List every tenant.
     TenantList,
-    /// Refuse a tenant's requests from now on.
-    TenantSuspend {
+    /// Give a tenant a state from now on.
+    TenantState {
         /// Which tenant.
         slug: String,
+        /// What becomes of its requests.
+        #[serde(with = "as_text")]
+        state: TenantState,
         /// Why.
         reason: Option<String>,
-    },
-    /// Take a tenant's requests again.
-    TenantResume {
-        /// Which tenant.
-        slug: String,
+        /// When the state ends by itself: RFC 3339.
+        until: Option<String>,
     },
     /// Give a tenant a limit of its own.
     TenantLimit {
@@ -87,8 +88,7 @@ impl Request {
             Self::AuditVerify { .. } => Duration::from_hours(1),
             Self::TenantCreate { .. }
             | Self::TenantList
-            | Self::TenantSuspend { .. }
-            | Self::TenantResume { .. }
+            | Self::TenantState { .. }
             | Self::TenantLimit { .. }
             | Self::TenantRotateSigningKey { .. }
             | Self::MemberImport { .. }

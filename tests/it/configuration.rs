@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 74] = [
+const GARBLED: [(&str, &str); 76] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -126,6 +126,8 @@ const GARBLED: [(&str, &str); 74] = [
     ("FREEHOLD_HTTP_TLS_KEY", " ,"),
     ("FREEHOLD_HTTP_REDIRECT_LISTEN", "80"),
     ("FREEHOLD_HTTP_TRUSTED_PROXIES", "0.0.0.0/0"),
+    ("FREEHOLD_HTTP_DENIED_CIDRS", "::/0"),
+    ("FREEHOLD_PLATFORM_RESERVED_SLUGS", "shop,Bad Name"),
     ("FREEHOLD_KEYS_MASTER", "k1:cAnArY5ecret"),
     ("FREEHOLD_KEYS_MASTER_FILE", "/nonexistent/master"),
     ("FREEHOLD_LIMITS_ADDRESS", "many"),

@@ -26,6 +26,7 @@ mod forward;
 mod full;
 mod gate;
 mod headers;
+mod hostile;
 mod hosts;
 mod import;
 mod invitations;

@@ -142,7 +142,7 @@ impl From<NotEnqueued> for TenantRefusal {
 /// # Errors
 /// [`TenantRefusal`]; a slug that is not free changes nothing.
 pub async fn create(node: &Node, new: NewTenant, by: &By) -> Result<TenantRow, TenantRefusal> {
-    if new.slug.is_reserved() {
+    if node.settings.reserved.hold(&new.slug) {
         return Err(TenantRefusal::Reserved(new.slug));
     }
     make(node, new, by).await

@@ -66,7 +66,7 @@ async fn in_production_operators_need_a_second_factor_whatever_their_settings_sa
     let server = Server::start(production(engine)).await;
     let acme = server.tenant("acme");
     make(&server, OPERATOR);
-    let mut conn = Conn::open(server.http, ADMIN).await;
+    let mut conn = Conn::open(server.http, ADMIN).await.by_https();
     let answer = sign_in(&mut conn, OPERATOR).await;
     let session = enrols_alone(&mut conn, &answer).await;
     let session = enrol(&mut conn, &session).await;
@@ -93,13 +93,13 @@ async fn in_production_operators_need_a_second_factor_whatever_their_settings_sa
 
     // Not after a new start either, nor for who takes the second factor away; and it is the operators' rule alone.
     let server = server.restarted();
-    let mut conn = Conn::open(server.http, ADMIN).await;
+    let mut conn = Conn::open(server.http, ADMIN).await.by_https();
     let answer = sign_in(&mut conn, SECOND).await;
     enrols_alone(&mut conn, &answer).await;
     conn.call("DELETE", "/v1/auth/totp", Some(&session.access)).await.is(204);
     let answer = conn.refresh(&session.refresh).await;
     enrols_alone(&mut conn, &answer).await;
-    let mut tenant = Conn::open(server.http, "acme.example.com").await;
+    let mut tenant = Conn::open(server.http, "acme.example.com").await.by_https();
     let session = tenant.sign_in(&acme).await;
     assert_eq!(tenant.me(&session.access).await, 200);
 }

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Conn {
     sender: SendRequest<Full<Bytes>>,
     host: String,
+    /// Whether a proxy says that it was asked by HTTPS.
+    is_by_https: bool,
 }
 
 /// An answer.
@@ -96,7 +98,13 @@ impl Conn {
     pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, host: &str) -> Self {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        Self { sender, host: host.to_owned() }
+        Self { sender, host: host.to_owned(), is_by_https: false }
+    }
+
+    /// The same, for a server that trusts us as a proxy and is told that we were asked by HTTPS.
+    pub(crate) fn by_https(mut self) -> Self {
+        self.is_by_https = true;
+        self
     }
 
     /// Opens a connection to a tenant of a server.
@@ -131,6 +139,9 @@ impl Conn {
         let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if self.is_by_https {
+            request = request.header("x-forwarded-proto", "https");
         }
         request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()
     }

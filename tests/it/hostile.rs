@@ -1,0 +1,122 @@
+//! Clients that mean no good: refused before a tenant is asked, counted, and nobody else notices.
+
+use serde_json::Value;
+
+use crate::support::{Answer, Conn, Engine, Options, Server};
+use crate::watch::metric;
+
+/// A few of each kind; the rule has the whole list.
+const PROBES: [&str; 8] = [
+    "/.env",
+    "/wp-login.php",
+    "/v1/%2e%2e/%2e%2e/etc/passwd",
+    "/v1/me%00",
+    "/?q=%3Cscript%3E",
+    "/v1/audit?actor=1'+or+'1'='1",
+    "/cgi-bin/luci",
+    "/.git/config",
+];
+
+/// Like a route that is not there, or for what its query says.
+#[track_caller]
+fn refused(answer: &Answer, probe: &str) {
+    if probe.contains('?') {
+        answer.is_problem(400, "validation");
+        assert_eq!(answer.json()["errors"][0]["field"], "(query)", "{probe}");
+    } else {
+        answer.is_problem(404, "not-found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_scanners_ask_for_is_refused_and_counted_and_wakes_nobody() {
+    let server = Server::start(Options::new(Engine::Sqlite).env("FREEHOLD_LIMITS_ADDRESS", "20/h")).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    for probe in PROBES {
+        let answer = conn.get(probe, None).await;
+        refused(&answer, probe);
+        assert!(answer.header("x-ratelimit-tier").is_some(), "its address is counted: {answer:?}");
+    }
+    assert_eq!(metric(&server, "freehold_requests_filtered_total").await, 8);
+    assert_eq!(metric(&server, "freehold_active_tenants").await, 0);
+    for probe in PROBES.into_iter().chain(PROBES).take(12) {
+        refused(&conn.get(probe, None).await, probe);
+    }
+    conn.get("/", None).await.is_problem(429, "rate-limited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_served_at_an_address_that_is_denied() {
+    let options = Options::new(Engine::Sqlite)
+        .env("FREEHOLD_HTTP_TRUSTED_PROXIES", "127.0.0.1")
+        .env("FREEHOLD_HTTP_DENIED_CIDRS", "192.0.2.0/24,2001:db8::/32");
+    let server = Server::start(options).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    for (address, status) in [
+        ("192.0.2.1", 403),
+        ("192.0.2.255", 403),
+        ("::ffff:192.0.2.7", 403),
+        ("2001:db8::1", 403),
+        ("198.51.100.1, 192.0.2.1", 403),
+        ("192.0.3.1", 200),
+        ("2001:db9::1", 200),
+        ("192.0.2.1, 198.51.100.1", 200),
+    ] {
+        let answer = conn.send(conn.request("GET", "/", &[("x-forwarded-for", address)], b"")).await;
+        assert!(answer.is(status).headers.contains_key("x-request-id"), "{address}");
+        if status == 403 {
+            assert_eq!(answer.problem(), "forbidden", "{address}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_reserved_or_reads_like_one_is_nobodys() {
+    let server = Server::start(Options::new(Engine::Sqlite).env("FREEHOLD_PLATFORM_RESERVED_SLUGS", "billing")).await;
+    let create = |slug: &str| server.cli(&["tenant", "create", slug, "--admin-email", "a@example.com"], "");
+    for slug in ["www", "adm1n", "rnail", "ad-min", "billing", "bi11ing", "xn--dmin-moa"] {
+        let output = create(slug);
+        assert_eq!(output.status.code(), Some(65), "{slug}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("is reserved"), "{slug}: {output:?}");
+    }
+    assert!(create("billings").status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_state_is_set_by_the_command_line_and_ends_when_it_is_told_to() {
+    let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let session = conn.sign_in(&acme).await;
+    for (verb, state, status) in
+        [("suspend", "suspended", 403), ("freeze", "read-only", 200), ("drain", "draining", 503), ("hold", "held", 503)]
+    {
+        let output = server.cli(&["tenant", verb, "acme", "--reason", "moving house"], "");
+        let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        assert_eq!(line["state"], state);
+        assert_eq!(conn.get("/v1/me", Some(&session.access)).await.status, status, "{verb}");
+        let refresh = conn.refresh(&session.refresh).await;
+        assert!(refresh.status.is_client_error() || refresh.status.is_server_error(), "{verb}: {refresh:?}");
+    }
+    for (until, status) in [("yesterday", 65), ("2020-01-01T00:00:00Z", 65)] {
+        let output = server.cli(&["tenant", "hold", "acme", "--until", until], "");
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+    }
+    let soon = time_in_s(2);
+    assert!(server.cli(&["tenant", "hold", "acme", "--until", &soon], "").status.success());
+    conn.get("/v1/me", Some(&session.access)).await.is_problem(503, "tenant-held");
+    let conn = tokio::sync::Mutex::new(conn);
+    crate::watch::until("it is served again", async || {
+        (conn.lock().await.me(&session.access).await == 200).then_some(())
+    })
+    .await;
+}
+
+/// The time so many seconds from now.
+fn time_in_s(seconds: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let ms = i64::try_from(now.as_millis()).unwrap() + i64::try_from(seconds * 1_000).unwrap();
+    freehold_http::rfc3339::text(freehold_domain::time::UnixMs::new(ms))
+}
