@@ -76,10 +76,12 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     tasks.spawn(keep_up(metrics.clone(), stop.clone()));
     let (platform, edge) = edge(&config)?;
     let cleartext = if profile == Profile::Production { Cleartext::Redirected } else { Cleartext::Served };
-    let options = ServeOptions { connections_max: open_files::connections_max(), ..ServeOptions::default() };
+    let connections_max = open_files::connections_max();
+    let proxies = TrustedProxies::new(config.http.trusted_proxies.clone());
+    let options = ServeOptions { connections_max, proxies, ..ServeOptions::default() };
     if let Some(redirect) = listeners.redirect {
         let service = to_https::service(edge.clone(), node.settings.public_port);
-        tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options, stop.clone()));
+        tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options.clone(), stop.clone()));
     }
     let service = public::service(Arc::clone(&node), edge, cleartext, &readiness);
     let transport = transport(config.http.tls.take(), &tasks, &stop)?;

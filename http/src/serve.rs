@@ -8,6 +8,7 @@
 
 mod accept;
 mod connection;
+mod crowd;
 mod lively;
 mod tls;
 mod unreadable;
@@ -28,7 +29,9 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::connection::Connection;
+use self::crowd::Crowd;
 pub use self::tls::{Tls, Transport};
+use crate::client_address::TrustedProxies;
 
 const HTTP1_HEADERS_MAX: usize = 100;
 const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -43,10 +46,12 @@ const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The bounds of one listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// Connections at once; more wait in the kernel's backlog. Default 8,192.
     pub connections_max: usize,
+    /// Connections at once of one address (IPv6: /64); more are closed. Default 1,024.
+    pub per_address_max: usize,
     /// From the first byte of a request's headers, and from accepting a connection, to the last. Default 10 s.
     pub header_read_max: Duration,
     /// How long a connection may stay without a request. Default 60 s.
@@ -55,16 +60,20 @@ pub struct ServeOptions {
     pub write_stall_max: Duration,
     /// How long requests may go on after the stop. Default 10 s.
     pub drain_max: Duration,
+    /// Those for whom there is no such bound, because many clients come by them.
+    pub proxies: TrustedProxies,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             connections_max: 8_192,
+            per_address_max: 1_024,
             header_read_max: Duration::from_secs(10),
             idle_max: Duration::from_mins(1),
             write_stall_max: Duration::from_secs(30),
             drain_max: Duration::from_secs(10),
+            proxies: TrustedProxies::default(),
         }
     }
 }
@@ -88,13 +97,20 @@ where
     let permits = Arc::new(Semaphore::new(options.connections_max));
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
     let builder = Arc::new(builder());
+    let (options, crowd) = (Arc::new(options), Crowd::default());
     let mut pause = accept::Pause::default();
     while let Some(Ok(permit)) = stop.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await {
         let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { break };
         match accepted {
             Ok((socket, address)) => {
                 pause.reset();
-                let connection = Connection { options, stop: stop.clone(), cut: cut.clone(), permit };
+                let bound = if options.proxies.trusts(address.ip()) { usize::MAX } else { options.per_address_max };
+                let Some(place) = crowd.enter(address.ip(), bound) else {
+                    metrics::counter!("freehold_http_crowded_total").increment(1);
+                    continue;
+                };
+                let (options, stop, cut) = (Arc::clone(&options), stop.clone(), cut.clone());
+                let connection = Connection { options, stop, cut, permit, place };
                 let begun = connection.begin(transport.clone(), Arc::clone(&builder), socket, address, service.clone());
                 tasks.spawn(begun);
             }

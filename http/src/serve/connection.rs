@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
 use super::ServeOptions;
+use super::crowd::Place;
 use super::lively::{Busy, Life, Lively};
 use super::tls::Transport;
 use super::unreadable::{self, Candid, Refuse};
@@ -35,12 +36,13 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What a connection holds besides its socket.
 pub(super) struct Connection {
-    pub(super) options: ServeOptions,
+    pub(super) options: Arc<ServeOptions>,
     /// Finish what runs and end.
     pub(super) stop: CancellationToken,
     /// End now.
     pub(super) cut: CancellationToken,
     pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: Place,
 }
 
 impl Connection {
@@ -100,12 +102,12 @@ impl Connection {
         });
         // The type has no name: the watch sees it through the trait.
         let mut http = Box::pin(builder.serve_connection(io, handler).into_owned());
-        let watch = Watch { life, options: self.options, alarm: None };
+        let watch = Watch { life, options: Arc::clone(&self.options), alarm: None };
         let outcome = self.cut.run_until_cancelled(watch.over(&mut http, &self.stop)).await;
         if let Some(Err(error)) = outcome {
             tracing::debug!(error = &*error, "connection ended");
         }
-        drop(self.permit);
+        drop((self.permit, self.place));
     }
 }
 
@@ -139,7 +141,7 @@ where
 /// Ends a connection that has done nothing for too long.
 struct Watch {
     life: Arc<Life>,
-    options: ServeOptions,
+    options: Arc<ServeOptions>,
     /// Set to the earliest moment that may matter, and looked at again then: a busy connection resets it about once
     /// in `header_read_max` and not for every request.
     alarm: Option<Pin<Box<Sleep>>>,

@@ -5,6 +5,7 @@ mod wire;
 
 use std::time::Duration;
 
+use freehold_http::client_address::TrustedProxies;
 use freehold_http::serve::ServeOptions;
 use tokio::net::TcpStream;
 
@@ -279,6 +280,35 @@ async fn past_the_cap_connections_wait() {
     let early = tokio::time::timeout(Duration::from_millis(150), second.more()).await;
     assert!(early.is_err(), "the second connection was served beside the first");
     drop(first);
+    assert_eq!(second.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_the_places_of_all() {
+    const LIST: &str = "GET /list HTTP/1.1\r\nHost: acme.localhost\r\n\r\n";
+    let bounded = || ServeOptions { per_address_max: 1, ..ServeOptions::default() };
+    let server = Server::start(bounded()).await;
+    let mut first = server.connect().await;
+    first.send(LIST).await;
+    assert_eq!(first.answer().await.status, 200);
+    assert!(server.connect().await.closed().await < Duration::from_secs(1), "it is closed at once");
+    drop(first);
+    let freed = async {
+        loop {
+            let mut next = server.connect().await;
+            next.send(LIST).await;
+            if next.more().await.is_some() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), freed).await.expect("its place is free again");
+
+    // Many clients come by a trusted proxy.
+    let proxies = TrustedProxies::new(vec!["127.0.0.0/8".parse().expect("a network")]);
+    let server = Server::start(ServeOptions { proxies, ..bounded() }).await;
+    let (_first, mut second) = (server.connect().await, server.connect().await);
+    second.send(LIST).await;
     assert_eq!(second.answer().await.status, 200);
 }
 
