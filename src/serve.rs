@@ -16,6 +16,7 @@ use freehold_http::private::{self, Private};
 use freehold_http::public::{self, Cleartext};
 use freehold_http::readiness::Readiness;
 use freehold_http::redirect as to_https;
+use freehold_http::security::{Deployment, TlsBy};
 use freehold_http::serve::{ServeOptions, Tls, Transport, serve as serve_http};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::UnixListener;
@@ -81,7 +82,8 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
         let service = to_https::service(edge.clone(), node.settings.public_port);
         tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options, stop.clone()));
     }
-    let service = public::service(Arc::clone(&node), edge, cleartext, &readiness);
+    let deployment = deployment(&config, cleartext);
+    let service = public::service(Arc::clone(&node), edge, deployment, &readiness);
     let transport = transport(config.http.tls.take(), &tasks, &stop)?;
     tasks.spawn(serve_http(listeners.http.socket, transport, service, options, stop.clone()));
     // Operators watch a drain to its end.
@@ -135,6 +137,17 @@ fn transport(files: Option<TlsFiles>, tasks: &TaskTracker, stop: &CancellationTo
     let tls = Arc::new(tls);
     tasks.spawn(certificates::follow(Arc::clone(&tls), files, stop.clone()));
     Ok(Transport::Tls(tls))
+}
+
+/// How this process is run, for whoever asks what it promises.
+fn deployment(config: &Config, cleartext: Cleartext) -> Deployment {
+    let tls = match (&config.http.tls, config.http.trusted_proxies.is_empty()) {
+        (Some(_), _) => TlsBy::Server,
+        (None, false) => TlsBy::Proxy,
+        (None, true) => TlsBy::Nobody,
+    };
+    let is_production = config.profile == Profile::Production;
+    Deployment { is_production, tls, cleartext, disclosure: config.disclosure.clone() }
 }
 
 /// The platform, and the edge of its public listener.

@@ -128,6 +128,22 @@ impl Breached {
         Ok(Self { known, unknown: rule.unknown })
     }
 
+    /// Who is asked: `none`, `folder` or `service`.
+    #[must_use]
+    pub const fn source_name(&self) -> &'static str {
+        match self.known {
+            Known::Nowhere => "none",
+            Known::Folder(_) => "folder",
+            Known::Service(_) => "service",
+        }
+    }
+
+    /// What becomes of a password when there is no answer.
+    #[must_use]
+    pub const fn when_unknown(&self) -> WhenUnknown {
+        self.unknown
+    }
+
     /// Whether `folder` looks like one of range files: the first and the last are there.
     #[must_use]
     pub fn is_folder_of_ranges(folder: &Path) -> bool {
