@@ -82,9 +82,9 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
         let service = to_https::service(edge.clone(), node.settings.public_port);
         tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options, stop.clone()));
     }
-    let deployment = deployment(&config, cleartext);
-    let service = public::service(Arc::clone(&node), edge, deployment, &readiness);
     let transport = transport(config.http.tls.take(), &tasks, &stop)?;
+    let deployment = deployment(&config, &transport, cleartext);
+    let service = public::service(Arc::clone(&node), edge, deployment, &readiness);
     tasks.spawn(serve_http(listeners.http.socket, transport, service, options, stop.clone()));
     // Operators watch a drain to its end.
     let edge = EdgeOptions::new(AMBIENT, TrustedProxies::default(), platform);
@@ -140,11 +140,11 @@ fn transport(files: Option<TlsFiles>, tasks: &TaskTracker, stop: &CancellationTo
 }
 
 /// How this process is run, for whoever asks what it promises.
-fn deployment(config: &Config, cleartext: Cleartext) -> Deployment {
-    let tls = match (&config.http.tls, config.http.trusted_proxies.is_empty()) {
-        (Some(_), _) => TlsBy::Server,
-        (None, false) => TlsBy::Proxy,
-        (None, true) => TlsBy::Nobody,
+fn deployment(config: &Config, transport: &Transport, cleartext: Cleartext) -> Deployment {
+    let tls = match (transport, config.http.trusted_proxies.is_empty()) {
+        (Transport::Tls(tls), _) => TlsBy::Server(Arc::clone(tls)),
+        (Transport::Plain, false) => TlsBy::Proxy,
+        (Transport::Plain, true) => TlsBy::Nobody,
     };
     let is_production = config.profile == Profile::Production;
     Deployment { is_production, tls, cleartext, disclosure: config.disclosure.clone() }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use freehold_domain::breached::BreachName;
-use freehold_domain::breaker::Tripped;
+use freehold_domain::breaker::{Circuit, Tripped};
 use freehold_domain::common_passwords::is_common;
 use freehold_domain::password::Password;
 use tokio::fs;
@@ -135,6 +135,15 @@ impl Breached {
             Known::Nowhere => "none",
             Known::Folder(_) => "folder",
             Known::Service(_) => "service",
+        }
+    }
+
+    /// Whether the service is asked, or left alone for a while; `None` without one.
+    #[must_use]
+    pub fn circuit(&self) -> Option<Circuit> {
+        match &self.known {
+            Known::Nowhere | Known::Folder(_) => None,
+            Known::Service(service) => Some(service.circuit()),
         }
     }
 

@@ -128,6 +128,7 @@ struct Api;
         help::roles,
         security::tenant_page,
         security::tenant_told,
+        security::status,
         disclosure::security_txt,
         oauth::handoff,
         tenant,

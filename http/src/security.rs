@@ -7,6 +7,7 @@
 mod entry;
 mod page;
 mod promises;
+mod status;
 
 use std::sync::Arc;
 
@@ -16,19 +17,22 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use freehold_actors::node::Node;
 use freehold_domain::disclosure::Disclosure;
+use freehold_domain::policy::Permission;
 use freehold_domain::settings::TenantSettings;
 use freehold_domain::tier::{Limits, Tier};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::entry::Entry;
-use crate::access::{Public, Routes};
+pub(crate) use self::status::{__path_status, status};
+use crate::access::{May, Public, Routes};
 use crate::caller::Tenant;
 use crate::headers::{Nonce, no_store};
 use crate::pages;
 use crate::problem::Problem;
 use crate::public::Cleartext;
 use crate::rfc3339;
+use crate::serve::Tls;
 
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
 
@@ -46,10 +50,10 @@ pub struct Deployment {
 }
 
 /// Who speaks TLS with clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum TlsBy {
     /// The server.
-    Server,
+    Server(Arc<Tls>),
     /// A proxy in front of it that it trusts.
     Proxy,
     /// Nobody that it knows of.
@@ -65,7 +69,11 @@ pub fn routes() -> Routes {
 /// The routes of a tenant's host; they take a [`Deployment`].
 #[must_use]
 pub fn tenant_routes() -> Routes {
-    Routes::default().get("/security", Public, tenant_page).get("/security.json", Public, tenant_told)
+    Routes::default().get("/security", Public, tenant_page).get("/security.json", Public, tenant_told).get(
+        "/v1/security-status",
+        May(Permission::SecurityRead),
+        status,
+    )
 }
 
 /// What the server promises, and what of it is kept here and now.

@@ -4,16 +4,18 @@ use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 
 use crate::operators::platform;
-use crate::support::{Answer, Authority, Conn, Engine, Folder, Options, Server, on_both_engines};
+use crate::support::{Answer, Authority, Conn, Engine, Folder, Options, Server, Session, on_both_engines};
 use crate::watch::set_limit;
 
 const PAGE: &str = "/security";
 const JSON: &str = "/security.json";
 const TXT: &str = "/.well-known/security.txt";
+const STATUS: &str = "/v1/security-status";
 const HTML: &str = "text/html; charset=utf-8";
 
 on_both_engines! {
     a_tenants_host_tells_what_the_tenant_has_set_and_no_other_does
+    admins_see_how_it_stands_now
 }
 
 async fn start(env: &[(&str, &str)]) -> Server {
@@ -282,6 +284,13 @@ async fn who_speaks_tls_is_told_and_what_browsers_are_told_too() {
     assert_eq!((spoken, kept(&security, "K16", "versions")), ((&json!("the server"), &json!(["1.3", "1.2"])), true));
     let hsts = parameter(&security, "K17", "strict-transport-security");
     assert_eq!((hsts.as_str(), hsts.is_string()), (answer.header("strict-transport-security"), true));
+    let acme = server.tenant("acme");
+    let stream = authority.connect(server.http, "acme.example.test", &[&TLS13, &TLS12], &["http/1.1"]).await.unwrap();
+    let mut admin = Conn::over(stream, "acme.example.test").await;
+    let session = admin.sign_in(&acme).await;
+    let status = admin.get(STATUS, Some(&session.access)).await.is(200).json();
+    let certificates = status["certificates"].as_array().unwrap();
+    assert!(certificates.len() == 1 && certificates[0]["days_left"].as_i64().unwrap() > 0, "{status}");
     let canonical = "\nCanonical: https://api.example.test:8443/.well-known/security.txt\n";
     assert!(text(&conn.get(TXT, None).await).contains(canonical));
 
@@ -294,6 +303,43 @@ async fn who_speaks_tls_is_told_and_what_browsers_are_told_too() {
         "development serves what comes without: {entry}"
     );
     assert!(kept(&security, "K17", "strict-transport-security"));
+}
+
+/// With a mail server and a service of breached passwords that are away.
+async fn admins_see_how_it_stands_now(engine: Engine) {
+    let options = Options::new(engine)
+        .limits_off()
+        .env("FREEHOLD_MAIL_SMTP_URL", "smtp://127.0.0.1:1")
+        .env("FREEHOLD_PASSWORDS_BREACHED_URL", "http://127.0.0.1:1")
+        .env("FREEHOLD_PASSWORDS_BREACHED_PAUSE_S", "3600")
+        .env("FREEHOLD_PASSWORDS_PASSES", "3")
+        .env("FREEHOLD_SIGNING_ROTATE_DAYS", "31");
+    let server = Server::start(options).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let mut session = conn.sign_in(&acme).await;
+    let answer = conn.get(STATUS, Some(&session.access)).await;
+    let status = answer.is(200).json();
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(status["argon2"], json!({ "memory_kib": 19_456, "passes": 3, "lanes": 1 }));
+    assert_eq!(status["breached_passwords"], json!({ "source": "service", "circuit": "closed" }));
+    assert_eq!((&status["letters_waiting"], &status["counters"]), (&json!(0), &json!("memory")));
+    assert_eq!((&status["certificates"], &status["signing_key"]["age_days"]), (&json!([]), &json!(0)));
+    let keys = conn.get("/v1/signing-keys", Some(&session.access)).await.is(200).json();
+    let key = &status["signing_key"];
+    assert_eq!(key["created_at"], keys["items"][0]["created_at"]);
+    assert!(key["due_at"].as_str() > key["created_at"].as_str(), "{status}");
+
+    // Each change of the password asks the service, and writes a letter.
+    let mut current = acme.password.clone();
+    for n in 0..3 {
+        let new = format!("an altogether new password {n}");
+        let body = json!({ "current_password": current, "new_password": new });
+        session = Session::of(&conn.post("/v1/auth/password", Some(&session.access), &body).await);
+        current = new;
+    }
+    let status = conn.get(STATUS, Some(&session.access)).await.is(200).json();
+    assert_eq!((&status["breached_passwords"]["circuit"], &status["letters_waiting"]), (&json!("open"), &json!(3)));
 }
 
 /// The fields of a `security.txt`.

@@ -49,7 +49,7 @@ fn tls(view: View<'_>) -> Entry {
     let entry = |how| Entry::new("K16", "TLS 1.2 and 1.3 and nothing older; what comes without is sent to HTTPS.", how);
     let is_served = view.deployment.cleartext == Cleartext::Served;
     match view.deployment.tls {
-        TlsBy::Server => entry("The server speaks TLS itself, and on its listener nothing else; a plain listener, if there is one, only redirects.")
+        TlsBy::Server(_) => entry("The server speaks TLS itself, and on its listener nothing else; a plain listener, if there is one, only redirects.")
             .with("spoken_by", "the server")
             .with("versions", vec!["1.3", "1.2"]),
         TlsBy::Proxy => entry("A proxy that the operator trusts speaks TLS and says whether a request came over it.")
@@ -64,7 +64,7 @@ fn tls(view: View<'_>) -> Entry {
 
 fn hsts(view: View<'_>) -> Entry {
     let settings = &view.node.settings;
-    let is_told = settings.public_scheme == "https" && view.deployment.tls != TlsBy::Nobody;
+    let is_told = settings.public_scheme == "https" && !matches!(view.deployment.tls, TlsBy::Nobody);
     let value = headers::hsts_at(&settings.platform_domain, &Place::Apex).filter(|_| is_told);
     let entry = Entry::new(
         "K17",
