@@ -84,7 +84,7 @@ impl FromStr for Languages {
     type Err = NotLanguages;
 
     fn from_str(text: &str) -> Result<Self, NotLanguages> {
-        let tags: Vec<&str> = text.split(',').map(str::trim).collect();
+        let tags: Vec<&str> = text.split(',').map(|tag| tag.trim_matches(' ')).collect();
         let good = text.len() <= URI_BYTES_MAX && tags.len() <= LANGUAGES_MAX && tags.iter().all(|tag| is_tag(tag));
         if good { Ok(Self(tags.join(", "))) } else { Err(NotLanguages) }
     }

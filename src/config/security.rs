@@ -38,6 +38,7 @@ pub(super) fn read(values: &mut Values) -> Option<Option<Disclosure>> {
 }
 
 fn contacts(text: &str) -> Option<Vec<Contact>> {
-    let contacts: Option<Vec<Contact>> = text.split(',').map(|contact| contact.trim().parse().ok()).collect();
+    let contacts: Option<Vec<Contact>> =
+        text.split(',').map(|contact| contact.trim_matches(' ').parse().ok()).collect();
     contacts.filter(|contacts| contacts.len() <= CONTACTS_MAX)
 }

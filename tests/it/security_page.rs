@@ -135,13 +135,15 @@ async fn a_tenants_host_tells_what_the_tenant_has_set_and_no_other_does(engine: 
     };
     assert_eq!((parameter(&mine, "A1", "engine"), kept(&mine, "A1", "engine")), (&json!(name), is_postgres));
     assert!(kept(&mine, "A3", "engine"));
-    // What is told is in memory. PostgreSQL is read by the change feed all the time.
+    // What is told is in memory: not every request has read. PostgreSQL is read by the change feed all the time, and what
+    // runs in the background may read.
     if engine == Engine::Sqlite {
         let before = server.count("transactions").await;
-        for path in [PAGE, JSON, PAGE, JSON] {
+        for path in [PAGE, JSON].repeat(4) {
             conn.get(path, None).await.is(200);
         }
-        assert_eq!(server.count("transactions").await, before);
+        let read = server.count("transactions").await - before;
+        assert!(read < 4, "{read}");
     }
 }
 
