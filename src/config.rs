@@ -22,6 +22,7 @@ mod redis;
 mod refresh;
 #[cfg(test)]
 pub(crate) mod scratch;
+mod security;
 mod signing;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 use freehold_actors::providers::ProvidersRule;
+use freehold_domain::disclosure::Disclosure;
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::tier::Limits;
 use freehold_http::client_address::Scheme;
@@ -87,6 +89,8 @@ pub struct Config {
     pub oauth: ProvidersRule,
     /// How long a key signs access tokens.
     pub signing: Signing,
+    /// Where to tell of a weakness, if anywhere: one to eight contacts, 1 to 365 days.
+    pub disclosure: Option<Disclosure>,
     /// How long tenants stay in memory.
     pub tree: Tree,
     /// How long a refresh waits for others like it.
@@ -140,6 +144,7 @@ impl Config {
         let mail = mail::read(values, platform.as_ref(), data_dir.as_deref());
         let oauth = oauth::read(values, data_dir.as_deref());
         let signing = signing::read(values);
+        let disclosure = security::read(values);
         let tree = tree::read(values);
         let refresh = refresh::read(values);
         let log = log::read(values);
@@ -158,6 +163,7 @@ impl Config {
             mail: mail?,
             oauth: oauth?,
             signing: signing?,
+            disclosure: disclosure?,
             tree: tree?,
             refresh: refresh?,
             log: log?,

@@ -16,6 +16,7 @@ use freehold_http::private::{self, Private};
 use freehold_http::public::{self, Cleartext};
 use freehold_http::readiness::Readiness;
 use freehold_http::redirect as to_https;
+use freehold_http::security::{Deployment, TlsBy};
 use freehold_http::serve::{ServeOptions, Tls, Transport, serve as serve_http};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::UnixListener;
@@ -83,8 +84,9 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
         let service = to_https::service(edge.clone(), node.settings.public_port);
         tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options.clone(), stop.clone()));
     }
-    let service = public::service(Arc::clone(&node), edge, cleartext, &readiness);
     let transport = transport(config.http.tls.take(), &tasks, &stop)?;
+    let deployment = deployment(&config, &transport, cleartext);
+    let service = public::service(Arc::clone(&node), edge, deployment, &readiness);
     tasks.spawn(serve_http(listeners.http.socket, transport, service, options, stop.clone()));
     // Operators watch a drain to its end.
     let edge = EdgeOptions::new(AMBIENT, TrustedProxies::default(), platform);
@@ -137,6 +139,17 @@ fn transport(files: Option<TlsFiles>, tasks: &TaskTracker, stop: &CancellationTo
     let tls = Arc::new(tls);
     tasks.spawn(certificates::follow(Arc::clone(&tls), files, stop.clone()));
     Ok(Transport::Tls(tls))
+}
+
+/// How this process is run, for whoever asks what it promises.
+fn deployment(config: &Config, transport: &Transport, cleartext: Cleartext) -> Deployment {
+    let tls = match (transport, config.http.trusted_proxies.is_empty()) {
+        (Transport::Tls(tls), _) => TlsBy::Server(Arc::clone(tls)),
+        (Transport::Plain, false) => TlsBy::Proxy,
+        (Transport::Plain, true) => TlsBy::Nobody,
+    };
+    let is_production = config.profile == Profile::Production;
+    Deployment { is_production, tls, cleartext, disclosure: config.disclosure.clone() }
 }
 
 /// The platform, and the edge of its public listener.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use freehold_domain::breached::BreachName;
-use freehold_domain::breaker::Tripped;
+use freehold_domain::breaker::{Circuit, Tripped};
 use freehold_domain::common_passwords::is_common;
 use freehold_domain::password::Password;
 use tokio::fs;
@@ -126,6 +126,31 @@ impl Breached {
             Source::Service { url, pause } => Known::Service(Box::new(RangeService::at(url, pause, ambient)?)),
         };
         Ok(Self { known, unknown: rule.unknown })
+    }
+
+    /// Who is asked: `none`, `folder` or `service`.
+    #[must_use]
+    pub const fn source_name(&self) -> &'static str {
+        match self.known {
+            Known::Nowhere => "none",
+            Known::Folder(_) => "folder",
+            Known::Service(_) => "service",
+        }
+    }
+
+    /// Whether the service is asked, or left alone for a while; `None` without one.
+    #[must_use]
+    pub fn circuit(&self) -> Option<Circuit> {
+        match &self.known {
+            Known::Nowhere | Known::Folder(_) => None,
+            Known::Service(service) => Some(service.circuit()),
+        }
+    }
+
+    /// What becomes of a password when there is no answer.
+    #[must_use]
+    pub const fn when_unknown(&self) -> WhenUnknown {
+        self.unknown
     }
 
     /// Whether `folder` looks like one of range files: the first and the last are there.

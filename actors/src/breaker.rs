@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use freehold_domain::breaker::{Breaker as Machine, BreakerRule, Tripped};
+use freehold_domain::breaker::{Breaker as Machine, BreakerRule, Circuit, Tripped};
 
 use crate::ambient::Ambient;
 use crate::metric;
@@ -41,6 +41,11 @@ impl Breaker {
             Err(_) => machine.failed(&begun, self.rule, self.ambient.now()),
         });
         outcome.map_err(NoResult::Failed)
+    }
+
+    /// Whether calls are made, for whoever asks.
+    pub(crate) fn circuit(&self) -> Circuit {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner).circuit()
     }
 
     fn step<T>(&self, step: impl FnOnce(&mut Machine) -> T) -> T {

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use crate::node::Node;
 use crate::ops::audit::NotRecorded;
 use crate::ops::refusal::Refusal;
-use carrier::Carrier;
+use carrier::{Carrier, Security};
 
 /// The post of a node: who carries letters, and which tenants have some.
 pub struct Post {
@@ -64,6 +64,12 @@ impl Post {
     #[must_use]
     pub fn new(carrier: Carrier, patience: Patience) -> Self {
         Self { carrier, patience, rounds: Mutex::default(), bell: Notify::new() }
+    }
+
+    /// How the connection to the mail server is protected; `None` where letters become files.
+    #[must_use]
+    pub const fn protection(&self) -> Option<Security> {
+        self.carrier.protection()
     }
 
     /// The tenant has a letter that is due at `at`: whoever dispatches learns of it at once.

@@ -244,6 +244,12 @@ impl Node {
         Ok(node)
     }
 
+    /// What keeps the data: `sqlite` or `postgresql`.
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        self.store.engine_name()
+    }
+
     /// Whether the tree has lost its root: the process should be started again.
     #[must_use]
     pub fn is_rootless(&self) -> bool {

@@ -25,6 +25,7 @@ pub mod refresh;
 pub mod refusal;
 pub mod registration;
 pub mod second_factor;
+pub mod security;
 pub mod session_list;
 pub mod settings;
 pub mod sign_in;

@@ -119,6 +119,12 @@ impl PasswordPool {
         hash.needs_rehash(self.params)
     }
 
+    /// What a new hash costs.
+    #[must_use]
+    pub const fn params(&self) -> Argon2Params {
+        self.params
+    }
+
     /// How many places are taken.
     #[must_use]
     pub fn depth(&self) -> usize {

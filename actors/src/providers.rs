@@ -94,6 +94,12 @@ impl Providers {
         })
     }
 
+    /// Whether members can sign in by this one's word.
+    #[must_use]
+    pub fn has(&self, provider: Provider) -> bool {
+        self.get(provider).is_some()
+    }
+
     /// The provider, if it is configured.
     pub(crate) fn get(&self, provider: Provider) -> Option<Configured<'_>> {
         match provider {

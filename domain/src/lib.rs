@@ -15,6 +15,7 @@ pub mod common_passwords;
 pub mod csp_report;
 pub mod delivery;
 pub mod device_cookie;
+pub mod disclosure;
 pub mod email;
 pub mod gcra;
 pub mod id;

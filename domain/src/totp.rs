@@ -28,9 +28,10 @@ pub const SECRET_BYTES: usize = 20;
 /// Digits of a code.
 pub const DIGITS: usize = 6;
 
-const STEP_S: u64 = 30;
+/// Seconds that a code is shown.
+pub const STEP_S: u64 = 30;
 /// Steps before and after the current one whose codes are taken.
-const WINDOW: u16 = 1;
+pub const WINDOW: u16 = 1;
 /// Most characters of an issuer that an authenticator is told; together with an address it must fit a QR code.
 const ISSUER_CHARS_MAX: usize = 64;
 

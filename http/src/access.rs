@@ -68,6 +68,7 @@ use crate::arrival::Arrival;
 use crate::body::{Raw, Valid, Validate};
 use crate::caller::{Member, Tenant, Visitor};
 use crate::csp_reports::Reported;
+use crate::disclosure::Here;
 use crate::forward::Asked;
 use crate::headers::Nonce;
 use crate::problem::{Kind, Problem};
@@ -323,6 +324,7 @@ pub trait Anybody {}
 impl Anybody for Tenant {}
 impl Anybody for Visitor {}
 impl Anybody for Asked {}
+impl Anybody for Here {}
 impl Anybody for Nonce {}
 impl Anybody for Raw {}
 impl Anybody for Reported {}

@@ -108,16 +108,9 @@ pub(crate) const CSP_REPORT: &str = "/csp-report";
 const REPORTING_ENDPOINTS: HeaderName = HeaderName::from_static("reporting-endpoints");
 
 impl PagePolicy {
-    /// `upgrade-insecure-requests` does no harm on `http://localhost`: its requests are potentially trustworthy already
-    /// and are not upgraded (Upgrade Insecure Requests §4.1).
     fn header(&self, is_reported: bool) -> HeaderValue {
         let reported = if is_reported { "; report-uri /csp-report; report-to csp" } else { "" };
-        let policy = format!(
-            "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'nonce-{nonce}'; img-src 'self' data:; \
-             connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; \
-             require-trusted-types-for 'script'; upgrade-insecure-requests{reported}",
-            nonce = self.0
-        );
+        let policy = page_policy(&self.0.0) + reported;
         HeaderValue::from_str(&policy).unwrap_or(API_POLICY) // base64 is visible ASCII: cannot fail
     }
 }
@@ -131,6 +124,39 @@ pub(crate) struct Context<'a> {
     pub(crate) no_store: bool,
 }
 
+/// The headers that say the same on every answer.
+pub(crate) fn fixed() -> [(HeaderName, &'static str); 5] {
+    [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "strict-origin-when-cross-origin"),
+        (PERMISSIONS_POLICY, "camera=(), microphone=(), geolocation=()"),
+        (OPENER_POLICY, "same-origin"),
+    ]
+}
+
+/// The policy of pages with this nonce, and that of every other answer.
+pub(crate) fn policies(nonce: &str) -> [String; 2] {
+    [page_policy(nonce), API_POLICY.to_str().unwrap_or_default().to_owned()]
+}
+
+/// What is told over TLS to whoever asks this host.
+pub(crate) fn hsts_at(host: &str, place: &Place) -> Option<String> {
+    let host = Authority::parse(host).ok()?;
+    let value = hsts(Context { scheme: Scheme::Https, host: Some((&host, place)), no_store: false })?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// `upgrade-insecure-requests` does no harm on `http://localhost`: its requests are potentially trustworthy already and
+/// are not upgraded (Upgrade Insecure Requests §4.1).
+fn page_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'nonce-{nonce}'; img-src 'self' data:; \
+         connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; \
+         require-trusted-types-for 'script'; upgrade-insecure-requests"
+    )
+}
+
 /// Puts every security header on the answer.
 pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
     // Only a host that is a tenant's has somebody to report to.
@@ -142,11 +168,9 @@ pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
     let no_store = context.no_store || response.extensions().get::<NoStore>().is_some();
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
-    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(X_FRAME_OPTIONS, "DENY");
-    set(REFERRER_POLICY, "strict-origin-when-cross-origin");
-    set(PERMISSIONS_POLICY, "camera=(), microphone=(), geolocation=()");
-    set(OPENER_POLICY, "same-origin");
+    for (name, value) in fixed() {
+        set(name, value);
+    }
     set(RESOURCE_POLICY, if any_site { "cross-origin" } else { "same-origin" });
     if no_store {
         set(CACHE_CONTROL, "no-store");

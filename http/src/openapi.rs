@@ -20,8 +20,8 @@ pub(crate) use self::schemas::{
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
-    account, api_host, api_keys, audit, auth, config, csp_reports, forward, help, invitations, me, members, oauth,
-    operators, pages, problem, public, registration, second_factor, settings, signing_keys, totp,
+    account, api_host, api_keys, audit, auth, config, csp_reports, disclosure, forward, help, invitations, me, members,
+    oauth, operators, pages, problem, public, registration, second_factor, security, settings, signing_keys, totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -52,7 +52,7 @@ pub async fn api() -> impl IntoResponse {
     info(title = "Freehold: the API host", description = "Every answer below is given at `api.{platform}`."),
     servers((url = "/")),
     tags((name = "sdk", description = "For the embedded SDK, and for servers."), (name = "public", description = "For everybody.")),
-    paths(config::config, public::ready, problem::page::page, api),
+    paths(config::config, security::page, security::told, disclosure::security_txt, public::ready, problem::page::page, api),
     components(schemas(schemas::Problem)),
 )]
 struct Api;
@@ -126,6 +126,10 @@ struct Api;
         problem::page::page,
         pages::tenant,
         help::roles,
+        security::tenant_page,
+        security::tenant_told,
+        security::status,
+        disclosure::security_txt,
         oauth::handoff,
         tenant,
     ),

@@ -25,9 +25,10 @@ use crate::host::Place;
 use crate::problem::{self, Kind, Problem};
 use crate::readiness::Readiness;
 use crate::redirect;
+use crate::security::Deployment;
 use crate::{
-    account, api_keys, audit, auth, config, csp_reports, forward, help, invitations, me, members, oauth, openapi,
-    operators, pages, registration, second_factor, settings, signing_keys, totp,
+    account, api_keys, audit, auth, config, csp_reports, disclosure, forward, help, invitations, me, members, oauth,
+    openapi, operators, pages, registration, second_factor, security, settings, signing_keys, totp,
 };
 
 const READYZ: &str = "/readyz";
@@ -39,15 +40,18 @@ const JWKS_CACHED_MAX: Duration = Duration::from_mins(5);
 pub fn service(
     node: Arc<Node>,
     edge: EdgeOptions,
-    cleartext: Cleartext,
+    deployment: Deployment,
     readiness: &Readiness,
 ) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    let cleartext = deployment.cleartext;
+    let deployment = Arc::new(deployment);
     let shared = || shared().with(readiness.clone());
+    let given = |routes: Routes| routes.with(Arc::clone(&node)).with(Arc::clone(&deployment));
     let faces = Faces::default()
-        .apex(apex(shared()).with(Arc::clone(&node)))
-        .tenant(tenant_host(shared()))
-        .api(api(shared()))
-        .admin(operators_host(shared()))
+        .apex(given(apex(shared())))
+        .tenant(given(tenant_host(shared())))
+        .api(given(api(shared())))
+        .admin(given(operators_host(shared())))
         .unknown(shared()); // a load balancer asks by address
     let admitted = service_fn(move |request| {
         let sent_on = sent_to_https(&node, cleartext, &request);
@@ -86,9 +90,14 @@ pub(crate) fn shared() -> Routes {
     Routes::default().get("/problems/{slug}", Public, problem::page).get(READYZ, Public, ready)
 }
 
-/// What the platform's own domain serves, besides what every host does; it takes a [`Node`].
+/// What the platform's own domain serves, besides what every host does; like the others it takes a [`Node`] and a
+/// [`Deployment`].
 fn apex(shared: Routes) -> Routes {
-    shared.get("/", Public, pages::apex).get("/oauth/callback", Credential, oauth::callback::callback)
+    shared.get("/", Public, pages::apex).merge(security::routes()).merge(disclosure::routes()).get(
+        "/oauth/callback",
+        Credential,
+        oauth::callback::callback,
+    )
 }
 
 /// What a tenant's host serves, besides what every host does.
@@ -105,6 +114,8 @@ fn tenant(shared: Routes) -> Routes {
     shared
         .get("/", Public, pages::tenant)
         .get("/.well-known/jwks.json", Public, jwks)
+        .merge(security::tenant_routes())
+        .merge(disclosure::routes())
         .merge(help::routes())
         .merge(auth::routes())
         .merge(account::routes())
@@ -125,7 +136,11 @@ fn tenant(shared: Routes) -> Routes {
 
 /// What the API host serves, besides what every host does.
 pub(crate) fn api(shared: Routes) -> Routes {
-    shared.get("/openapi.json", Public, openapi::api).merge(config::routes())
+    shared
+        .get("/openapi.json", Public, openapi::api)
+        .merge(config::routes())
+        .merge(security::routes())
+        .merge(disclosure::routes())
 }
 
 /// `GET /readyz`: whether the node is ready, and not a word why.

@@ -4,7 +4,7 @@ use freehold_domain::tier::Tier;
 
 use super::{
     data, database, env, http, keys, limits, lockout, log, mail, oauth, passwords, platform, profile, redis, refresh,
-    signing, tree,
+    security, signing, tree,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
@@ -40,6 +40,7 @@ pub(super) fn all() -> Vec<String> {
         mail::SETTINGS,
         oauth::SETTINGS,
         signing::SETTINGS,
+        security::SETTINGS,
         tree::SETTINGS,
         refresh::SETTINGS,
         log::SETTINGS,

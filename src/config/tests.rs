@@ -373,3 +373,31 @@ fn demo_is_development_on_loopback() {
     let both = env(&[("FREEHOLD_HTTP_LISTEN", "0.0.0.0:0"), ("FREEHOLD_LOG", "=")]);
     assert_eq!(lines(Config::load_demo(None, &both)).len(), 2, "one fault hides no other");
 }
+
+#[test]
+fn a_place_to_tell_of_weaknesses_is_whole_or_named() {
+    assert_eq!(development(&[]).expect("it needs none").disclosure, None);
+    let contact = ("FREEHOLD_SECURITY_CONTACT", "mailto:a@example.com, https://example.com/x");
+    let disclosure = development(&[contact]).expect("two contacts").disclosure.expect("they are set");
+    let contacts: Vec<_> = disclosure.contacts.iter().map(ToString::to_string).collect();
+    assert_eq!(contacts, ["mailto:a@example.com", "https://example.com/x"]);
+    assert_eq!(
+        (disclosure.holds, disclosure.policy, disclosure.languages),
+        (Duration::from_hours(180 * 24), None, None)
+    );
+    let listed = in_file("[security]\ncontact = ['mailto:a@example.com', 'mailto:b@example.com']");
+    assert_eq!(listed.expect("a list").disclosure.expect("it is set").contacts.len(), 2);
+    for (name, value) in [
+        ("FREEHOLD_SECURITY_CONTACT", "mailto:a@example.com\r\nExpires: 2999-01-01T00:00:00Z"),
+        ("FREEHOLD_SECURITY_CONTACT", "mailto:a@example.com,"),
+        ("FREEHOLD_SECURITY_CONTACT", "http://example.com"),
+        ("FREEHOLD_SECURITY_CONTACT", &["mailto:a@example.com"; 9].join(",")),
+        ("FREEHOLD_SECURITY_EXPIRES_DAYS", "0"),
+        // Nothing would tell them.
+        ("FREEHOLD_SECURITY_POLICY_URL", "https://example.com/policy"),
+        ("FREEHOLD_SECURITY_PREFERRED_LANGUAGES", "en"),
+    ] {
+        let line = line(development(&[(name, value)]));
+        assert!(line.starts_with(&format!("{name}: ")), "{line}");
+    }
+}

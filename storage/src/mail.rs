@@ -14,6 +14,7 @@ queries! {
     MAIL_NEXT (0) = "
         SELECT id, kind, letter_sealed, created_at_ms, next_try_at_ms, tries FROM mail
         WHERE given_up_at_ms IS NULL ORDER BY next_try_at_ms, id LIMIT 1";
+    MAIL_WAITING (0) = "SELECT COUNT(*) AS letters FROM mail WHERE given_up_at_ms IS NULL";
     MAIL_CLAIM (3) = "
         UPDATE mail SET tries = tries + 1, next_try_at_ms = $3
         WHERE id = $1 AND tries = $2 AND given_up_at_ms IS NULL";
@@ -60,6 +61,16 @@ impl TryFrom<Row> for MailRow {
     }
 }
 
+struct Count(i64);
+
+impl TryFrom<Row> for Count {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self(row.get("letters")?))
+    }
+}
+
 /// Adds a letter that is due at once.
 ///
 /// # Errors
@@ -81,6 +92,15 @@ pub async fn insert(
 /// [`StoreError`]; the transaction is lost.
 pub async fn next(tx: &mut TenantTx) -> Result<Option<MailRow>, StoreError> {
     tx.fetch_optional(MAIL_NEXT, args![]).await
+}
+
+/// How many letters wait. Those that were given up are not among them.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn waiting(tx: &mut TenantTx) -> Result<i64, StoreError> {
+    let counted: Option<Count> = tx.fetch_optional(MAIL_WAITING, args![]).await?;
+    Ok(counted.map_or(0, |Count(letters)| letters))
 }
 
 /// Takes a letter that was tried `tries` times, to be tried once more; until `lease` nobody else does. `false` when

@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 76] = [
+const GARBLED: [(&str, &str); 80] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -188,6 +188,10 @@ const GARBLED: [(&str, &str); 76] = [
     ("FREEHOLD_TREE_PASSIVATE_S", "-1"),
     ("FREEHOLD_TREE_QUARANTINE_S", "901"),
     ("FREEHOLD_TREE_RECONCILE_S", "301"),
+    ("FREEHOLD_SECURITY_CONTACT", "security@example.com"),
+    ("FREEHOLD_SECURITY_EXPIRES_DAYS", "366"),
+    ("FREEHOLD_SECURITY_POLICY_URL", "http://example.com"),
+    ("FREEHOLD_SECURITY_PREFERRED_LANGUAGES", "english please"),
     ("FREEHOLD_SIGNING_ROTATE_DAYS", "3651"),
     ("FREEHOLD_SIGNING_ANNOUNCED_S", "0"),
     ("FREEHOLD_keys_master", "cAnArY5ecret"),

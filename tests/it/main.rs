@@ -53,6 +53,7 @@ mod refresh;
 mod restart;
 mod second_factor;
 mod second_factor_rule;
+mod security_page;
 mod sessions;
 mod settings;
 mod signing_keys;

@@ -73,7 +73,8 @@ pub(crate) async fn operations(conn: &mut Conn) -> Vec<(String, String, Value)> 
 async fn every_described_operation_is_there_and_no_other_method() {
     let options = Options::new(Engine::Sqlite)
         .env("FREEHOLD_OAUTH_GOOGLE_CLIENT_ID", "freehold")
-        .env("FREEHOLD_OAUTH_GOOGLE_CLIENT_SECRET", "a-client-secret");
+        .env("FREEHOLD_OAUTH_GOOGLE_CLIENT_SECRET", "a-client-secret")
+        .env("FREEHOLD_SECURITY_CONTACT", "mailto:security@example.com");
     let server = Server::start(options.limits_off()).await;
     let (acme, platform) = (server.tenant("acme"), platform(&server).await);
     for tenant in [&acme, &platform] {

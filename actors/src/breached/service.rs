@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use freehold_domain::breached::BreachName;
-use freehold_domain::breaker::BreakerRule;
+use freehold_domain::breaker::{BreakerRule, Circuit};
 
 use super::{ANSWER_WITHIN, ServiceUrl, Unsaid};
 use crate::ambient::Ambient;
@@ -29,6 +29,11 @@ impl RangeService {
     pub(super) fn at(url: ServiceUrl, pause: Duration, ambient: Ambient) -> Result<Self, rustls::Error> {
         let rule = BreakerRule { failures_max: FAILURES_MAX, pause, probe: 2 * ANSWER_WITHIN };
         Ok(Self { outbound: Outbound::to(url)?, breaker: Breaker::new("breached_passwords", rule, ambient) })
+    }
+
+    /// Whether it is asked.
+    pub(super) fn circuit(&self) -> Circuit {
+        self.breaker.circuit()
     }
 
     /// How often the password was seen. An answer that is no range is a failure of the service, too.

@@ -125,6 +125,7 @@ pub struct Carrier {
     from: From,
     domain: String,
     way: Opened,
+    protection: Option<Security>,
 }
 
 enum Opened {
@@ -139,11 +140,20 @@ impl Carrier {
     /// # Errors
     /// [`NoTls`].
     pub fn new(from: From, domain: &str, way: Way) -> Result<Self, NoTls> {
+        let protection = match &way {
+            Way::Smtp(smtp) => Some(smtp.security),
+            Way::Outbox(_) => None,
+        };
         let way = match way {
             Way::Outbox(folder) => Opened::Outbox(folder),
             Way::Smtp(smtp) => Opened::Smtp(transport(smtp, domain)?),
         };
-        Ok(Self { from, domain: domain.to_owned(), way })
+        Ok(Self { from, domain: domain.to_owned(), way, protection })
+    }
+
+    /// How the connection to the mail server is protected; `None` where letters become files.
+    pub(super) const fn protection(&self) -> Option<Security> {
+        self.protection
     }
 
     /// Hands one letter over.

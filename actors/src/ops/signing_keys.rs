@@ -207,7 +207,7 @@ pub(super) fn new_row(
     })
 }
 
-fn items(keys: &[SigningKeyRow], now: UnixMs) -> Vec<SigningKeyItem> {
+pub(super) fn items(keys: &[SigningKeyRow], now: UnixMs) -> Vec<SigningKeyItem> {
     let ends: Vec<_> = keys.iter().map(|key| key.retired_at_ms).collect();
     let signing = keys.get(signing_rotation::signs(&ends, now)).map(|key| key.id);
     let published = keys.iter().filter(|key| signing_rotation::is_published(key.retired_at_ms, now));

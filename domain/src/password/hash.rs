@@ -99,6 +99,12 @@ impl Argon2Params {
         self.passes
     }
 
+    /// Lanes.
+    #[must_use]
+    pub const fn lanes(self) -> u32 {
+        self.lanes
+    }
+
     pub(super) fn library(self, output_bytes: usize) -> Result<Params, HashError> {
         Params::new(self.memory_kib, self.passes, self.lanes, Some(output_bytes)).map_err(|_| HashError::Argon2)
     }

@@ -61,6 +61,7 @@ permissions! {
     SigningKeysRotate "signing_keys" "rotate" "To have another key sign access tokens.";
     CspReportsList "csp_reports" "list" "To see what browsers report of the tenant's pages.";
     CspReportsClear "csp_reports" "clear" "To forget what browsers reported.";
+    SecurityRead "security" "read" "To see how the tenant's security stands.";
     AuditRead "audit" "read" "To read the audit log.";
     TenantsList "tenants" "list" "To see which tenants there are; at the platform's own host alone, like all that follow.";
     TenantsCreate "tenants" "create" "To make a tenant.";

@@ -15,6 +15,7 @@ pub(crate) async fn letters_wait_are_tried_and_go(bed: &Bed) {
     assert_eq!(mail::next(&mut tx).await.unwrap(), None);
     mail::insert(&mut tx, second, "no_account", b"sealed 2", later).await.unwrap();
     mail::insert(&mut tx, first, "invitation", b"sealed 1", NOW).await.unwrap();
+    assert_eq!(mail::waiting(&mut tx).await.unwrap(), 2);
     let row = mail::next(&mut tx).await.unwrap().unwrap();
     assert_eq!((row.id, row.kind.as_str(), row.tries), (first, "invitation", 0));
     assert_eq!(
@@ -34,7 +35,9 @@ pub(crate) async fn letters_wait_are_tried_and_go(bed: &Bed) {
     assert!(mail::delete(&mut tx, second).await.unwrap());
     assert!(!mail::delete(&mut tx, second).await.unwrap());
     assert!(!mail::give_up(&mut tx, first, 0, later).await.unwrap());
+    assert_eq!(mail::waiting(&mut tx).await.unwrap(), 1);
     assert!(mail::give_up(&mut tx, first, 1, later).await.unwrap());
+    assert_eq!(mail::waiting(&mut tx).await.unwrap(), 0);
     assert!(!mail::give_up(&mut tx, first, 1, later).await.unwrap());
     assert!(!mail::claim(&mut tx, first, 1, lease).await.unwrap());
     assert_eq!(mail::next(&mut tx).await.unwrap(), None);

@@ -1,0 +1,34 @@
+//! How the tenant's security stands, as far as its store knows.
+
+use freehold_domain::access_token::AccessClaims;
+use freehold_domain::time::UnixMs;
+use freehold_storage::{mail, signing_key};
+
+use crate::ops::context::Context;
+use crate::ops::refusal::Refusal;
+use crate::ops::signing_keys::items;
+
+/// How it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecurityState {
+    /// Since when the key that signs is published.
+    pub key_made: UnixMs,
+    /// When it is due to be followed by another, or is followed already; `None` for never.
+    pub key_due: Option<UnixMs>,
+    /// Letters of the tenant that wait.
+    pub letters_waiting: i64,
+}
+
+/// Reads it.
+///
+/// # Errors
+/// What the limits and the store refuse.
+pub async fn read(cx: &Context, caller: &AccessClaims) -> Result<SecurityState, Refusal> {
+    cx.admit_member(caller).await?;
+    let mut tx = cx.node.store.read(cx.slot.id).await?;
+    let keys = signing_key::all(&mut tx).await?;
+    let letters_waiting = mail::waiting(&mut tx).await?;
+    let key = items(&keys, cx.node.ambient.now()).into_iter().find(|key| key.is_signing).ok_or(Refusal::Internal)?;
+    let scheduled = cx.node.settings.signing_rotate.map(|period| key.created_at.plus(period));
+    Ok(SecurityState { key_made: key.created_at, key_due: key.signs_until.or(scheduled), letters_waiting })
+}

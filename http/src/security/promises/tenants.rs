@@ -1,0 +1,89 @@
+//! What keeps tenants apart, and what is kept of them.
+
+use freehold_domain::api_key::KEYS_MAX;
+
+use super::super::View;
+use super::super::entry::Entry;
+
+pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
+    let mut entries = engine(view);
+    entries.extend(isolation());
+    entries.extend([
+        Entry::new(
+            "K20",
+            "Secrets and personal fields are sealed, and a sealed value cannot be moved to another place.",
+            "AES-256-GCM, bound to tenant, table, column and row, with a nonce for each value.",
+        )
+        .with("algorithm", "AES-256-GCM")
+        .with("nonce_bits", 96),
+        Entry::new(
+            "K22",
+            "Keys are derived for one purpose and one tenant.",
+            "HKDF-SHA-256 from the tenant's root key, which is sealed with the operator's master key.",
+        )
+        .with("derivation", "HKDF-SHA-256"),
+        Entry::new(
+            "K38",
+            "Every route asks for a permission, and one policy decides.",
+            "What it does not name nobody may. /help/roles at a tenant's host shows it.",
+        ),
+        support(view),
+        Entry::new(
+            "K88",
+            "What changes a session, an account or a tenant leaves a row that cannot be changed unnoticed.",
+            "Rows are chained by hashes; the server's role cannot change one, and the chain can be verified.",
+        ),
+        Entry::new(
+            "A5",
+            "Of an API key there is a SHA-256 and nothing else; it is shown once.",
+            "Keys have scopes and may expire, and open nothing of another tenant.",
+        )
+        .with("keys_of_a_tenant_max", KEYS_MAX),
+    ]);
+    entries
+}
+
+/// What the store itself does to keep tenants apart.
+fn engine(view: View<'_>) -> Vec<Entry> {
+    let engine = view.node.engine_name();
+    let is_sqlite = engine == "sqlite";
+    let how = if is_sqlite {
+        "Each tenant has a file of its own, and a request opens that of its tenant alone."
+    } else {
+        "The database refuses rows of other tenants, to a role that owns nothing and cannot bypass it."
+    };
+    let rows = "Tenants are in files of their own, where there is nobody else's row.";
+    vec![
+        Entry::new("A3", "No request sees another tenant's data, even with a bug above the store.", how)
+            .with("engine", engine),
+        Entry::new(
+            "A1",
+            "Every table of tenants is under forced row-level security of PostgreSQL.",
+            "A server whose role could get round it does not start.",
+        )
+        .with("engine", engine)
+        .unless(is_sqlite, &format!("This server keeps its data in SQLite. {rows}")),
+    ]
+}
+
+fn isolation() -> [Entry; 2] {
+    [
+        Entry::new(
+            "K56",
+            "The tenant is known from the host before anything else.",
+            "A request names one host; a token of another tenant is worth nothing there.",
+        ),
+        Entry::new("K58", "A suspended tenant is answered before any access to the store.", "Its state is in memory."),
+    ]
+}
+
+fn support(view: View<'_>) -> Entry {
+    let is_allowed = view.settings.support_access;
+    Entry::new(
+        "K38",
+        "No operator acts as a member of a tenant.",
+        "Only a tenant's admins can allow it, for support: then an operator may look, in the member's name and on record.",
+    )
+    .with("support_access", is_allowed)
+    .unless(is_allowed, "This tenant allows it.")
+}
