@@ -118,6 +118,8 @@ credential_changes! {
     Password = "password";
     /// Another password, by a link that was sent.
     PasswordReset = "password_reset";
+    /// Another e-mail address was asked for, which waits to be confirmed.
+    EmailAsked = "email_asked";
     /// A second factor is asked for from now on.
     SecondFactorConfirmed = "second_factor_confirmed";
     /// No second factor is asked for any more.

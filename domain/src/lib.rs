@@ -17,6 +17,7 @@ pub mod delivery;
 pub mod device_cookie;
 pub mod disclosure;
 pub mod email;
+pub mod email_change;
 pub mod gcra;
 pub mod id;
 pub mod keys;

@@ -16,6 +16,9 @@ queries! {
         INSERT INTO csp_report (id, report_key, report_sealed, times, first_seen_at_ms, last_seen_at_ms)
         SELECT $1, $2, $3, 1, $4, $4 WHERE (SELECT COUNT(*) FROM csp_report) < $5
         ON CONFLICT DO NOTHING";
+    CSP_REPORT_EVICT (0) = "
+        DELETE FROM csp_report WHERE id IN
+            (SELECT id FROM csp_report ORDER BY times, last_seen_at_ms, id LIMIT 1)";
     CSP_REPORT_PAGE (2) = "
         SELECT id, report_sealed, times, first_seen_at_ms, last_seen_at_ms
         FROM csp_report WHERE id > $1 ORDER BY id LIMIT $2";
@@ -75,6 +78,15 @@ pub async fn insert(
     kept_max: i64,
 ) -> Result<bool, StoreError> {
     Ok(tx.execute(CSP_REPORT_INSERT, args![id, report_key, report_sealed, now, kept_max]).await? == 1)
+}
+
+/// Forgets the sort that came least, and of those the one that came last the longest ago.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn evict(tx: &mut TenantTx) -> Result<(), StoreError> {
+    tx.execute(CSP_REPORT_EVICT, args![]).await?;
+    Ok(())
 }
 
 /// The next `limit` sorts after `after`, by id, which is by when they first came.

@@ -16,6 +16,7 @@ queries! {
         ON CONFLICT DO NOTHING";
     KNOWN_CLIENT_ANY (1) = "
         SELECT client_key FROM known_client WHERE member_id = $1 LIMIT 1";
+    KNOWN_CLIENT_FORGET (1) = "DELETE FROM known_client WHERE member_id = $1";
     KNOWN_CLIENT_SWEEP (2) = "
         DELETE FROM known_client WHERE (member_id, client_key) IN
             (SELECT member_id, client_key FROM known_client WHERE last_seen_at_ms <= $1 ORDER BY last_seen_at_ms LIMIT $2)";
@@ -55,6 +56,15 @@ pub async fn insert(tx: &mut TenantTx, member: MemberId, client_key: &[u8], now:
 pub async fn is_any_known(tx: &mut TenantTx, member: MemberId) -> Result<bool, StoreError> {
     let any: Option<ClientKey> = tx.fetch_optional(KNOWN_CLIENT_ANY, args![member]).await?;
     Ok(any.is_some())
+}
+
+/// Forgets every client of the member.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn forget(tx: &mut TenantTx, member: MemberId) -> Result<(), StoreError> {
+    tx.execute(KNOWN_CLIENT_FORGET, args![member]).await?;
+    Ok(())
 }
 
 /// Forgets up to `limit` clients that were last seen at `before` or earlier; answers how many.

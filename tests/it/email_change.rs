@@ -16,6 +16,7 @@ on_both_engines! {
     an_address_is_changed_once_it_is_confirmed_and_every_session_is_dead
     only_a_fresh_session_may_ask_and_a_changed_credential_voids_it
     whether_the_new_address_has_an_account_is_told_to_its_mailbox_alone
+    a_session_that_has_ended_takes_no_account_along
     of_many_who_confirm_at_once_one_wins
     a_second_factor_stays_with_its_member
 }
@@ -51,12 +52,15 @@ impl Scene {
         letters.pop().unwrap()
     }
 
-    /// The token of the letter that asking for this address brings.
+    /// The token of the letter that asking for this address brings; the other one is to the address that there is. There are
+    /// this many letters then.
     async fn token(&mut self, new: &str, count: usize) -> String {
         self.ask(new).await.is(202);
-        let letter = self.letter(count).await;
-        assert_eq!(letter.header("To"), new);
-        letter.token("http://acme.localhost:8080/auth/verify")
+        let letters = self.server.letters(count).await;
+        assert_eq!(letters.len(), count, "{letters:?}");
+        let to = |address: &str| letters[count - 2..].iter().find(|letter| letter.header("To") == address).unwrap();
+        assert_eq!(to(&self.acme.email).header("Subject"), "Another address was asked for at acme");
+        to(new).token("http://acme.localhost:8080/auth/verify")
     }
 
     fn moved(&self) -> Tenant {
@@ -67,8 +71,8 @@ impl Scene {
 async fn an_address_is_changed_once_it_is_confirmed_and_every_session_is_dead(engine: Engine) {
     let mut scene = Scene::new(engine).await;
     let other = scene.conn.sign_in(&scene.acme).await;
-    let voided = scene.token("ada@first.example.org", 1).await;
-    let token = scene.token(NEW, 2).await;
+    let voided = scene.token("ada@first.example.org", 2).await;
+    let token = scene.token(NEW, 4).await;
     let id = scene.conn.get("/v1/me", Some(&other.access)).await.json()["member"]["id"].as_str().unwrap().to_owned();
     // Nothing is changed yet.
     scene.conn.login(&scene.moved(), &scene.acme.password).await.is_problem(401, "invalid-credentials");
@@ -84,7 +88,7 @@ async fn an_address_is_changed_once_it_is_confirmed_and_every_session_is_dead(en
     }
     scene.conn.login(&scene.acme, &scene.acme.password).await.is_problem(401, "invalid-credentials");
     scene.confirm(&token).await.is_problem(401, "invalid-credentials");
-    let notice = scene.letter(3).await;
+    let notice = scene.letter(5).await;
     assert_eq!(
         (notice.header("To"), notice.header("Subject")),
         (scene.acme.email.as_str(), "Your address at acme was changed")
@@ -100,7 +104,7 @@ async fn an_address_is_changed_once_it_is_confirmed_and_every_session_is_dead(en
     assert_eq!((of("email.change_requested"), of("email.changed")), (2, 1), "{actions:?}");
     // The old address is free: it can be asked for, and leads nowhere.
     scene.conn.post("/v1/auth/password/forgot", None, &json!({ "email": scene.acme.email })).await.is(202);
-    assert_eq!(scene.letter(4).await.header("Subject"), "No account at acme");
+    assert_eq!(scene.letter(6).await.header("Subject"), "No account at acme");
 }
 
 async fn only_a_fresh_session_may_ask_and_a_changed_credential_voids_it(engine: Engine) {
@@ -110,7 +114,7 @@ async fn only_a_fresh_session_may_ask_and_a_changed_credential_voids_it(engine: 
     wrong.is_problem(400, "validation");
     assert_eq!(wrong.json()["errors"][0]["field"], "new_email");
 
-    let token = scene.token(NEW, 1).await;
+    let token = scene.token(NEW, 2).await;
     let change = json!({ "current_password": scene.acme.password, "new_password": "a wholly different phrase" });
     let changed = scene.conn.post("/v1/auth/password", Some(&scene.session.access), &change).await;
     scene.session = Session::of(&changed);
@@ -119,7 +123,7 @@ async fn only_a_fresh_session_may_ask_and_a_changed_credential_voids_it(engine: 
 
     scene.server.run_sql(&scene.acme, "UPDATE token_family SET created_at_ms = created_at_ms - 300000").await;
     scene.ask(NEW).await.is_problem(403, "forbidden");
-    assert_eq!(scene.letter(2).await.header("Subject"), "Your password was changed at acme");
+    assert_eq!(scene.letter(3).await.header("Subject"), "Your password was changed at acme");
 }
 
 async fn whether_the_new_address_has_an_account_is_told_to_its_mailbox_alone(engine: Engine) {
@@ -137,17 +141,18 @@ async fn whether_the_new_address_has_an_account_is_told_to_its_mailbox_alone(eng
     let own = scene.acme.email.clone();
     let (known, unknown) = (scene.ask(&own).await, scene.ask(NEW).await);
     assert_eq!(seen(&known), seen(&unknown));
-    let letters = scene.server.letters(2).await;
-    assert_eq!(letters[0].header("Subject"), "You have an account at acme");
-    assert!(!letters[0].text.contains("token="), "{}", letters[0].text);
+    let letters = scene.server.letters(4).await;
+    let about = |subject: &str| letters.iter().find(|letter| letter.header("Subject") == subject).unwrap();
+    let told = about("You have an account at acme");
+    assert!(told.header("To") == own && !told.text.contains("token="), "{}", told.text);
 
     // An address that becomes somebody else's meanwhile is not taken from them.
-    let token = letters[1].token("/auth/verify");
+    let token = about("Confirm your new address for acme").token("/auth/verify");
     let open: Value = json!({ "registration": "open" });
     scene.conn.patch("/v1/settings", &scene.session.access, &open).await.is(200);
     let rival = json!({ "email": NEW, "password": "a wholly different phrase", "name": "Grace Hopper" });
     scene.conn.post("/v1/auth/register", None, &rival).await.is(202);
-    let registration = scene.letter(3).await.token("/auth/verify");
+    let registration = scene.letter(5).await.token("/auth/verify");
     scene.confirm(&registration).await.is(204);
     scene.confirm(&token).await.is_problem(409, "conflict");
     assert_eq!(scene.conn.me(&scene.session.access).await, 200);
@@ -155,7 +160,7 @@ async fn whether_the_new_address_has_an_account_is_told_to_its_mailbox_alone(eng
 
 async fn of_many_who_confirm_at_once_one_wins(engine: Engine) {
     let mut scene = Scene::new(engine).await;
-    let token = scene.token(NEW, 1).await;
+    let token = scene.token(NEW, 2).await;
     let mut many = open_many(&scene.server, &scene.acme, USES).await;
     let answers = post_at_once(&mut many, VERIFY, |_| json!({ "token": token })).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 204).count(), 1);
@@ -164,17 +169,39 @@ async fn of_many_who_confirm_at_once_one_wins(engine: Engine) {
             answer.is_problem(401, "invalid-credentials");
         }
     }
-    assert_eq!(scene.letter(2).await.header("Subject"), "Your address at acme was changed");
+    assert_eq!(scene.letter(3).await.header("Subject"), "Your address at acme was changed");
 }
 
 async fn a_second_factor_stays_with_its_member(engine: Engine) {
     let mut scene = Scene::new(engine).await;
     let enrolled = Enrolled::at(&mut scene.conn, &scene.acme).await;
     scene.session = enrolled.session.clone();
-    let token = scene.token(NEW, 2).await; // the first is about the second factor
+    let token = scene.token(NEW, 3).await; // the first is about the second factor
     scene.confirm(&token).await.is(204);
     let moved = scene.moved();
     let challenge = challenge(&mut scene.conn, &moved).await;
     let answer = scene.conn.post("/v1/auth/second-factor", None, &backup(&challenge, &enrolled.codes[0])).await;
     assert_eq!(scene.conn.me(&Session::of(&answer).access).await, 200);
+}
+
+/// Whoever is thrown out before the address was confirmed, in whatever way, cannot confirm it any more.
+async fn a_session_that_has_ended_takes_no_account_along(engine: Engine) {
+    let mut scene = Scene::new(engine).await;
+    for (n, end) in ["own", "sign out", "sign out everywhere"].into_iter().enumerate() {
+        let owner = scene.conn.sign_in(&scene.acme).await;
+        scene.session = scene.conn.sign_in(&scene.acme).await;
+        let token = scene.token(NEW, 2 * n + 2).await;
+        let nothing = json!({});
+        match end {
+            "own" => {
+                let path = format!("/v1/sessions/{}", scene.session.id);
+                scene.conn.call("DELETE", &path, Some(&owner.access)).await
+            }
+            "sign out" => scene.conn.post("/v1/auth/logout", Some(&scene.session.access), &nothing).await,
+            _ => scene.conn.post("/v1/auth/logout-all", Some(&owner.access), &nothing).await,
+        }
+        .is(204);
+        scene.confirm(&token).await.is_problem(401, "invalid-credentials");
+    }
+    scene.conn.sign_in(&scene.acme).await;
 }

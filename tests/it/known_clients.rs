@@ -8,6 +8,7 @@ use crate::support::{Answer, Conn, Engine, Options, Server, Tenant, on_both_engi
 on_both_engines! {
     a_sign_in_from_elsewhere_is_told_of_once
     a_browser_is_known_by_its_cookie_wherever_it_is
+    another_password_makes_everybody_else_a_stranger
 }
 
 /// A sign-in by a program that calls itself so.
@@ -77,4 +78,21 @@ async fn a_browser_is_known_by_its_cookie_wherever_it_is(engine: Engine) {
     let forged = format!("{}A", &first[..first.len() - 2]);
     browse(&mut conn, &acme, "Firefox 153", &forged).await;
     assert_eq!(letters_before_now(&server, &mut conn, 2).await[1].header("Subject"), "A new sign-in at acme");
+}
+
+async fn another_password_makes_everybody_else_a_stranger(engine: Engine) {
+    let server = Server::start(Options::new(engine).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let thief = browse(&mut conn, &acme, "thief", "").await; // the first of a new member
+    let session = conn.sign_in(&acme).await;
+    assert_eq!(letters_before_now(&server, &mut conn, 1).await[0].header("Subject"), "A new sign-in at acme");
+    let change = json!({ "current_password": acme.password, "new_password": "a wholly different phrase" });
+    conn.post("/v1/auth/password", Some(&session.access), &change).await.is(200);
+    letters_before_now(&server, &mut conn, 3).await; // of the change, and none of the client that made it
+    let changed = Tenant { password: "a wholly different phrase".to_owned(), ..acme };
+    conn.sign_in(&changed).await;
+    letters_before_now(&server, &mut conn, 4).await;
+    browse(&mut conn, &changed, "thief", &thief).await;
+    assert_eq!(letters_before_now(&server, &mut conn, 6).await[5].header("Subject"), "A new sign-in at acme");
 }

@@ -3,7 +3,7 @@
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor};
 use freehold_domain::csp_report::{CspReport, KEPT_MAX};
-use freehold_domain::gcra::{Layer, Subject};
+use freehold_domain::gcra::Layer;
 use freehold_domain::id::CspReportId;
 use freehold_domain::keys::Sealed;
 use freehold_domain::tier::Tier;
@@ -44,12 +44,11 @@ pub struct CspReportPage {
 /// # Errors
 /// What the limits refuse.
 pub async fn admit(cx: &Context) -> Result<(), Refusal> {
-    let tier = Tier::CspReport;
-    cx.admit(&[Layer { tier, subject: cx.client.bucket }, Layer { tier, subject: Subject::TENANT }, cx.tenant_layer()])
-        .await
+    cx.admit(&[Layer { tier: Tier::CspReport, subject: cx.client.bucket }, cx.tenant_layer()]).await
 }
 
-/// Takes reports, which were admitted: what is known is counted, and what is new is kept while there is room.
+/// Takes reports, which were admitted: what is known is counted, and what is new is kept, in the place of the one
+/// that came least where there is no room.
 ///
 /// # Errors
 /// What the store refuses.
@@ -69,7 +68,10 @@ pub async fn take(cx: &Context, reports: &[CspReport]) -> Result<(), Refusal> {
         let id = CspReportId::new(now, cx.node.ambient.random());
         let sealed = cx.live.keys.seal(&CspReport::place(id.as_bytes()), report, cx.node.nonce());
         let sealed = sealed.map_err(|_| Refusal::Internal)?;
-        rows::insert(&mut tx, id, key.bytes(), sealed.bytes(), now, KEPT_MAX).await?;
+        if !rows::insert(&mut tx, id, key.bytes(), sealed.bytes(), now, KEPT_MAX).await? {
+            rows::evict(&mut tx).await?;
+            rows::insert(&mut tx, id, key.bytes(), sealed.bytes(), now, KEPT_MAX).await?;
+        }
     }
     Ok(tx.commit().await?)
 }

@@ -6,8 +6,10 @@
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor};
 use freehold_domain::email::Email;
+use freehold_domain::email_change::PendingChange;
+use freehold_domain::id::FamilyId;
 use freehold_domain::keys::Sealed;
-use freehold_domain::letter::Content;
+use freehold_domain::letter::{Content, CredentialChange};
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::tier::Tier;
 use freehold_storage::member::MemberRow;
@@ -22,10 +24,11 @@ use crate::ops::logout::commit;
 use crate::ops::mailed_token::{self, address_layer, layers};
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{email_of, email_place, find_in, hold};
+use crate::sessions::has_ended;
 use crate::slot::Deaths;
 
-/// Sends a link to the address that the caller's account is to have. A newer one takes its place, and nothing is changed
-/// before it is used.
+/// Sends a link to the address that the caller's account is to have, and the news to the one that it has. A newer one takes
+/// its place, and nothing is changed before it is used.
 ///
 /// # Errors
 /// [`Refusal::NotFresh`]; what the limits and the store refuse.
@@ -36,7 +39,8 @@ pub async fn ask(cx: &Context, caller: &AccessClaims, new: Email) -> Result<(), 
     let member = member::by_id(&mut tx, caller.sub).await?.ok_or(Refusal::Unauthenticated)?;
     let is_taken = find_in(cx, &mut tx, &new).await?.is_some();
     let token = OneTimeToken::from_random(Purpose::EmailChange, cx.node.ambient.random());
-    let sealed = cx.live.keys.seal(&OneTimeToken::pending_place(&token.hash()), &new, cx.node.nonce());
+    let pending = PendingChange { email: new.clone(), session: caller.sid };
+    let sealed = cx.live.keys.seal(&OneTimeToken::pending_place(&token.hash()), &pending, cx.node.nonce());
     let entitled = Entitled {
         member: Some(member.id),
         credential_version: member.credential_version,
@@ -44,6 +48,7 @@ pub async fn ask(cx: &Context, caller: &AccessClaims, new: Email) -> Result<(), 
     };
     let link = mailed_token::issue(cx, &mut tx, &token, member.id.as_bytes(), &entitled).await?;
     cx.write_to(&mut tx, new, if is_taken { Content::AlreadyMember } else { Content::ConfirmNewEmail(link) }).await?;
+    cx.write_of_change(&mut tx, email_of(cx, &member)?, CredentialChange::EmailAsked).await?;
     let actor = Actor::Member(member.id);
     audit::record_request(&mut tx, cx, Action::EmailChangeRequested, actor, member.id.uuid()).await?;
     Ok(tx.commit().await?)
@@ -53,7 +58,8 @@ pub async fn ask(cx: &Context, caller: &AccessClaims, new: Email) -> Result<(), 
 /// session is dead on its next request.
 ///
 /// # Errors
-/// [`Refusal::InvalidCredentials`] for a token that is unknown, spent, expired, or older than the credential;
+/// [`Refusal::InvalidCredentials`] for a token that is unknown, spent, expired, or older than the credential, and when the
+/// session that asked for it has ended;
 /// [`Refusal::Collides`] when the address has become a member's meanwhile.
 pub async fn confirm(cx: &Context, token: &OneTimeToken) -> Result<(), Refusal> {
     cx.admit(&[address_layer(cx, Tier::Signup), cx.tenant_layer()]).await?;
@@ -61,8 +67,9 @@ pub async fn confirm(cx: &Context, token: &OneTimeToken) -> Result<(), Refusal> 
     let key = TokenKey { hash: &hash, purpose: Purpose::EmailChange.as_str() };
     let now = cx.node.ambient.now();
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let (member, new) = entitled(cx, &mut tx, key).await?;
+    let (member, PendingChange { email: new, session }) = entitled(cx, &mut tx, key).await?;
     hold(&mut tx, &member).await?; // a rival with the same token waits here, and is told that it is spent
+    stands(cx, &mut tx, session).await?;
     if find_in(cx, &mut tx, &new).await?.is_some() {
         return Err(Refusal::Collides);
     }
@@ -83,8 +90,16 @@ pub async fn confirm(cx: &Context, token: &OneTimeToken) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// The member whose token this is, and the address that the account is to have.
-async fn entitled(cx: &Context, tx: &mut TenantTx, key: TokenKey<'_>) -> Result<(MemberRow, Email), Refusal> {
+/// Refuses what a session asked for that has ended: signed out, thrown out, or replayed.
+async fn stands(cx: &Context, tx: &mut TenantTx, session: FamilyId) -> Result<(), Refusal> {
+    let row = family::by_id(tx, session).await?.ok_or(Refusal::InvalidCredentials)?;
+    let is_admitted = cx.slot.revocations().admits(session, row.family.member, row.epoch);
+    let stands = is_admitted && !has_ended(&cx.live, &row, cx.node.ambient.now());
+    if stands { Ok(()) } else { Err(Refusal::InvalidCredentials) }
+}
+
+/// The member whose token this is, and what was asked for.
+async fn entitled(cx: &Context, tx: &mut TenantTx, key: TokenKey<'_>) -> Result<(MemberRow, PendingChange), Refusal> {
     let entitled = one_time_token::open(tx, key, cx.node.ambient.now()).await?;
     let entitled = entitled.ok_or(Refusal::InvalidCredentials)?;
     let (Some(id), Some(sealed)) = (entitled.member, entitled.pending_sealed) else { return Err(Refusal::Internal) };

@@ -15,6 +15,7 @@ use crate::lockouts::Attempt;
 use crate::ops::assurance::Assurance;
 use crate::ops::audit;
 use crate::ops::context::Context;
+use crate::ops::known_client;
 use crate::ops::logout::commit;
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{self, email_of, login_account};
@@ -61,6 +62,7 @@ pub async fn change_password(
     let member = MemberRow { credential_version: raised.version, epoch: raised.epoch, ..member };
     lockout::reset(&mut tx, account.bytes()).await?;
     let standing = sign_in::hold(&mut tx, &member).await?;
+    known_client::forget_others(cx, &mut tx, member.id).await?;
     cx.write_of_change(&mut tx, email, CredentialChange::Password).await?;
     let actor = Actor::Member(member.id);
     audit::record_request(&mut tx, cx, Action::PasswordChanged, actor, member.id.uuid()).await?;

@@ -18,6 +18,7 @@ use crate::breached::Accepted;
 use crate::changes;
 use crate::ops::audit;
 use crate::ops::context::Context;
+use crate::ops::known_client;
 use crate::ops::logout::commit;
 use crate::ops::mailed_token::{self, layers};
 use crate::ops::refusal::Refusal;
@@ -77,6 +78,7 @@ pub async fn reset(cx: &Context, token: Option<&OneTimeToken>, new: Password) ->
     changes::raise(&mut tx, member.id, raised.epoch, now).await?;
     let email = email_of(cx, &member)?;
     lockout::reset(&mut tx, cx.live.keys.lockout_key(&email).bytes()).await?;
+    known_client::forget_others(cx, &mut tx, member.id).await?;
     cx.write_of_change(&mut tx, email, CredentialChange::PasswordReset).await?;
     let actor = Actor::Member(member.id);
     audit::record_request(&mut tx, cx, Action::PasswordReset, actor, member.id.uuid()).await?;

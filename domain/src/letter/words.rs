@@ -137,6 +137,10 @@ const fn done(change: CredentialChange) -> (&'static str, &'static str) {
         CredentialChange::PasswordReset => {
             ("Your password was changed", "A new password was chosen by a link that we sent you")
         }
+        CredentialChange::EmailAsked => (
+            "Another address was asked for",
+            "Somebody who is signed in asked for another e-mail address, which takes effect when it is confirmed",
+        ),
         CredentialChange::SecondFactorConfirmed => {
             ("A second factor was added", "A second factor is asked for from now on")
         }

@@ -24,6 +24,10 @@ pub(crate) async fn are_kept_once_and_in_bounds(bed: &Bed) {
     assert_eq!(told, [(one, 2, NOW, later), (two, 1, NOW, NOW)]);
     assert_eq!(csp_report::page(&mut tx, Some(one), 9).await.unwrap(), page[1..]);
     assert_eq!(csp_report::sweep(&mut tx, NOW, 9).await.unwrap(), 1);
+    assert!(csp_report::insert(&mut tx, two, b"two", b"sealed too", later, 2).await.unwrap());
+    csp_report::evict(&mut tx).await.unwrap();
+    let left = csp_report::page(&mut tx, None, 9).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.id).collect::<Vec<_>>(), [one], "the one that came twice stays");
     assert_eq!(csp_report::delete_all(&mut tx).await.unwrap(), 1);
     tx.commit().await.unwrap();
 }

@@ -24,5 +24,7 @@ pub(crate) async fn are_kept_for_a_while(bed: &Bed) {
     assert!(!known_client::is_any_known(&mut tx, bob.id).await.unwrap());
     assert_eq!(known_client::sweep(&mut tx, NOW, 9).await.unwrap(), 1, "the one that did not come again");
     assert!(known_client::seen(&mut tx, ada, b"desk", later).await.unwrap());
+    known_client::forget(&mut tx, ada).await.unwrap();
+    assert!(!known_client::is_any_known(&mut tx, ada).await.unwrap());
     tx.commit().await.unwrap();
 }
