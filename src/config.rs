@@ -133,7 +133,7 @@ impl Config {
     /// Reads every section before it gives up on one, so that all faults are found.
     fn read(values: &mut Values, profile: Profile) -> Option<Self> {
         let platform = platform::read(values, profile);
-        let listeners = http::read(values, profile);
+        let listeners = http::read(values, profile, platform.as_ref().map(|platform| &platform.domain));
         let data_dir = data::read(values);
         let database = database::read(values);
         redis::read(values);

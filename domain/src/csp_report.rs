@@ -50,6 +50,14 @@ impl CspReport {
         Place { table: "csp_report", column: "report_sealed", row }
     }
 
+    /// Whether the page is one of this host, whatever its port: of other pages nobody has anything to say here.
+    #[must_use]
+    pub fn is_about(&self, host: &str) -> bool {
+        let authority =
+            self.document.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+        authority.rsplit_once(':').map_or(authority, |(name, _)| name).eq_ignore_ascii_case(host)
+    }
+
     /// What makes it the same as another one.
     #[must_use]
     pub fn identity(&self) -> Vec<u8> {
@@ -129,7 +137,8 @@ fn number(value: Option<&Value>) -> Option<u32> {
 
 /// The first word, in visible ASCII.
 fn word(text: &str) -> String {
-    text.split_whitespace().next().unwrap_or_default().chars().filter(char::is_ascii_graphic).take(CHARS_MAX).collect()
+    let is_of_a_directive = |c: &char| c.is_ascii_lowercase() || *c == '-';
+    text.split_whitespace().next().unwrap_or_default().chars().filter(is_of_a_directive).take(CHARS_MAX).collect()
 }
 
 /// An address without user information, query and fragment; anything else as it is, cut and in visible ASCII.

@@ -8,7 +8,7 @@
 /// Why a target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Probe {
-    /// A path with NUL, line breaks or other control characters, raw or escaped. In a query they are for the route to name.
+    /// A path with NUL, line breaks or other control characters, raw or escaped, or that is no UTF-8. In a query they are for the route to name.
     Control,
     /// A path that leads upwards, or with a backslash.
     Traversal,
@@ -62,7 +62,8 @@ pub fn probe(path: &str, query: Option<&str>) -> Option<Probe> {
     });
     let [paths, queries] = &decoded;
     let is_control = |text: &Vec<u8>| text.iter().any(|byte| *byte < 0x20 || *byte == 0x7f);
-    if paths.iter().any(is_control) {
+    let [once, _] = paths;
+    if paths.iter().any(is_control) || std::str::from_utf8(once).is_err() {
         return Some(Probe::Control);
     }
     paths.iter().find_map(|path| of_path(&lower(path))).or_else(|| {
@@ -116,12 +117,13 @@ mod tests {
     }
 
     /// What scanners ask of every host, and what they would find out.
-    const PROBES: [(&str, Probe); 52] = [
+    const PROBES: [(&str, Probe); 53] = [
         ("/%00", Probe::Control),
         ("/v1/me%00.json", Probe::Control),
         ("/v1/me%2500", Probe::Control),
         ("/a%0d%0aSet-Cookie:x", Probe::Control),
         ("/%0a", Probe::Control),
+        ("/problems/%ff", Probe::Control),
         ("/v1/audit%1f", Probe::Control),
         ("/a%7fb", Probe::Control),
         ("/../etc/passwd", Probe::Traversal),

@@ -4,9 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Names that are never a tenant: the platform's own hosts, and those that mail and web conventions give a meaning.
-pub const RESERVED: [&str; 24] = [
-    "abuse", "admin", "api", "app", "assets", "auth", "autoconfig", "autodiscover", "cdn", "dashboard", "docs", "ftp",
-    "help", "localhost", "login", "mail", "ns1", "ns2", "root", "sdk", "smtp", "static", "status", "www",
+pub const RESERVED: [&str; 37] = [
+    "abuse", "account", "accounts", "admin", "administrator", "api", "app", "assets", "auth", "autoconfig",
+    "autodiscover", "cdn", "console", "dashboard", "docs", "freehold", "ftp", "help", "isatap", "localhost", "login",
+    "mail", "mta-sts", "ns1", "ns2", "oauth", "postmaster", "root", "sdk", "security", "smtp", "static", "status",
+    "support", "system", "wpad", "www",
 ];
 
 /// The name of the platform's own tenant, whose members are the operators.
@@ -42,10 +44,11 @@ impl Slug {
 
     /// Whether no tenant may be called this.
     ///
-    /// Punycode labels (`xn--…`) are reserved too: a label that only looks like another is nobody's.
+    /// Labels with two hyphens in the third and fourth place, of which `xn--…` is Punycode, are reserved too (RFC 5891
+    /// §4.2.3.1): a label that only looks like another is nobody's.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with("xn--") || RESERVED.contains(&&*self.0)
+        self.0.get(2..4) == Some("--") || RESERVED.contains(&&*self.0)
     }
 }
 

@@ -107,6 +107,13 @@ impl Certificates {
         self.0.iter()
     }
 
+    /// Whether one of them is good for this domain, or for the names under it.
+    #[must_use]
+    pub fn speak_for(&self, domain: &str) -> bool {
+        let under = format!("tenant.{domain}");
+        self.0.iter().any(|certificate| certificate.speaks_for(domain) || certificate.speaks_for(&under))
+    }
+
     /// The key with which a client is answered that names this host, or none.
     pub(crate) fn shown_to(&self, sni: Option<&str>) -> Option<Arc<CertifiedKey>> {
         self.index_for(sni).and_then(|index| self.0.get(index)).map(|certificate| Arc::clone(&certificate.key))
@@ -179,6 +186,7 @@ mod tests {
             assert_eq!(index(Some(name)), expected, "{name}");
         }
         assert_eq!(Certificates::default().index_for(None), None);
+        assert!(all.speak_for("example.com") && all.speak_for("shop.test") && !all.speak_for("other.test"));
     }
 
     #[test]

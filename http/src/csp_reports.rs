@@ -1,5 +1,7 @@
 //! `POST /csp-report`, where browsers report of a tenant's pages, and `/v1/csp-reports`, where its admins read that.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::FromRequest;
 use axum::extract::Request;
@@ -14,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::{May, Public, Routes};
+use crate::arrival::Arrival;
 use crate::body::Raw;
 use crate::caller::{Member, Tenant, run};
 use crate::headers::{CSP_REPORT, no_store};
@@ -46,16 +49,20 @@ impl<S: Sync> FromRequest<S> for Reported {
         let known = [SINGLE, LIST].into_iter().find(|known| essence.eq_ignore_ascii_case(known));
         let known = known.filter(|_| !request.headers().contains_key(CONTENT_ENCODING));
         let media_type = known.ok_or_else(|| Problem::new(Kind::UnsupportedMediaType))?;
+        let arrival = Arc::clone(Arrival::of(request.extensions())?);
         let Raw(body) = Raw::from_request(request, state).await?;
-        let reports = csp_report::parse(media_type, &body);
-        Ok(Self(reports.map_err(|error| Problem::invalid("(body)", error.to_string()))?))
+        let mut reports =
+            csp_report::parse(media_type, &body).map_err(|error| Problem::invalid("(body)", error.to_string()))?;
+        let host = arrival.host.as_ref().map_or("", |(host, _)| host.host());
+        reports.retain(|report| report.is_about(host));
+        Ok(Self(reports))
     }
 }
 
 /// `POST /csp-report`: what a browser reports of a page of this tenant, by `report-uri` or by the Reporting API.
 ///
 /// Anybody can send one and nothing of it is believed: it is counted, kept once for each sort, at most 200 of them for 30
-/// days, without queries, fragments and samples of code. Reports of other kinds in a list are left out.
+/// days, without queries, fragments and samples of code. Reports of other kinds and of pages of other hosts are left out.
 #[utoipa::path(post, path = "/csp-report", tag = "public", operation_id = "report_csp",
     request_body(content((Object = "application/csp-report"), (Object = "application/reports+json"))),
     responses((status = 204, description = "Taken.")),

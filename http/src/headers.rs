@@ -102,14 +102,27 @@ pub fn no_store(answer: impl IntoResponse) -> Response<Body> {
 #[derive(Clone, Debug)]
 struct PagePolicy(Nonce);
 
+/// How a page says where to report. Over plain HTTP browsers do not take the newer way, and that it is named keeps them from
+/// the older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reporting {
+    Nowhere,
+    ByUri,
+    ByBoth,
+}
+
 /// Where browsers report of the pages of a tenant's host.
 pub(crate) const CSP_REPORT: &str = "/csp-report";
 /// What the policy calls that place (Reporting API §3.1).
 const REPORTING_ENDPOINTS: HeaderName = HeaderName::from_static("reporting-endpoints");
 
 impl PagePolicy {
-    fn header(&self, is_reported: bool) -> HeaderValue {
-        let reported = if is_reported { "; report-uri /csp-report; report-to csp" } else { "" };
+    fn header(&self, reporting: Reporting) -> HeaderValue {
+        let reported = match reporting {
+            Reporting::Nowhere => "",
+            Reporting::ByUri => "; report-uri /csp-report",
+            Reporting::ByBoth => "; report-uri /csp-report; report-to csp",
+        };
         let policy = page_policy(&self.0.0) + reported;
         HeaderValue::from_str(&policy).unwrap_or(API_POLICY) // base64 is visible ASCII: cannot fail
     }
@@ -161,9 +174,14 @@ fn page_policy(nonce: &str) -> String {
 pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
     // Only a host that is a tenant's has somebody to report to.
     let has_reports = context.host.is_some_and(|(_, place)| matches!(place, Place::Tenant(_) | Place::Admin));
+    let reporting = match context.scheme {
+        _ if !has_reports => Reporting::Nowhere,
+        Scheme::Http => Reporting::ByUri,
+        Scheme::Https => Reporting::ByBoth,
+    };
     let page = response.extensions().get::<PagePolicy>();
-    let is_reported = page.is_some() && has_reports;
-    let policy = page.map_or(API_POLICY, |page| page.header(has_reports));
+    let is_endpoint_told = page.is_some() && reporting == Reporting::ByBoth;
+    let policy = page.map_or(API_POLICY, |page| page.header(reporting));
     let any_site = response.extensions().get::<ForAnySite>().is_some();
     let no_store = context.no_store || response.extensions().get::<NoStore>().is_some();
     let headers = response.headers_mut();
@@ -175,7 +193,7 @@ pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
     if no_store {
         set(CACHE_CONTROL, "no-store");
     }
-    if is_reported {
+    if is_endpoint_told {
         headers.insert(REPORTING_ENDPOINTS, HeaderValue::from_static("csp=\"/csp-report\""));
     }
     headers.insert(CONTENT_SECURITY_POLICY, policy);

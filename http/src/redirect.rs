@@ -41,8 +41,10 @@ pub(crate) fn to_https(host: &Authority, uri: &Uri, port: Option<u16>) -> Respon
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let location = HeaderValue::try_from(format!("https://{}{port}{target}", host.host()));
     match location {
-        Ok(location) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response(),
-        Err(_) => Problem::invalid("(target)", "cannot be sent on").into_response(),
+        Ok(location) if target.starts_with('/') => {
+            (StatusCode::PERMANENT_REDIRECT, [(LOCATION, location)]).into_response()
+        }
+        Ok(_) | Err(_) => Problem::invalid("(target)", "cannot be sent on").into_response(),
     }
 }
 
@@ -63,5 +65,6 @@ mod tests {
             assert_eq!(answer.status(), StatusCode::PERMANENT_REDIRECT);
             assert_eq!(answer.headers()[LOCATION], expected);
         }
+        assert_eq!(to_https(&host, &"*".parse().expect("a target"), None).status(), StatusCode::BAD_REQUEST);
     }
 }

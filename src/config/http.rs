@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use super::platform::Domain;
 use super::profile::Profile;
 use super::tls::{self, TlsFiles};
 use super::values::Values;
@@ -38,7 +39,7 @@ pub struct Private {
     pub listen: SocketAddr,
 }
 
-pub(super) fn read(values: &mut Values, profile: Profile) -> Option<(Http, Private)> {
+pub(super) fn read(values: &mut Values, profile: Profile, domain: Option<&Domain>) -> Option<(Http, Private)> {
     let listen = address(values, LISTEN);
     let private = address(values, PRIVATE_LISTEN);
     if let (Some(listen), Some(private)) = (listen, private)
@@ -60,7 +61,7 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<(Http, Priva
         networks,
     );
     let has_tls = tls::SETTINGS.iter().any(|setting| values.is_set(setting));
-    let tls = tls::read(values);
+    let tls = tls::read(values, domain.map(Domain::as_str));
     let redirect = values.is_set(REDIRECT_LISTEN).then(|| address(values, REDIRECT_LISTEN)).flatten();
     if redirect.is_some() && !has_tls {
         values.fault(

@@ -22,6 +22,8 @@ const CHAIN_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub struct TlsFiles {
     pairs: Vec<Pair>,
+    /// The platform's domain, for which one of them must be. `None` for a configuration that has none and so is refused.
+    domain: Option<String>,
     /// What they held.
     pub certificates: Certificates,
 }
@@ -45,7 +47,7 @@ impl TlsFiles {
     /// # Errors
     /// What is wrong with the first that cannot be used.
     pub fn reread(&self) -> Result<Certificates, String> {
-        certificates(&self.pairs).map_err(|(_, (fault, _))| fault)
+        certificates(&self.pairs, self.domain.as_deref()).map_err(|(_, (fault, _))| fault)
     }
 
     /// The state of the files now.
@@ -59,7 +61,7 @@ impl TlsFiles {
     }
 }
 
-pub(super) fn read(values: &mut Values) -> Option<TlsFiles> {
+pub(super) fn read(values: &mut Values, domain: Option<&str>) -> Option<TlsFiles> {
     let paths = |text: &str| -> Option<Vec<PathBuf>> {
         let path = |path: &str| (!path.trim().is_empty() && !path.contains('\0')).then(|| path.trim().into());
         text.split(',').map(path).collect()
@@ -78,8 +80,9 @@ pub(super) fn read(values: &mut Values) -> Option<TlsFiles> {
         return None;
     }
     let pairs: Vec<_> = chains.into_iter().zip(keys).map(|(chain, key)| Pair { chain, key }).collect();
-    let certificates = certificates(&pairs).map_err(|(setting, (fault, remedy))| values.fault(setting, &fault, remedy));
-    certificates.ok().map(|certificates| TlsFiles { pairs, certificates })
+    let certificates =
+        certificates(&pairs, domain).map_err(|(setting, (fault, remedy))| values.fault(setting, &fault, remedy));
+    certificates.ok().map(|certificates| TlsFiles { pairs, domain: domain.map(str::to_owned), certificates })
 }
 
 fn missing(values: &mut Values, setting: &str, remedy: &str) -> Option<TlsFiles> {
@@ -89,7 +92,7 @@ fn missing(values: &mut Values, setting: &str, remedy: &str) -> Option<TlsFiles>
     None
 }
 
-fn certificates(pairs: &[Pair]) -> Result<Certificates, Fault> {
+fn certificates(pairs: &[Pair], domain: Option<&str>) -> Result<Certificates, Fault> {
     let one = |Pair { chain, key }: &Pair| {
         let pem = Pem {
             chain: read_chain(chain).map_err(|fault| (CERT, fault))?,
@@ -100,7 +103,9 @@ fn certificates(pairs: &[Pair]) -> Result<Certificates, Fault> {
             (setting, (format!("{} {error}", path.display()), "name the right file, in PEM"))
         })
     };
-    pairs.iter().map(one).collect::<Result<_, _>>().map(Certificates::new)
+    let certificates = Certificates::new(pairs.iter().map(one).collect::<Result<_, _>>()?);
+    let Some(domain) = domain.filter(|domain| !certificates.speak_for(domain)) else { return Ok(certificates) };
+    Err((CERT, (format!("holds no certificate for {domain} or the names under it"), "name one that is for them")))
 }
 
 fn read_chain(path: &Path) -> Result<Vec<u8>, Refusal> {

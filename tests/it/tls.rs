@@ -137,6 +137,12 @@ async fn a_certificate_that_is_replaced_is_shown_to_whoever_comes_next() {
     until("it is said", async || Some(scene.server.log()).filter(|log| log.contains("a certificate was refused")))
         .await;
     assert_eq!(scene.conn("acme.example.test", "acme.example.test").await.1, after);
+    scene.authority.certify(scene.folder.path(), "platform", &["other.test"]);
+    until("it is said", async || {
+        Some(scene.server.log()).filter(|log| log.contains("no certificate for example.test"))
+    })
+    .await;
+    assert_eq!(scene.conn("acme.example.test", "acme.example.test").await.1, after, "nobody is locked out");
     let metrics = scene.server.private_get("/metrics").await;
     let text = String::from_utf8_lossy(&metrics.body).into_owned();
     assert!(text.contains("freehold_tls_certificate_expires_seconds{certificate=\"1\"}"), "{text}");
