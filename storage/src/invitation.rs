@@ -71,7 +71,7 @@ impl TryFrom<Row> for InvitationRow {
 /// # Errors
 /// [`StoreError`]; the transaction is lost.
 pub async fn insert(tx: &mut TenantTx, invitation: &InvitationRow, token_hash: &[u8]) -> Result<bool, StoreError> {
-    tx.execute(INVITATION_DELETE_BY_EMAIL_KEY, args![invitation.email_key.as_slice()]).await?;
+    void(tx, &invitation.email_key).await?;
     let args = args![
         invitation.id,
         invitation.email_key.as_slice(),
@@ -96,6 +96,15 @@ pub async fn renew(
     expires_at_ms: UnixMs,
 ) -> Result<bool, StoreError> {
     Ok(tx.execute(INVITATION_RENEW, args![id, token_hash, expires_at_ms]).await? == 1)
+}
+
+/// Deletes the invitation of an address, if there is one: somebody who has the address is a member already.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn void(tx: &mut TenantTx, email_key: &[u8]) -> Result<(), StoreError> {
+    tx.execute(INVITATION_DELETE_BY_EMAIL_KEY, args![email_key]).await?;
+    Ok(())
 }
 
 /// Takes an invitation back. `false` when there is none.

@@ -73,6 +73,9 @@ async fn an_address_is_changed_once_it_is_confirmed_and_every_session_is_dead(en
     let other = scene.conn.sign_in(&scene.acme).await;
     let voided = scene.token("ada@first.example.org", 2).await;
     let token = scene.token(NEW, 4).await;
+    let invited = json!({ "email": NEW, "role": "admin" });
+    scene.conn.post("/v1/invitations", Some(&other.access), &invited).await.is(201);
+    scene.letter(5).await;
     let id = scene.conn.get("/v1/me", Some(&other.access)).await.json()["member"]["id"].as_str().unwrap().to_owned();
     // Nothing is changed yet.
     scene.conn.login(&scene.moved(), &scene.acme.password).await.is_problem(401, "invalid-credentials");
@@ -88,7 +91,7 @@ async fn an_address_is_changed_once_it_is_confirmed_and_every_session_is_dead(en
     }
     scene.conn.login(&scene.acme, &scene.acme.password).await.is_problem(401, "invalid-credentials");
     scene.confirm(&token).await.is_problem(401, "invalid-credentials");
-    let notice = scene.letter(5).await;
+    let notice = scene.letter(6).await;
     assert_eq!(
         (notice.header("To"), notice.header("Subject")),
         (scene.acme.email.as_str(), "Your address at acme was changed")
@@ -97,6 +100,8 @@ async fn an_address_is_changed_once_it_is_confirmed_and_every_session_is_dead(en
     let session = scene.conn.sign_in(&scene.moved()).await;
     let member = scene.conn.get(&format!("/v1/members/{id}"), Some(&session.access)).await.is(200).json();
     assert_eq!(member["email"], NEW);
+    let open = scene.conn.get("/v1/invitations", Some(&session.access)).await.is(200).json();
+    assert_eq!(open["items"], json!([]), "who has the address is a member already");
     let page = scene.conn.get("/v1/audit?limit=200", Some(&session.access)).await.is(200).json();
     let actions: Vec<_> =
         page["items"].as_array().unwrap().iter().map(|item| item["action"].as_str().unwrap()).collect();
@@ -104,7 +109,7 @@ async fn an_address_is_changed_once_it_is_confirmed_and_every_session_is_dead(en
     assert_eq!((of("email.change_requested"), of("email.changed")), (2, 1), "{actions:?}");
     // The old address is free: it can be asked for, and leads nowhere.
     scene.conn.post("/v1/auth/password/forgot", None, &json!({ "email": scene.acme.email })).await.is(202);
-    assert_eq!(scene.letter(6).await.header("Subject"), "No account at acme");
+    assert_eq!(scene.letter(7).await.header("Subject"), "No account at acme");
 }
 
 async fn only_a_fresh_session_may_ask_and_a_changed_credential_voids_it(engine: Engine) {

@@ -51,7 +51,7 @@ async fn soon(conn: &mut Conn, access: &str, status: u16) {
 /// The node that wins gives its callers the pair; the other says that it was asked elsewhere, and revokes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn refreshes_split_over_two_nodes_make_one_successor() {
-    const EACH: usize = 12;
+    const EACH: usize = 50;
     const GENERATIONS: usize = 20;
     let mut pair = Pair::start(Options::new(Engine::Postgres).env("FREEHOLD_REFRESH_COALESCE_MS", "150")).await;
     let mut session = pair.session().await;

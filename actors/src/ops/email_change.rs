@@ -14,7 +14,7 @@ use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::tier::Tier;
 use freehold_storage::member::MemberRow;
 use freehold_storage::one_time_token::{self, Entitled, TokenKey};
-use freehold_storage::{TenantTx, family, member};
+use freehold_storage::{TenantTx, family, invitation, member};
 
 use crate::changes;
 use crate::ops::audit;
@@ -80,6 +80,9 @@ pub async fn confirm(cx: &Context, token: &OneTimeToken) -> Result<(), Refusal> 
     let raised = raised.ok_or(Refusal::InvalidCredentials)?;
     if !one_time_token::spend(&mut tx, key, now).await? {
         return Err(Refusal::InvalidCredentials);
+    }
+    for email_key in cx.live.keys.email_keys(&new) {
+        invitation::void(&mut tx, email_key.bytes()).await?;
     }
     family::revoke_all_of(&mut tx, member.id, now).await?;
     changes::raise(&mut tx, member.id, raised.epoch, now).await?;
