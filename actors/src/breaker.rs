@@ -45,7 +45,7 @@ impl Breaker {
 
     /// Whether calls are made, for whoever asks.
     pub(crate) fn circuit(&self) -> Circuit {
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner).circuit()
+        self.step(|machine| machine.circuit())
     }
 
     fn step<T>(&self, step: impl FnOnce(&mut Machine) -> T) -> T {

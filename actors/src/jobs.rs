@@ -1,4 +1,5 @@
-//! What is done every so often: who may still come in is compared with the store, whatever told this node of it; rows nobody needs any more are swept from the stores of active tenants and from the
+//! What is done every so often: who may still come in is compared with the store, whatever told this node of it; signing
+//! keys that are old get a successor; rows nobody needs any more are swept from the stores of active tenants and from the
 //! system store, tenants that are parked and blank are forgotten, and gauges set.
 
 use std::sync::Arc;
@@ -105,8 +106,9 @@ async fn sweep_all(node: &Node) {
     }
 }
 
-/// Deletes what has ended: families past their end with their spent tokens, challenges nobody answered,
-/// failures a day old, old changes, clients that do not come any more, signing keys whose last token has expired, reports of browsers a month old, and what is known of letters that were given up.
+/// Deletes what has ended: families past their end with their spent tokens, challenges nobody answered, failures a day old,
+/// old changes, clients that do not come any more, signing keys whose last token has expired, reports of browsers a month
+/// old, and what is known of letters that were given up.
 async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;

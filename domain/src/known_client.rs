@@ -1,8 +1,9 @@
 //! From where a member is known to sign in: whoever comes from elsewhere is told of by mail.
 //!
-//! A browser is known by its device cookie. Any other client, and a browser that has lost its cookie, is known by what it
-//! says that it is together with the network that it comes from, for as long as it comes at least once in three months.
-//! Who joined today and signs in for the first time is not written to.
+//! A browser is known by its device cookie, while the credential is the one that it was issued for. Any other client, and a
+//! browser that has lost its cookie, is known by what it says that it is together with the network that it comes from, for as
+//! long as it comes at least once in three months, and until the member has another password. Who joined today and signs in
+//! for the first time is not written to.
 //!
 //! Source: ASVS 5.0 §6.3.5.
 

@@ -39,20 +39,13 @@ pub struct CspReportPage {
     pub next: Option<CspReportId>,
 }
 
-/// Counts one request with reports, from wherever it comes.
-///
-/// # Errors
-/// What the limits refuse.
-pub async fn admit(cx: &Context) -> Result<(), Refusal> {
-    cx.admit(&[Layer { tier: Tier::CspReport, subject: cx.client.bucket }, cx.tenant_layer()]).await
-}
-
-/// Takes reports, which were admitted: what is known is counted, and what is new is kept, in the place of the one
+/// Takes the reports of one request: what is known is counted, and what is new is kept, in the place of the one
 /// that came least where there is no room.
 ///
 /// # Errors
-/// What the store refuses.
+/// What the limits and the store refuse.
 pub async fn take(cx: &Context, reports: &[CspReport]) -> Result<(), Refusal> {
+    cx.admit(&[Layer { tier: Tier::CspReport, subject: cx.client.bucket }, cx.tenant_layer()]).await?;
     if reports.is_empty() {
         return Ok(());
     }
