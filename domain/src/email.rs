@@ -1,11 +1,15 @@
 //! E-mail addresses, normalised so that one mailbox has one text.
 //!
-//! NFC, lower case, NFC again. What is accepted is the dot-atom form of RFC 5322 §3.4.1 with the Unicode of RFC 6531:
-//! no quoted local parts, no comments, no address literals. The domain may be a single label (`localhost`).
+//! The local part: NFC, lower case, NFC again. The domain: the A-labels of RFC 5890, as UTS #46 makes them, so that
+//! `bücher.example` and `xn--bcher-kva.example` are one. What is accepted is the dot-atom form of RFC 5322 §3.4.1 with the
+//! Unicode of RFC 6531: no quoted local parts, no comments, no address literals. The domain may be a single label
+//! (`localhost`).
 
 use std::fmt;
 use std::str::FromStr;
 
+use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 
@@ -17,7 +21,6 @@ pub const EMAIL_CHARS_MIN: usize = 3;
 pub const EMAIL_CHARS_MAX: usize = 254;
 
 const LOCAL_BYTES_MAX: usize = 64;
-const LABEL_BYTES_MAX: usize = 63;
 
 /// A normalised e-mail address. Personal data: `Debug` hides it and there is no `Serialize`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -57,12 +60,11 @@ impl FromStr for Email {
         if text.chars().any(is_invisible) {
             return Err(NotAnEmail::Invisible);
         }
-        let address: String = text.nfc().collect::<String>().to_lowercase().nfc().collect();
-        if !(EMAIL_CHARS_MIN..=EMAIL_CHARS_MAX).contains(&address.len()) {
-            return Err(NotAnEmail::Length);
-        }
-        let (local, domain) = address.split_once('@').ok_or(NotAnEmail::Shape)?;
-        if is_local(local) && is_domain(domain) { Ok(Self(address)) } else { Err(NotAnEmail::Shape) }
+        let (local, domain) = text.split_once('@').ok_or(NotAnEmail::Shape)?;
+        let local: String = local.nfc().collect::<String>().to_lowercase().nfc().collect();
+        let domain = ascii_domain(domain).filter(|_| is_local(&local)).ok_or(NotAnEmail::Shape)?;
+        let address = format!("{local}@{domain}");
+        if address.len() > EMAIL_CHARS_MAX { Err(NotAnEmail::Length) } else { Ok(Self(address)) }
     }
 }
 
@@ -89,12 +91,11 @@ fn is_local(local: &str) -> bool {
     local.len() <= LOCAL_BYTES_MAX && local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
 }
 
-fn is_domain(domain: &str) -> bool {
-    domain.split('.').all(|label| {
-        let inside = label.chars().all(|c| c == '-' || c.is_ascii_alphanumeric() || !c.is_ascii());
-        let edges = !label.starts_with('-') && !label.ends_with('-');
-        !label.is_empty() && label.len() <= LABEL_BYTES_MAX && inside && edges
-    })
+/// The A-labels of a domain. An `@` is none of theirs, and neither is what the DNS could not hold.
+fn ascii_domain(domain: &str) -> Option<String> {
+    let labels =
+        Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify);
+    labels.ok().map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -111,7 +112,11 @@ mod tests {
             ("root@localhost", "root@localhost"),
             ("JOSE\u{301}@example.com", "jos\u{e9}@example.com"),
             ("o'neil_{x}@ex-ample.com", "o'neil_{x}@ex-ample.com"),
-            ("ÄRGER@MÜLLER.example", "ärger@müller.example"),
+            ("ÄRGER@MÜLLER.example", "ärger@xn--mller-kva.example"),
+            ("ärger@xn--mller-kva.example", "ärger@xn--mller-kva.example"),
+            ("a@mu\u{308}ller。Example", "a@xn--mller-kva.example"),
+            ("a@ｅｘａｍｐｌｅ.com", "a@example.com"),
+            ("a@faß.example", "a@xn--fa-hia.example"),
             ("a@b", "a@b"),
         ] {
             assert_eq!(given.parse::<Email>().unwrap().as_str(), normal);
@@ -122,7 +127,8 @@ mod tests {
     fn what_is_no_address_is_refused() {
         for text in [
             "abc", "@b.c", "aa@", "a@@b", "a@b@c", "a..b@c", ".a@c", "a.@c", "a@.c", "a@c.", "a@b..c", "a@-b", "a@b-",
-            "\"a\"@b", "a,b@c", "<a@b>", "a@[1.2.3.4]", "a:b@c", "a;b@c", "a(b)@c", "a\\b@c", "a@b_c",
+            "\"a\"@b", "a,b@c", "<a@b>", "a@[1.2.3.4]", "a:b@c", "a;b@c", "a(b)@c", "a\\b@c", "a@b_c", "a@xn--a",
+            "a@xn--\u{fc}", "a@b.c.", "a@c/d", "a@c%00",
         ] {
             assert_eq!(text.parse::<Email>(), Err(NotAnEmail::Shape), "{text}");
         }
