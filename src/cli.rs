@@ -166,6 +166,12 @@ pub enum MemberVerb {
         /// Which tenant.
         slug: String,
     },
+    /// Write every active member to stdout, in the lines that `import` reads; who has no password has no hash. Second
+    /// factors, sessions and linked accounts stay. The tenant's audit log tells of it.
+    Export {
+        /// Which tenant.
+        slug: String,
+    },
 }
 
 /// What to do with operators.
@@ -294,6 +300,7 @@ mod tests {
             "freehold doctor --argon2-target-ms 250",
             "freehold audit verify acme",
             "freehold member import acme",
+            "freehold member export acme",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }

@@ -57,6 +57,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             logging::to_stderr(&config.log);
             runtime()?.block_on(verbs::member_import(&config, &slug))
         }
+        Verb::Member(MemberVerb::Export { slug }) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::member_export(&config, slug))
+        }
         Verb::Migrate { plan } => {
             let config = load(false)?;
             logging::to_stderr(&config.log);

@@ -1,5 +1,6 @@
 //! What the command line asks of a node, whether a server runs the node or the command itself does.
 
+mod export;
 mod import;
 mod signing_keys;
 
@@ -41,6 +42,7 @@ use crate::failure::{Failure, chain};
 use crate::lock::DataDirLock;
 use crate::out;
 
+pub use self::export::member_export;
 pub use self::import::member_import;
 
 const PAGE: u32 = 200;
@@ -209,6 +211,7 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             signing_keys::perform(node, &parse_slug(&slug)?, takeover).await
         }
         Request::MemberImport { slug, lines } => import::perform(node, &parse_slug(&slug)?, &lines).await,
+        Request::MemberExport { slug } => export::perform(node, &parse_slug(&slug)?).await,
         Request::OperatorCreate { email, password } => {
             create_operator(node, &email, password).await.map(|made| vec![made])
         }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod context;
 pub mod csp_reports;
 pub mod email_change;
+pub mod export;
 pub mod forward;
 mod fresh;
 pub mod identities;

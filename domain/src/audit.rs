@@ -89,6 +89,8 @@ actions! {
     MemberJoined "member.joined";
     /// Somebody became a member who came from another system; the subject is the member.
     MemberImported "member.imported";
+    /// The members were taken along, with the hashes of their passwords; the subject is the tenant.
+    MembersExported "members.exported";
     /// A member got another role; the subject is the member.
     MemberRoleChanged "member.role_changed";
     /// A member got another name; the subject is the member.

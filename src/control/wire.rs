@@ -66,6 +66,11 @@ pub enum Request {
         #[serde(with = "secret_lines")]
         lines: Secret<String>,
     },
+    /// Tell every member with the hash of the password, and how many there are.
+    MemberExport {
+        /// Which tenant.
+        slug: String,
+    },
     /// Make an operator.
     OperatorCreate {
         /// What the operator signs in with.
@@ -85,7 +90,7 @@ impl Request {
     /// How long the server may take for everything.
     pub(super) const fn answer_max(&self) -> Duration {
         match self {
-            Self::AuditVerify { .. } => Duration::from_hours(1),
+            Self::AuditVerify { .. } | Self::MemberExport { .. } => Duration::from_hours(1),
             Self::TenantCreate { .. }
             | Self::TenantList
             | Self::TenantState { .. }

@@ -192,7 +192,7 @@ struct Line {
     email: String,
     name: String,
     role: String,
-    password_hash: String,
+    password_hash: Option<String>,
 }
 
 /// Imports a batch on the node: for each line, in order, an item that has its index and perhaps a fault.
@@ -220,14 +220,15 @@ fn duplicate(arrival: Option<Arrival>) -> Option<String> {
 
 /// Whom the line names; or everything that is wrong with it, without what was given.
 fn newcomer(line: &str) -> Result<Newcomer, String> {
-    const SHAPE: &str = "is not a JSON object of the texts email, name, role and password_hash";
+    const SHAPE: &str = "is not a JSON object of the texts email, name, role and, where there is one, password_hash";
     let line: Line = serde_json::from_str(line).map_err(|_| SHAPE.to_owned())?;
-    let password_hash = Secret::new(line.password_hash);
+    let password_hash = line.password_hash.map(Secret::new);
     let mut faults = vec![];
     let email = checked("email", line.email.parse::<Email>(), &mut faults);
     let name = checked("name", line.name.parse::<OneLine<200>>(), &mut faults);
     let role = checked("role", line.role.parse::<Role>(), &mut faults);
-    let hash = checked("password_hash", PasswordHash::parse(password_hash.expose()), &mut faults);
+    let hash = password_hash.as_ref().map(|hash| PasswordHash::parse(hash.expose())).transpose();
+    let hash = checked("password_hash", hash, &mut faults);
     match (email, name, role, hash) {
         (Some(email), Some(name), Some(role), Some(hash)) => Ok(Newcomer { email, name, role, hash }),
         _ => Err(faults.join("; ")),
@@ -273,6 +274,8 @@ mod tests {
             json!({ "email": email, "name": name, "role": role, "password_hash": hash }).to_string()
         };
         assert!(newcomer(&line("a@example.com", "Ada", "employee", hash)).is_ok());
+        let without = r#"{"email": "a@example.com", "name": "Ada", "role": "employee"}"#;
+        assert!(newcomer(without).is_ok_and(|newcomer| newcomer.hash.is_none()));
         for (text, named) in [
             (line("canary", "Ada", "employee", hash), vec!["email: "]),
             (line("a@example.com", "", "employee", hash), vec!["name: "]),

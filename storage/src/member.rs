@@ -3,6 +3,7 @@
 use freehold_domain::id::MemberId;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
+use uuid::Uuid;
 
 use crate::args;
 use crate::error::StoreError;
@@ -20,6 +21,9 @@ queries! {
     MEMBER_BY_ID (1) = "
         SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms, password_unchecked_at_ms
         FROM member WHERE id = $1";
+    MEMBER_PAGE (2) = "
+        SELECT id, email_key, email_sealed, name_sealed, password_hash, role, credential_version, epoch, created_at_ms, deactivated_at_ms, password_unchecked_at_ms
+        FROM member WHERE id > $1 ORDER BY id LIMIT $2";
     MEMBER_SET_PASSWORD (4) = "
         UPDATE member SET password_hash = $3, password_unchecked_at_ms = $4, credential_version = credential_version + 1, epoch = epoch + 1
         WHERE id = $1 AND credential_version = $2 AND deactivated_at_ms IS NULL
@@ -145,6 +149,15 @@ pub async fn by_email_key(tx: &mut TenantTx, email_key: &[u8]) -> Result<Option<
 /// [`StoreError`]; the transaction is lost.
 pub async fn by_id(tx: &mut TenantTx, id: MemberId) -> Result<Option<MemberRow>, StoreError> {
     tx.fetch_optional(MEMBER_BY_ID, args![id]).await
+}
+
+/// The next `limit` members after `after` with everything that is stored of them, deactivated ones too, by id.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn page(tx: &mut TenantTx, after: Option<MemberId>, limit: u32) -> Result<Vec<MemberRow>, StoreError> {
+    let after = after.map_or(Uuid::nil(), MemberId::uuid);
+    tx.fetch_all(MEMBER_PAGE, args![after, i64::from(limit)]).await
 }
 
 /// A new password.

@@ -1,6 +1,6 @@
-//! Forward authentication: what a reverse proxy is told, and what an application behind nginx gets.
+//! Forward authentication: what a reverse proxy is told, and what an application behind a proxy gets.
 
-mod nginx;
+mod proxies;
 
 use serde_json::json;
 

@@ -11,6 +11,7 @@ use crate::watch::metric;
 on_both_engines! {
     members_come_with_their_hashes_and_sign_in
     a_line_is_imported_whole_or_named_with_its_faults
+    members_can_be_taken_along_with_their_passwords
     a_wrong_password_of_an_imported_member_is_counted_as_usual
 }
 
@@ -148,4 +149,57 @@ async fn a_wrong_password_of_an_imported_member_is_counted_as_usual(engine: Engi
     }
     conn.login(&grace, PASSWORD).await.is_problem(429, "account-locked");
     assert_eq!(metric(&server, "freehold_password_rehashes_total").await, 0, "only the right password is known");
+}
+
+async fn members_can_be_taken_along_with_their_passwords(engine: Engine) {
+    let mut server = Server::start(Options::new(engine).limits_off()).await;
+    let (acme, globex) = (server.tenant("acme"), server.tenant("globex"));
+    let without_password = r#"{"email": "none@example.com", "name": "None", "role": "sales_rep"}"#;
+    let lines = [
+        line("m1@example.com", HASHES[1]),
+        line("m3@example.com", HASHES[3]),
+        line("gone@example.com", HASHES[1]),
+        without_password.to_owned(),
+    ];
+    assert!(import(&server, "acme", &lines).0.status.success());
+    let mut conn = Conn::to(&server, &acme).await;
+    Session::of(&conn.login(&of(&acme, "m1@example.com"), PASSWORD).await); // its hash is argon2id from now on
+    let access = conn.sign_in(&acme).await.access;
+    let members = conn.get("/v1/members", Some(&access)).await.is(200).json();
+    let gone =
+        members["items"].as_array().unwrap().iter().find(|member| member["email"] == "gone@example.com").unwrap();
+    let path = format!("/v1/members/{}/deactivate", gone["id"].as_str().unwrap());
+    conn.post(&path, Some(&access), &json!({})).await.is(200);
+
+    let exported = server.cli(&["member", "export", "acme"], "");
+    assert!(exported.status.success(), "{exported:?}");
+    let said = String::from_utf8(exported.stderr).unwrap();
+    assert!(said.contains(r#"{"deactivated":1,"exported":4,"slug":"acme"}"#), "{said}");
+    let lines: Vec<_> = String::from_utf8(exported.stdout).unwrap().lines().map(str::to_owned).collect();
+    let find = |email: &str| -> Value {
+        serde_json::from_str(lines.iter().find(|line| line.contains(email)).expect(email)).unwrap()
+    };
+    assert_eq!(lines.len(), 4);
+    for (email, scheme) in [("m1@", "$argon2id$"), ("m3@", "$scrypt$"), (acme.email.as_str(), "$argon2id$")] {
+        assert!(find(email)["password_hash"].as_str().unwrap().starts_with(scheme), "{lines:?}");
+    }
+    assert_eq!(find("none@"), serde_json::from_str::<Value>(without_password).unwrap());
+    let row = log(&mut conn, &access).await.into_iter().find(|row| row["action"] == "members.exported").unwrap();
+    assert_eq!((&row["actor"], &row["subject"]), (&json!({ "kind": "operator" }), &json!(acme.id)));
+    assert!(!server.log().contains("$scrypt$") && !server.log().contains("$argon2id$m"));
+
+    // Elsewhere they sign in as before, but for the admin, who is there already.
+    let (output, said) = import(&server, "globex", &lines);
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert_eq!(said.last(), Some(&json!({ "slug": "globex", "imported": 3, "refused": 1 })));
+    let mut at_globex = Conn::to(&server, &globex).await;
+    for email in ["m1@example.com", "m3@example.com"] {
+        Session::of(&at_globex.login(&of(&globex, email), PASSWORD).await);
+    }
+    at_globex.login(&of(&globex, "none@example.com"), PASSWORD).await.is_problem(401, "invalid-credentials");
+    assert_eq!(server.cli(&["member", "export", "nobody"], "").status.code(), Some(65));
+    // The same without a running server.
+    assert_eq!(server.terminate(), Some(0));
+    let offline = server.cli(&["member", "export", "acme"], "");
+    assert_eq!(String::from_utf8(offline.stdout).unwrap().lines().collect::<Vec<_>>(), lines);
 }

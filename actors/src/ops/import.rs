@@ -24,8 +24,8 @@ pub struct Newcomer {
     pub name: Name,
     /// The role.
     pub role: Role,
-    /// The hash of the password.
-    pub hash: PasswordHash,
+    /// The hash of the password; without one the member has to ask for a new password.
+    pub hash: Option<PasswordHash>,
 }
 
 /// What became of a newcomer.
@@ -67,6 +67,7 @@ pub async fn import(node: &Node, slug: &Slug, newcomers: &[Newcomer]) -> Result<
 
 fn row(node: &Node, keys: &TenantKeys, newcomer: &Newcomer) -> Result<MemberRow, TenantRefusal> {
     let Newcomer { email, name, role, hash } = newcomer;
-    let new = NewMember { email, name, role: *role, password_hash: Some(hash.text()), unchecked: true };
+    let password_hash = hash.as_ref().map(PasswordHash::text);
+    let new = NewMember { email, name, role: *role, unchecked: password_hash.is_some(), password_hash };
     new.row(node, keys).map_err(|_| TenantRefusal::Internal)
 }

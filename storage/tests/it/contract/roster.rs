@@ -49,6 +49,11 @@ pub(crate) async fn members_are_looked_after(bed: &Bed) {
     assert_eq!(roster::one(&mut tx, ids[1]).await.unwrap().as_ref(), Some(&page[1]));
     assert_eq!(roster::one(&mut tx, NOBODY).await.unwrap(), None);
 
+    let all = member::page(&mut tx, None, 3).await.unwrap();
+    let rest = member::page(&mut tx, Some(all[2].id), 3).await.unwrap();
+    let hashes: Vec<_> = all.iter().chain(&rest).map(|row| (row.id, row.password_hash.clone())).collect();
+    assert_eq!(hashes, members.iter().map(|row| (row.id, row.password_hash.clone())).collect::<Vec<_>>());
+
     let two = Some(Credentials { version: 2, epoch: 2 });
     assert_eq!(roster::set_role(&mut tx, ids[0], "admin").await.unwrap(), two);
     assert_eq!(roster::set_role(&mut tx, NOBODY, "admin").await.unwrap(), None);

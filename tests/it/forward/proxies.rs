@@ -1,4 +1,4 @@
-//! The example of `docs/forward-auth.md`, run by nginx itself before a small application.
+//! The examples of `docs/forward-auth.md`, run by the proxies themselves before a small application.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -11,33 +11,53 @@ use super::{cookie, member_of};
 use crate::support::{Answer, Conn, Engine, Folder, Options, Server, Session};
 use crate::watch::until;
 
-/// An nginx before a server and an application; killed when dropped.
-struct Nginx {
+/// A program that asks Freehold about each request.
+#[derive(Clone, Copy)]
+enum Kind {
+    Nginx,
+    Caddy,
+}
+
+/// A proxy before a server and an application; killed when dropped.
+struct Proxy {
     child: Child,
     address: SocketAddr,
     _folder: Folder,
 }
 
-impl Nginx {
-    async fn before(server: &Server, application: SocketAddr) -> Self {
-        let program = std::env::var("FREEHOLD_TEST_NGINX")
-            .unwrap_or_else(|_| panic!("run the tests with `cargo xtask test`, which finds nginx"));
+impl Proxy {
+    async fn before(kind: Kind, server: &Server, application: SocketAddr) -> Self {
+        let (variable, file, options) = match kind {
+            Kind::Nginx => ("FREEHOLD_TEST_NGINX", "nginx.conf", ["-p", ".", "-e", "stderr", "-c"].as_slice()),
+            Kind::Caddy => {
+                ("FREEHOLD_TEST_CADDY", "Caddyfile", ["run", "--adapter", "caddyfile", "--config"].as_slice())
+            }
+        };
+        let program =
+            std::env::var(variable).unwrap_or_else(|_| panic!("run the tests with `cargo xtask test`, which finds it"));
         let folder = Folder::new();
         let address = free_address().await;
-        std::fs::write(folder.path().join("nginx.conf"), configuration(address, server.http, application)).unwrap();
+        let configuration = match kind {
+            Kind::Nginx => nginx(address, server.http, application),
+            Kind::Caddy => caddy(address, server.http, application),
+        };
+        std::fs::write(folder.path().join(file), configuration).unwrap();
         let child = Command::new(program)
-            .arg("-p")
-            .arg(folder.path())
-            .args(["-e", "stderr", "-c", "nginx.conf"])
+            .args(options)
+            .arg(file)
+            .current_dir(folder.path())
+            .env("HOME", folder.path())
+            .env("XDG_DATA_HOME", folder.path())
+            .env("XDG_CONFIG_HOME", folder.path())
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        until("nginx listens", async || TcpStream::connect(address).await.ok()).await;
+        until("the proxy listens", async || TcpStream::connect(address).await.ok()).await;
         Self { child, address, _folder: folder }
     }
 }
 
-impl Drop for Nginx {
+impl Drop for Proxy {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
@@ -49,28 +69,48 @@ async fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap()
 }
 
-/// The text of the documentation, with the addresses of this test.
-fn configuration(own: SocketAddr, freehold: SocketAddr, application: SocketAddr) -> String {
+/// The text of the documentation in this language, with what it has replaced by what is here.
+fn example(language: &str, here: &[(&str, String)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/forward-auth.md");
     let text = std::fs::read_to_string(path).unwrap();
-    let (_, rest) = text.split_once("```nginx\n").expect("an example");
+    let (_, rest) = text.split_once(&format!("```{language}\n")).expect("an example");
     let (example, _) = rest.split_once("```").expect("its end");
     let mut example = example.to_owned();
-    for (documented, here) in [
-        ("listen 80;", format!("listen {own};")),
-        ("*.example.com", "*.localhost".to_owned()),
-        ("127.0.0.1:8080", freehold.to_string()),
-        ("127.0.0.1:3000", application.to_string()),
-    ] {
+    for (documented, here) in here {
         assert!(example.contains(documented), "{documented}");
-        example = example.replace(documented, &here);
+        example = example.replace(documented, here);
     }
+    example
+}
+
+fn nginx(own: SocketAddr, freehold: SocketAddr, application: SocketAddr) -> String {
+    let example = example(
+        "nginx",
+        &[
+            ("listen 80;", format!("listen {own};")),
+            ("*.example.com", "*.localhost".to_owned()),
+            ("127.0.0.1:8080", freehold.to_string()),
+            ("127.0.0.1:3000", application.to_string()),
+        ],
+    );
     let temporary =
         ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};\n"));
     let paths = temporary.concat();
     format!(
         "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n{paths}{example}}}\n"
     )
+}
+
+fn caddy(own: SocketAddr, freehold: SocketAddr, application: SocketAddr) -> String {
+    let example = example(
+        "caddyfile",
+        &[
+            ("*.example.com {", format!("http://*.localhost:{} {{\n\tbind {}", own.port(), own.ip())),
+            ("127.0.0.1:8080", freehold.to_string()),
+            ("127.0.0.1:3000", application.to_string()),
+        ],
+    );
+    format!("{{\n\tadmin off\n\tauto_https off\n}}\n{example}")
 }
 
 /// An application that answers every request with the head that it got.
@@ -106,10 +146,19 @@ fn got(answer: &Answer, name: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_behind_nginx_knows_its_users_and_nobody_can_pretend() {
+    knows_its_users(Kind::Nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_behind_caddy_knows_its_users_and_nobody_can_pretend() {
+    knows_its_users(Kind::Caddy).await;
+}
+
+async fn knows_its_users(kind: Kind) {
     let server = Server::start(Options::new(Engine::Sqlite).env("FREEHOLD_HTTP_TRUSTED_PROXIES", "127.0.0.1")).await;
     let (acme, globex) = (server.tenant("acme"), server.tenant("globex"));
-    let nginx = Nginx::before(&server, application().await).await;
-    let mut conn = Conn::open(nginx.address, &acme.host()).await;
+    let proxy = Proxy::before(kind, &server, application().await).await;
+    let mut conn = Conn::open(proxy.address, &acme.host()).await;
     let session = conn.sign_in(&acme).await; // through the proxy, too
     let member = member_of(&mut conn, &session).await;
     let (cookie, bearer) = (cookie(&session), format!("Bearer {}", session.access));
@@ -138,7 +187,7 @@ async fn an_application_behind_nginx_knows_its_users_and_nobody_can_pretend() {
     // Not signed in, whatever the client says of itself.
     for path in ["/", "/_freehold", "/orders"] {
         let answer = conn.send(conn.request("GET", path, &spoofed, b"")).await;
-        let refused = if path == "/_freehold" { 404 } else { 401 };
+        let refused = if matches!(kind, Kind::Nginx) && path == "/_freehold" { 404 } else { 401 };
         assert_eq!(answer.status.as_u16(), refused, "{path}: {answer:?}");
     }
     // A form of another site's page, with the cookie that the browser adds.
@@ -148,7 +197,7 @@ async fn an_application_behind_nginx_knows_its_users_and_nobody_can_pretend() {
         assert_eq!(answer.status.as_u16(), status, "{origin}: {answer:?}");
     }
     // Another tenant's.
-    let mut at_globex = Conn::open(nginx.address, &globex.host()).await;
+    let mut at_globex = Conn::open(proxy.address, &globex.host()).await;
     for credential in [("cookie", cookie.as_str()), ("authorization", bearer.as_str())] {
         let answer = at_globex.send(at_globex.request("GET", "/", &[credential], b"")).await;
         assert_eq!(answer.status, 401, "{answer:?}");
