@@ -6,7 +6,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use freehold_actors::ops::{email_change, recovery, registration};
 use freehold_domain::email::Email;
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
@@ -23,7 +23,7 @@ use crate::body::{Valid, Validate};
 use crate::caller::{Member, Tenant, run};
 use crate::faults::Faults;
 use crate::headers::{Nonce, no_store};
-use crate::pages::page;
+use crate::pages::page_with_script;
 use crate::problem::Problem;
 
 /// Most characters of what may be a token.
@@ -283,7 +283,7 @@ pub(crate) fn form(nonce: Nonce, tenant: &Tenant, title: &str, post: Post, field
     let name = escape_html(&tenant.cx.slot.name);
     let body = format!(
         "<h1>{title}</h1><p>{name}</p><form data-post=\"{path}\" data-token=\"{token}\" data-done=\"{done}\"><fieldset>{fields}</fieldset></form>\
-         <p><output></output></p><noscript>This page needs JavaScript.</noscript><script nonce=\"{nonce}\">{SCRIPT}</script>"
+         <p><output></output></p><noscript>This page needs JavaScript.</noscript>"
     );
-    no_store(page(nonce, title, &body).into_response())
+    no_store(page_with_script(nonce, title, &body, SCRIPT))
 }

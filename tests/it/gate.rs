@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::oauth::{self, Browser, Fake};
+use crate::operators;
 use crate::second_factor::{Enrolled, backup};
 use crate::second_factor_rule::{must_enrol, started};
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines};
@@ -36,13 +37,15 @@ enum Gets {
     WithMfa,
     /// No session, but a challenge for the second factor.
     Challenge,
+    /// An access token without a session to refresh, which looks and touches no credential.
+    LooksAlone,
     /// No session before a second factor is enrolled.
     Refused,
     /// No session at all.
     Nothing,
 }
 
-use Gets::{Challenge, EnrolAlone, InGrace, Nothing, Refused, WithMfa};
+use Gets::{Challenge, EnrolAlone, InGrace, LooksAlone, Nothing, Refused, WithMfa};
 
 /// What the tenant wants of everybody, and whether the admin has enrolled: the columns of [`WAYS`].
 const CASES: [(&str, u64, bool); 5] =
@@ -50,7 +53,7 @@ const CASES: [(&str, u64, bool); 5] =
 
 /// The ways in, in the order in which they are gone. The first ones are the admin's; who comes new has enrolled nothing yet.
 #[rustfmt::skip]
-const WAYS: [(&str, [Gets; 5]); 13] = [
+const WAYS: [(&str, [Gets; 5]); 15] = [
     //                                        off            off, enrolled  enforced    enforced, enrolled  grace
     ("a password",                           [Gets::Session, Challenge,     EnrolAlone, Challenge,          InGrace]),
     ("a password and a second factor",       [Nothing,       WithMfa,       Nothing,    WithMfa,            Nothing]),
@@ -58,8 +61,10 @@ const WAYS: [(&str, [Gets; 5]); 13] = [
     ("a provider and a second factor",       [Nothing,       WithMfa,       Nothing,    WithMfa,            Nothing]),
     ("a refresh",                            [Gets::Session, WithMfa,       EnrolAlone, WithMfa,            InGrace]),
     ("a change of password",                 [Gets::Session, WithMfa,       Refused,    WithMfa,            InGrace]),
+    ("a provider that is linked",            [Nothing,       Nothing,       Refused,    Nothing,            Nothing]),
     ("a password reset",                     [Nothing,       Nothing,       Nothing,    Nothing,            Nothing]),
     ("a password after it",                  [Gets::Session, Challenge,     EnrolAlone, Challenge,          InGrace]),
+    ("an operator who acts for the member",  [LooksAlone,    LooksAlone,    LooksAlone, LooksAlone,         LooksAlone]),
     ("an invitation",                        [Nothing,       Nothing,       Nothing,    Nothing,            Nothing]),
     ("a password after it",                  [Gets::Session, Gets::Session, EnrolAlone, EnrolAlone,         InGrace]),
     ("a verification of an address",         [Nothing,       Nothing,       Nothing,    Nothing,            Nothing]),
@@ -74,6 +79,7 @@ struct Scene {
     acme: Tenant,
     conn: Conn,
     browser: Browser,
+    admin: String,
     /// The admin's backup codes that are left.
     codes: Vec<String>,
 }
@@ -92,13 +98,15 @@ impl Scene {
             Enrolled { session, codes, .. } = Enrolled::at(&mut conn, &acme).await;
         }
         let access = session.access.as_str();
+        let admin = conn.get("/v1/me", Some(access)).await.is(200).json()["member"]["id"].as_str().unwrap().to_owned();
         conn.patch("/v1/settings", access, &json!({ "registration": "open" })).await.is(200);
         let invitation = json!({ "email": INVITED, "role": "employee" });
         conn.post("/v1/invitations", Some(access), &invitation).await.is(201);
         conn.post(REGISTER, None, &newcomer(REGISTERED)).await.is(202);
-        let settings = json!({ "require_second_factor": rule, "second_factor_grace_s": grace_s });
+        let settings =
+            json!({ "require_second_factor": rule, "second_factor_grace_s": grace_s, "support_access": true });
         conn.patch("/v1/settings", access, &settings).await.is(200);
-        Self { server, fake, acme, conn, browser, codes }
+        Self { server, fake, acme, conn, browser, admin, codes }
     }
 
     /// The token of the letter that leads to this page.
@@ -166,6 +174,13 @@ impl Scene {
         let access = Session::of(&refreshed).access;
         let changed = self.conn.post("/v1/auth/password", Some(&access), &change).await;
         got.push(self.gets(&changed).await);
+        let session = Session::of(if changed.status == 200 { &changed } else { &refreshed });
+        let mut linked = oauth::start_link(&mut self.browser, &session, "github").await;
+        if linked.status == 200 {
+            linked = oauth::finish_link(&mut self.browser, &linked).await;
+            linked.is(201);
+        }
+        got.push(self.gets(&linked).await);
 
         self.conn.post("/v1/auth/password/forgot", None, &json!({ "email": email })).await.is(202);
         let reset = json!({ "token": self.mailed("/auth/reset").await, "new_password": RESET });
@@ -173,6 +188,25 @@ impl Scene {
         got.push(self.gets(reset.is(204)).await);
         let answer = self.login(&email, RESET).await;
         got.push(self.gets(&answer).await);
+        got.push(self.operator_gets().await);
+    }
+
+    /// What an operator gets who acts for the admin.
+    async fn operator_gets(&mut self) -> Gets {
+        let platform = operators::platform(&self.server).await;
+        let mut conn = Conn::to(&self.server, &platform).await;
+        let operator = conn.sign_in(&platform).await;
+        let (path, why) = (format!("/v1/tenants/{}/impersonate", self.acme.id), "a test");
+        let body = json!({ "member_id": self.admin, "reason": why });
+        let answer = conn.post(&path, Some(&operator.access), &body).await;
+        let support = answer.is(200).json();
+        assert!(support["refresh_token"].is_null() && answer.header("set-cookie").is_none(), "{answer:?}");
+        let access = support["access_token"].as_str();
+        self.conn.get("/v1/me", access).await.is(200);
+        for path in ["/v1/auth/totp/enrol", "/v1/auth/password", "/v1/auth/backup-codes"] {
+            self.conn.post(path, access, &json!({})).await.is_problem(403, "forbidden");
+        }
+        LooksAlone
     }
 
     /// The ways of those who were not.

@@ -21,6 +21,8 @@ const EMAIL: &str = "canary-7f3a@example.com";
 const PASSWORD: &str = "canary horse of 7f3a staple";
 const NEW_PASSWORD: &str = "canary mule of 7f3a staple";
 const WRONG_PASSWORD: &str = "canary wrong of 7f3a staple";
+/// Where the account is to be moved to.
+const MOVED: &str = "canary-new-7f3a@example.org";
 const QUERY: &str = "canary-query-7f3a";
 
 /// One line of a log.
@@ -92,7 +94,10 @@ async fn api_keys(server: &Server, conn: &mut Conn, session: &Session) -> Vec<St
     keys
 }
 
-on_both_engines!(no_secret_is_logged_or_stored);
+on_both_engines! {
+    no_secret_is_logged_or_stored
+    no_token_of_a_letter_is_logged_or_stored
+}
 
 /// Nobody takes letters: they stay where they wait, and what they say is looked for there.
 fn with_no_mail(options: Options) -> Options {
@@ -131,11 +136,15 @@ async fn no_secret_is_logged_or_stored(engine: Engine) {
     let challenged = challenged.json();
     let answer = json!({ "challenge": challenged["challenge"], "backup_code": codes[0] });
     let fourth = Session::of(&conn.post("/v1/auth/second-factor", None, &answer).await);
+    let moved = json!({ "new_email": MOVED });
+    conn.post("/v1/auth/email/change", Some(&fourth.access), &moved).await.is(202);
+    conn.post("/v1/auth/password/forgot", None, &json!({ "email": EMAIL })).await.is(202);
     conn.call("POST", "/v1/auth/logout", Some(&fourth.access)).await.is(204);
 
-    let mut secrets = vec![EMAIL, "canary-7f3a", PASSWORD, NEW_PASSWORD, WRONG_PASSWORD, "7f3a staple"];
+    let mut secrets =
+        vec![EMAIL, MOVED, "canary-7f3a", "canary-new-7f3a", PASSWORD, NEW_PASSWORD, WRONG_PASSWORD, "7f3a staple"];
     let said = [made.stdout.as_slice(), &made.stderr].concat();
-    holds_none("what the command line said", &said, &secrets[2..]);
+    holds_none("what the command line said", &said, &secrets[4..]);
     let plain: Vec<_> = codes.iter().map(|code| code.replace('-', "")).collect();
     secrets.extend(codes.iter().copied().chain(plain.iter().map(String::as_str)));
     secrets.extend([
@@ -168,6 +177,54 @@ async fn no_secret_is_logged_or_stored(engine: Engine) {
         holds_none(&place, &text, &[&hex]);
         assert!(!text.windows(raw.len()).any(|window| window == raw), "the secret of the authenticator is in {place}");
     }
+}
+
+async fn no_token_of_a_letter_is_logged_or_stored(engine: Engine) {
+    let server = Server::start(Options::new(engine).env("FREEHOLD_LOG", "trace").limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let access = conn.sign_in(&acme).await.access;
+    conn.patch("/v1/settings", &access, &json!({ "registration": "open" })).await.is(200);
+    let newcomer = json!({ "email": "joan@example.com", "password": PASSWORD, "name": "Joan" });
+    let invited = json!({ "email": "grace@example.com", "role": "employee" });
+    conn.post("/v1/auth/register", None, &newcomer).await.is(202);
+    conn.post("/v1/invitations", Some(&access), &invited).await.is(201);
+    conn.post("/v1/auth/email/change", Some(&access), &json!({ "new_email": MOVED })).await.is(202);
+    conn.post("/v1/auth/password/forgot", None, &json!({ "email": acme.email })).await.is(202);
+    let letters = server.letters(5).await; // one of them tells the old address
+    let tokens: Vec<_> = ["/auth/verify", "/auth/invitation", "/auth/reset"]
+        .into_iter()
+        .flat_map(|page| {
+            letters.iter().filter(move |letter| letter.text.contains(page)).map(move |letter| letter.token(page))
+        })
+        .collect();
+    assert_eq!(tokens.len(), 4, "{letters:?}");
+    // Used, too: that is logged and stored.
+    let [verify, change, invitation, reset] = &tokens[..] else { unreachable!() };
+    for (path, body, status) in [
+        ("/v1/auth/email/verify", json!({ "token": verify }), 204),
+        ("/v1/auth/email/verify", json!({ "token": change }), 204),
+        ("/v1/auth/password/reset", json!({ "token": reset, "new_password": NEW_PASSWORD }), 401),
+        (
+            "/v1/auth/register",
+            json!({ "email": "grace@example.com", "password": PASSWORD, "name": "Grace", "invitation": invitation }),
+            201,
+        ),
+    ] {
+        conn.post(path, None, &body).await.is(status);
+    }
+    // The part of a token that is random, too: 32 bytes in base64url.
+    let random: Vec<_> = tokens.iter().map(|token| token[token.len() - 43..].to_owned()).collect();
+    let secrets: Vec<_> = tokens.iter().chain(&random).map(String::as_str).collect();
+    holds_none("the log", server.log().as_bytes(), &secrets);
+    let outbox = server.data_dir().join("outbox").display().to_string();
+    let mut places = files(&server.data_dir());
+    places.retain(|(place, _)| !place.starts_with(&outbox));
+    if engine == Engine::Postgres {
+        places.extend(rows(server.database()).await);
+    }
+    assert!(places.len() >= 4, "{places:?}");
+    places.iter().for_each(|(place, text)| holds_none(place, text, &secrets));
 }
 
 #[tokio::test]

@@ -97,7 +97,8 @@ pub(crate) async fn sign_in(browser: &mut Browser, provider: &str) -> Answer {
     hand_off(browser, &address).await
 }
 
-async fn start_link(browser: &mut Browser, session: &Session, provider: &str) -> Answer {
+/// Begins to link an account at a provider to the member of a session.
+pub(crate) async fn start_link(browser: &mut Browser, session: &Session, provider: &str) -> Answer {
     let bearer = format!("Bearer {}", session.access);
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("origin", HOME)];
     browser.send("POST", &format!("{HOME}/v1/auth/oauth/{provider}/link"), &headers, b"{}").await
@@ -106,6 +107,11 @@ async fn start_link(browser: &mut Browser, session: &Session, provider: &str) ->
 /// Links an account at a provider to the member of a session.
 pub(crate) async fn link(browser: &mut Browser, session: &Session, provider: &str) -> Answer {
     let started = start_link(browser, session, provider).await;
+    finish_link(browser, &started).await
+}
+
+/// Goes to the provider that this answer names, and comes back.
+pub(crate) async fn finish_link(browser: &mut Browser, started: &Answer) -> Answer {
     let url = started.is(200).json()["authorization_url"].as_str().unwrap().to_owned();
     let address = browser.follow(&url, "/auth/handoff").await;
     hand_off(browser, &address).await
