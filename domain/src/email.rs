@@ -8,11 +8,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use idna::AsciiDenyList;
-use idna::uts46::{DnsLength, Hyphens, Uts46};
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::a_labels::a_labels;
 use crate::text::is_hidden;
 
 /// Fewest characters of an address.
@@ -62,7 +61,7 @@ impl FromStr for Email {
         }
         let (local, domain) = text.split_once('@').ok_or(NotAnEmail::Shape)?;
         let local: String = local.nfc().collect::<String>().to_lowercase().nfc().collect();
-        let domain = ascii_domain(domain).filter(|_| is_local(&local)).ok_or(NotAnEmail::Shape)?;
+        let domain = a_labels(domain).filter(|_| is_local(&local)).ok_or(NotAnEmail::Shape)?;
         let address = format!("{local}@{domain}");
         if address.len() > EMAIL_CHARS_MAX { Err(NotAnEmail::Length) } else { Ok(Self(address)) }
     }
@@ -89,13 +88,6 @@ fn is_invisible(c: char) -> bool {
 fn is_local(local: &str) -> bool {
     let atom = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     local.len() <= LOCAL_BYTES_MAX && local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
-}
-
-/// The A-labels of a domain. An `@` is none of theirs, and neither is what the DNS could not hold.
-fn ascii_domain(domain: &str) -> Option<String> {
-    let labels =
-        Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast, DnsLength::Verify);
-    labels.ok().map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod audit;
 pub mod change;
 pub mod csp_report;
+pub mod custom_domain;
 pub mod directory;
 pub mod family;
 pub mod feed;
@@ -48,6 +49,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     audit::ALL,
     change::ALL,
     csp_report::ALL,
+    custom_domain::ALL,
     directory::ALL,
     family::ALL,
     identity::ALL,

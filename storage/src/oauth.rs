@@ -10,12 +10,12 @@ use crate::sql::queries;
 use crate::tenant_tx::{Row, TenantTx};
 
 queries! {
-    STATE_INSERT (6) = "
-        INSERT INTO oauth_state (state_hash, provider, secrets_sealed, browser_hash, family_id, expires_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6)";
+    STATE_INSERT (7) = "
+        INSERT INTO oauth_state (state_hash, provider, secrets_sealed, browser_hash, family_id, expires_at_ms, home)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
     STATE_TAKE (2) = "
         DELETE FROM oauth_state WHERE state_hash = $1 AND expires_at_ms > $2
-        RETURNING provider, secrets_sealed, browser_hash, family_id";
+        RETURNING provider, secrets_sealed, browser_hash, family_id, home";
     STATE_SWEEP (2) = "
         DELETE FROM oauth_state WHERE state_hash IN
             (SELECT state_hash FROM oauth_state WHERE expires_at_ms <= $1 ORDER BY expires_at_ms LIMIT $2)";
@@ -41,6 +41,8 @@ pub struct StateRow {
     pub browser_hash: Vec<u8>,
     /// The session of the member who links the account; `None` for a sign-in.
     pub family: Option<FamilyId>,
+    /// The custom domain where it began; `None` for the tenant's host under the platform's domain.
+    pub home: Option<String>,
 }
 
 impl TryFrom<Row> for StateRow {
@@ -52,6 +54,7 @@ impl TryFrom<Row> for StateRow {
             secrets_sealed: row.get("secrets_sealed")?,
             browser_hash: row.get("browser_hash")?,
             family: row.get::<Option<_>>("family_id")?.map(FamilyId::from_uuid),
+            home: row.get("home")?,
         })
     }
 }
@@ -93,8 +96,9 @@ pub async fn begin(
     expires_at_ms: UnixMs,
 ) -> Result<(), StoreError> {
     let (sealed, browser) = (row.secrets_sealed.as_slice(), row.browser_hash.as_slice());
-    tx.execute(STATE_INSERT, args![state_hash, row.provider.as_str(), sealed, browser, row.family, expires_at_ms])
-        .await?;
+    let home = row.home.as_deref();
+    let args = args![state_hash, row.provider.as_str(), sealed, browser, row.family, expires_at_ms, home];
+    tx.execute(STATE_INSERT, args).await?;
     Ok(())
 }
 

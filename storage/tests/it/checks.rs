@@ -103,7 +103,7 @@ async fn no_server_and_no_url_are_errors() {
 }
 
 /// Tables that belong to no tenant. Any other table must be a tenant table.
-const SHARED: &str = "'tenant', '_sqlx_migrations', 'root_key', 'master_check'";
+const SHARED: &str = "'tenant', 'custom_domain', '_sqlx_migrations', 'root_key', 'master_check'";
 const POLICY: &str = "(tenant_id = ( SELECT (current_setting('app.tenant'::text))::uuid AS current_setting))";
 
 /// What is wrong with the schema as the migrations leave it; each query must answer nothing.

@@ -3,6 +3,7 @@
 mod api_keys;
 mod audit;
 mod csp_reports;
+mod custom_domains;
 mod invitations;
 mod keys;
 mod known_clients;
@@ -55,6 +56,7 @@ async fn keeps_the_contract(kind: Kind) {
     second_factor::challenges_are_answered(&bed).await;
     second_factor::one_rival_spends(&bed).await;
     api_keys::are_kept(&bed).await;
+    custom_domains::lead_to_one_tenant(&bed).await;
     csp_reports::are_kept_once_and_in_bounds(&bed).await;
     oauth::identities_are_kept(&bed).await;
     oauth::flows_are_kept(&bed).await;

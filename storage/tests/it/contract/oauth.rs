@@ -60,6 +60,7 @@ pub(crate) async fn flows_are_kept(bed: &Bed) {
         secrets_sealed: b"sealed".to_vec(),
         browser_hash: b"browser".to_vec(),
         family: None,
+        home: Some("shop.test".to_owned()),
     };
     let linking = StateRow { family, ..state.clone() };
     let mut tx = bed.store.write(tenant).await.unwrap();
@@ -101,6 +102,7 @@ pub(crate) async fn one_rival_takes(bed: &Bed) {
         secrets_sealed: sealed.clone(),
         browser_hash: browser.clone(),
         family: None,
+        home: Some("shop.test".to_owned()),
     };
     let handoff = HandoffRow { provider, profile_sealed: sealed, browser_hash: browser, family: None };
     oauth::begin(&mut tx, b"state", &state, later).await.unwrap();
