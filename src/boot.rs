@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use freehold_actors::breached::Breached;
+use freehold_actors::domain_proofs::DomainProofs;
 use freehold_actors::levels::Levels;
 use freehold_actors::mail::Post;
 use freehold_actors::mail::carrier::Carrier;
@@ -90,6 +91,7 @@ pub async fn start_node(
         .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let providers =
         Providers::new(config.oauth.clone(), AMBIENT).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let proofs = DomainProofs::new(config.domains.clone());
     let policy = Policy::parse(PRINT_SHOP).map_err(|faults| Failure::new(Exit::Internal, faults))?;
     let settings = Settings {
         limits: Arc::new(config.limits.clone()),
@@ -110,7 +112,7 @@ pub async fn start_node(
         public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),
     };
     let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());
-    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, breached, post, providers, unseen };
+    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, breached, post, providers, proofs, unseen };
     Node::start(parts).await.map_err(|error| Failure::new(Exit::Internal, chain(&error)))
 }
 

@@ -82,6 +82,9 @@ pub enum Verb {
     /// Manage members, through the running server if there is one.
     #[command(subcommand)]
     Member(MemberVerb),
+    /// Look after tenants' own domains, through the running server if there is one.
+    #[command(subcommand)]
+    Domain(DomainVerb),
     /// Manage operators, through the running server if there is one.
     #[command(subcommand)]
     Operator(OperatorVerb),
@@ -171,6 +174,23 @@ pub enum MemberVerb {
     Export {
         /// Which tenant.
         slug: String,
+    },
+}
+
+/// What to do with tenants' own domains.
+#[derive(Debug, Subcommand)]
+pub enum DomainVerb {
+    /// List a tenant's domains, and how each stands.
+    List {
+        /// Which tenant.
+        slug: String,
+    },
+    /// Take a domain away from a tenant: it leads nowhere from the next request on.
+    Remove {
+        /// Which tenant.
+        slug: String,
+        /// Which domain.
+        domain: String,
     },
 }
 
@@ -301,6 +321,8 @@ mod tests {
             "freehold audit verify acme",
             "freehold member import acme",
             "freehold member export acme",
+            "freehold domain list acme",
+            "freehold domain remove acme shop.example.com",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }

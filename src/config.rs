@@ -5,6 +5,7 @@
 
 mod data;
 mod database;
+mod domains;
 mod env;
 mod fault;
 mod http;
@@ -32,6 +33,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
+use freehold_actors::domain_proofs::ProofRule;
 use freehold_actors::providers::ProvidersRule;
 use freehold_domain::disclosure::Disclosure;
 use freehold_domain::lockout::LockoutRule;
@@ -89,6 +91,8 @@ pub struct Config {
     pub oauth: ProvidersRule,
     /// How long a key signs access tokens.
     pub signing: Signing,
+    /// The proofs of tenants' own domains.
+    pub domains: ProofRule,
     /// Where to tell of a weakness, if anywhere: one to eight contacts, 1 to 365 days.
     pub disclosure: Option<Disclosure>,
     /// How long tenants stay in memory.
@@ -144,6 +148,7 @@ impl Config {
         let mail = mail::read(values, platform.as_ref(), data_dir.as_deref());
         let oauth = oauth::read(values, data_dir.as_deref());
         let signing = signing::read(values);
+        let domains = domains::read(values, profile);
         let disclosure = security::read(values);
         let tree = tree::read(values);
         let refresh = refresh::read(values);
@@ -163,6 +168,7 @@ impl Config {
             mail: mail?,
             oauth: oauth?,
             signing: signing?,
+            domains: domains?,
             disclosure: disclosure?,
             tree: tree?,
             refresh: refresh?,

@@ -47,6 +47,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             logging::to_stderr(&config.log);
             runtime()?.block_on(verbs::operator(&config, verb))
         }
+        Verb::Domain(verb) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::domain(&config, verb))
+        }
         Verb::Audit(AuditVerb::Verify { slug }) => {
             let config = load(false)?;
             logging::to_stderr(&config.log);

@@ -1,5 +1,6 @@
 //! What the command line asks of a node, whether a server runs the node or the command itself does.
 
+mod domains;
 mod export;
 mod import;
 mod signing_keys;
@@ -34,7 +35,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::boot;
-use crate::cli::{Exit, KeysVerb, OperatorVerb, Stated, TenantVerb, read_password};
+use crate::cli::{DomainVerb, Exit, KeysVerb, OperatorVerb, Stated, TenantVerb, read_password};
 use crate::clock::AMBIENT;
 use crate::config::{Config, DEMO_FILE, Database, Profile, control_socket};
 use crate::control::{self, Reply, Request};
@@ -66,6 +67,18 @@ pub async fn operator(config: &Config, verb: OperatorVerb) -> Result<(), Failure
     let read = || read_password(io::stdin().lock()).map_err(|error| Failure::new(Exit::Data, error));
     let password = password_stdin.then(read).transpose()?;
     say(replies(config, Request::OperatorCreate { email, password }).await?)
+}
+
+/// Runs `freehold domain …`: through the running server, or with the store opened here.
+///
+/// # Errors
+/// What the verb is refused for.
+pub async fn domain(config: &Config, verb: DomainVerb) -> Result<(), Failure> {
+    let request = match verb {
+        DomainVerb::List { slug } => Request::DomainList { slug },
+        DomainVerb::Remove { slug, domain } => Request::DomainRemove { slug, domain },
+    };
+    say(replies(config, request).await?)
 }
 
 /// Runs `freehold audit verify`: through the running server, or with the store opened here.
@@ -211,6 +224,8 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             signing_keys::perform(node, &parse_slug(&slug)?, takeover).await
         }
         Request::MemberImport { slug, lines } => import::perform(node, &parse_slug(&slug)?, &lines).await,
+        Request::DomainList { slug } => domains::list(node, &parse_slug(&slug)?).await,
+        Request::DomainRemove { slug, domain } => domains::remove(node, &parse_slug(&slug)?, &domain).await,
         Request::MemberExport { slug } => export::perform(node, &parse_slug(&slug)?).await,
         Request::OperatorCreate { email, password } => {
             create_operator(node, &email, password).await.map(|made| vec![made])

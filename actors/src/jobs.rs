@@ -5,24 +5,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_domain::custom_domain::CLAIM_KEPT;
 use freehold_domain::id::TenantId;
 use freehold_domain::known_client::KNOWN_FOR;
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::signing_rotation::KEPT;
 use freehold_domain::time::{CLOCKS_APART_MAX, UnixMs};
 use freehold_storage::{
-    Chain, Store, StoreError, change, csp_report, family, invitation, known_client, lockout, mail, oauth,
-    one_time_token, second_factor, signing_key,
+    Chain, Store, StoreError, change, csp_report, custom_domain, family, invitation, known_client, lockout, mail,
+    oauth, one_time_token, second_factor, signing_key,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::changes;
 use crate::metric;
 use crate::node::Node;
-use crate::ops::signing_keys;
+use crate::ops::{self, signing_keys};
 use crate::slot::TenantSlot;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
+/// Between two looks for custom domains that are due, at most.
+const DOMAINS_EVERY_MAX: Duration = Duration::from_mins(1);
 const GAUGE_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks for tenants to forget: as long as a tenant may be idle, within these.
 const FORGET_EVERY_MIN: Duration = Duration::from_secs(1);
@@ -42,6 +45,7 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut sweeps = tokio::time::interval(SWEEP_EVERY);
     let mut gauges = tokio::time::interval(GAUGE_EVERY);
     let mut looks = tokio::time::interval(node.settings.reconcile);
+    let mut domains = tokio::time::interval(node.proofs.rules().retry.min(DOMAINS_EVERY_MAX));
     let passivate = node.settings.passivate;
     let mut forgets = tokio::time::interval(passivate.clamp(FORGET_EVERY_MIN, FORGET_EVERY_MAX));
     loop {
@@ -50,6 +54,11 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
             _ = sweeps.tick() => sweep_all(&node).await,
             _ = gauges.tick() => set_gauges(&node),
             _ = looks.tick() => reconcile_all(&node).await,
+            _ = domains.tick() => {
+                if let Err(error) = ops::domains::look_at_due(&node).await {
+                    tracing::warn!(error = %Chain(&error), "custom domains could not be looked at");
+                }
+            }
             _ = forgets.tick() => {
                 let now = node.ambient.now();
                 node.slots.forget(now.minus(passivate), now);
@@ -139,12 +148,13 @@ async fn sweep_oauth(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), 
     Ok(())
 }
 
-/// Deletes old changes of tenants as such. In a shared store they stand with the tenant's own, and go with those.
+/// Deletes claims of domains that nobody proved, and old changes of tenants as such. In a shared store they stand with the tenant's own, and go with those.
 async fn sweep_system(store: &Store, now: UnixMs) -> Result<(), StoreError> {
-    if store.is_shared() {
-        return Ok(());
-    }
     let mut tx = store.system_write().await?;
+    custom_domain::sweep(&mut tx, now.minus(CLAIM_KEPT), ROWS_MAX).await?;
+    if store.is_shared() {
+        return tx.commit().await;
+    }
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
     tx.commit().await
 }

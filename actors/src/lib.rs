@@ -14,6 +14,7 @@ pub mod ask;
 pub mod breached;
 mod breaker;
 pub mod changes;
+pub mod domain_proofs;
 pub mod fault;
 pub mod feed;
 pub mod front_end;

@@ -46,6 +46,10 @@ pub const BREACH_UNKNOWN: &str = "freehold_breached_unknown_total";
 pub const BREACHED_LATER: &str = "freehold_breached_later_total";
 /// Sign-ins at providers, by `provider` and by the `outcome` of each step.
 pub const OAUTH: &str = "freehold_oauth_total";
+/// Looks for the proof of a custom domain, by what each of the two places had.
+pub const DOMAIN_LOOKS: &str = "freehold_domain_looks_total";
+/// Custom domains that were detached because their proof was gone for too long.
+pub const DOMAINS_DETACHED: &str = "freehold_domains_detached_total";
 /// Changes of circuit breakers, by `service` and by what they changed `to`.
 pub const BREAKER_CHANGES: &str = "freehold_breaker_changes_total";
 /// Stored password hashes that were made anew at a sign-in.

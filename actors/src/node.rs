@@ -1,6 +1,7 @@
 //! The node: everything one server process shares between its tenants, and the way to each tenant's actors.
 
 mod directory;
+pub mod domains;
 pub mod load;
 mod tokens;
 pub mod tree;
@@ -24,11 +25,13 @@ use ractor::{Actor, ActorRef, Message, SpawnErr};
 use tokio::time::Instant;
 
 pub use directory::{Slots, Unreachable};
+pub use domains::{Attached, Domains};
 pub use tokens::Tokens;
 
 use crate::ambient::Ambient;
 use crate::ask::{NoAnswer, Queue, Reply, START_WITHIN, question, queued};
 use crate::breached::Breached;
+use crate::domain_proofs::DomainProofs;
 use crate::front_end::{self, SHARDS};
 use crate::gate::{self, Full, Gate, Pass};
 use crate::levels::AddressBuckets;
@@ -101,7 +104,8 @@ impl Settings {
         format!("{}/oauth/callback", self.origin(&self.platform_domain))
     }
 
-    fn origin(&self, host: &str) -> String {
+    /// The public origin of a host.
+    pub(crate) fn origin(&self, host: &str) -> String {
         let scheme = self.public_scheme;
         self.public_port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}"))
     }
@@ -127,6 +131,10 @@ pub struct Node {
     pub breached: Breached,
     /// By whose word members sign in.
     pub providers: Providers,
+    /// Where the proofs of custom domains are looked for.
+    pub proofs: DomainProofs,
+    /// Where hosts lead that are not under the platform's domain.
+    pub domains: Domains,
     /// The slots of known tenants.
     pub slots: Slots,
     /// Access tokens that were verified.
@@ -169,6 +177,8 @@ pub struct Parts {
     pub breached: Breached,
     /// By whose word members sign in.
     pub providers: Providers,
+    /// Where the proofs of custom domains are looked for.
+    pub proofs: DomainProofs,
     /// What is known of buckets without a saved level.
     pub unseen: Unseen,
 }
@@ -205,7 +215,7 @@ impl Node {
     /// # Errors
     /// [`SpawnErr`] when the root actor does not start.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, SpawnErr> {
-        let Parts { id, ambient, settings, store, ring, pool, breached, post, providers, unseen } = parts;
+        let Parts { id, ambient, settings, store, ring, pool, breached, post, providers, proofs, unseen } = parts;
         let node = Arc::new(Self {
             id,
             ambient,
@@ -216,6 +226,8 @@ impl Node {
             post: Arc::new(post),
             breached,
             providers,
+            proofs,
+            domains: Domains::default(),
             slots: Slots::default(),
             tokens: Tokens::default(),
             unseen,

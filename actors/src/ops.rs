@@ -5,6 +5,7 @@ mod assurance;
 pub mod audit;
 pub mod context;
 pub mod csp_reports;
+pub mod domains;
 pub mod email_change;
 pub mod export;
 pub mod forward;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,11 +111,13 @@ pub(crate) struct Bounds {
     pub(crate) bytes_max: usize,
 }
 
-/// What is asked of a service.
+/// What is asked.
 #[derive(Clone, Copy)]
 struct Ask<'a> {
-    /// Below the service's address.
-    path: &'a str,
+    /// Host and port, as the `Host` header has them.
+    authority: &'a str,
+    /// Path and query.
+    target: &'a str,
     headers: &'a [(&'static str, &'a str)],
     /// What is posted; without it the call is a GET.
     form: Option<&'a str>,
@@ -155,7 +157,7 @@ impl Outbound {
         headers: &[(&'static str, &str)],
         bounds: Bounds,
     ) -> Result<String, CallFailed> {
-        self.call(Ask { path, headers, form: None }, bounds).await
+        self.call(path, headers, None, bounds).await
     }
 
     /// The text that the service answers at its own address when this form is posted to it.
@@ -168,53 +170,72 @@ impl Outbound {
         headers: &[(&'static str, &str)],
         bounds: Bounds,
     ) -> Result<String, CallFailed> {
-        self.call(Ask { path: "", headers, form: Some(form.expose()) }, bounds).await
+        self.call("", headers, Some(form.expose()), bounds).await
     }
 
-    async fn call(&self, ask: Ask<'_>, bounds: Bounds) -> Result<String, CallFailed> {
-        let call = async {
-            let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await?;
-            stream.set_nodelay(true)?;
-            if !self.url.is_https {
-                return self.ask(stream, ask, bounds).await;
-            }
-            let name = ServerName::try_from(self.url.host.clone()).map_err(|_| CallFailed::Malformed)?;
-            let stream = self.tls.connect(name, stream).await?;
-            self.ask(stream, ask, bounds).await
-        };
-        timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late))
-    }
-
-    async fn ask(
+    async fn call(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        Ask { path, headers, form }: Ask<'_>,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        form: Option<&str>,
         bounds: Bounds,
     ) -> Result<String, CallFailed> {
         let target = format!("{}{path}", self.url.path);
         let target = if target.is_empty() { "/" } else { &target };
-        let mut request = if form.is_some() { Request::post(target) } else { Request::get(target) };
-        for (name, value) in [(HOST.as_str(), self.url.authority.as_str()), (USER_AGENT.as_str(), "freehold")]
-            .into_iter()
-            .chain(headers.iter().copied())
-        {
-            request = request.header(name, value);
-        }
-        if form.is_some() {
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        }
-        let body = Full::new(form.map_or_else(Bytes::new, |form| Bytes::copy_from_slice(form.as_bytes())));
-        let request = request.body(body).map_err(|_| CallFailed::Malformed)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let mut driver = JoinSet::new(); // dropped, it closes the connection
-        driver.spawn(connection);
-        let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(CallFailed::Status(response.status()));
-        }
-        let body = Limited::new(response.into_body(), bounds.bytes_max).collect().await.map_err(broken_off)?;
-        String::from_utf8(body.to_bytes().into()).map_err(|_| CallFailed::Malformed)
+        let ask = Ask { authority: &self.url.authority, target, headers, form };
+        let call = async {
+            let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await?;
+            stream.set_nodelay(true)?;
+            if !self.url.is_https {
+                return exchange(stream, ask, bounds).await;
+            }
+            let name = ServerName::try_from(self.url.host.clone()).map_err(|_| CallFailed::Malformed)?;
+            let stream = self.tls.connect(name, stream).await?;
+            exchange(stream, ask, bounds).await
+        };
+        timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late))
     }
+}
+
+/// The text of a page of `host` at this address and no other, over plain HTTP.
+///
+/// # Errors
+/// [`CallFailed`].
+pub(crate) async fn get_plain(
+    address: SocketAddr,
+    host: &str,
+    target: &str,
+    bounds: Bounds,
+) -> Result<String, CallFailed> {
+    let ask = Ask { authority: host, target, headers: &[], form: None };
+    let call = async { exchange(TcpStream::connect(address).await?, ask, bounds).await };
+    timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late))
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    Ask { authority, target, headers, form }: Ask<'_>,
+    bounds: Bounds,
+) -> Result<String, CallFailed> {
+    let mut request = if form.is_some() { Request::post(target) } else { Request::get(target) };
+    let own = [(HOST.as_str(), authority), (USER_AGENT.as_str(), "freehold")];
+    for (name, value) in own.into_iter().chain(headers.iter().copied()) {
+        request = request.header(name, value);
+    }
+    if form.is_some() {
+        request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    }
+    let body = Full::new(form.map_or_else(Bytes::new, |form| Bytes::copy_from_slice(form.as_bytes())));
+    let request = request.body(body).map_err(|_| CallFailed::Malformed)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let mut driver = JoinSet::new(); // dropped, it closes the connection
+    driver.spawn(connection);
+    let response = sender.send_request(request).await?;
+    if response.status() != StatusCode::OK {
+        return Err(CallFailed::Status(response.status()));
+    }
+    let body = Limited::new(response.into_body(), bounds.bytes_max).collect().await.map_err(broken_off)?;
+    String::from_utf8(body.to_bytes().into()).map_err(|_| CallFailed::Malformed)
 }
 
 fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> CallFailed {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use freehold::clock::AMBIENT;
 use freehold_actors::breached::{Breached, BreachedRule, Source, WhenUnknown};
+use freehold_actors::domain_proofs::{DomainProofs, ProofRule};
 use freehold_actors::mail::Post;
 use freehold_actors::mail::carrier::{Carrier, Way};
 use freehold_actors::node::{Node, Parts, Settings};
@@ -19,6 +20,7 @@ use freehold_actors::password_pool::PasswordPool;
 use freehold_actors::providers::{Providers, ProvidersRule};
 use freehold_actors::sessions;
 use freehold_actors::slot::TenantSlot;
+use freehold_domain::custom_domain::Rules;
 use freehold_domain::delivery::Patience;
 use freehold_domain::gcra::{Layer, Subject, Unseen};
 use freehold_domain::id::NodeId;
@@ -101,11 +103,23 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         pool: PasswordPool::start(machine::cores(), Argon2Params::default(), AMBIENT).unwrap(),
         post: Post::new(carrier, Patience::default()),
         providers: Providers::new(ProvidersRule::default(), AMBIENT).unwrap(),
+        proofs: DomainProofs::new(PROOFS),
         breached: Breached::new(BreachedRule { source: Source::None, unknown: WhenUnknown::Accept }, AMBIENT).unwrap(),
         unseen: Unseen::Full,
     };
     Node::start(parts).await.unwrap()
 }
+
+const PROOFS: ProofRule = ProofRule {
+    resolver: None,
+    http_port: 80,
+    private_networks: vec![],
+    rules: Rules {
+        recheck: Duration::from_hours(24),
+        retry: Duration::from_hours(1),
+        detach_after: Duration::from_hours(72),
+    },
+};
 
 /// Cards, read as they are needed: they must not be weighed too.
 #[derive(Clone)]

@@ -111,6 +111,16 @@ actions! {
     CspReportsCleared "csp_reports.cleared";
     /// An admin changed the tenant's settings; the subject is the tenant.
     SettingsChanged "settings.changed";
+    /// A custom domain was claimed; the subject of this and the next ones is the tenant.
+    DomainClaimed "domain.claimed";
+    /// A custom domain was proved, and leads to the tenant.
+    DomainAttached "domain.attached";
+    /// What browsers are told of names under a custom domain was changed.
+    DomainChanged "domain.changed";
+    /// The proof of a custom domain was gone for too long: it leads nowhere.
+    DomainDetached "domain.detached";
+    /// A custom domain was given up or taken away.
+    DomainRemoved "domain.removed";
     /// The tenant was made: the first row of every log. The subject is the tenant.
     TenantCreated "tenant.created";
     /// The tenant was suspended.
@@ -209,6 +219,9 @@ pub struct Detail {
     /// What it was set to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
+    /// Which custom domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
     /// What was changed, from what to what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Changed>,

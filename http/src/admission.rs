@@ -3,7 +3,6 @@
 //! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
 //! be read on every host. At the API host it is the key that names the tenant: see [`crate::api_host`].
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use freehold_actors::node::{Node, Unreachable};
 use freehold_actors::ops::context::{Client as Caller, Context, Counted, Origin};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::slot::TenantSlot;
+use freehold_domain::custom_domain::PROOF_PATH;
 use freehold_domain::gcra::{Reading, Subject};
 use freehold_domain::id::TenantId;
 use freehold_domain::oauth::Refused;
@@ -31,10 +31,13 @@ use tower::Service;
 
 use crate::api_host::{self, Keyed};
 use crate::arrival::Arrival;
-use crate::client_address::AddressKey;
+use crate::client_address::{AddressKey, Scheme};
+use crate::domains;
 use crate::faces::Faces;
 use crate::host::Place;
 use crate::problem::{self, Kind, Problem};
+use crate::public::{Cleartext, READYZ};
+use crate::redirect;
 
 /// Requests that were refused for what they ask or from where they come, by `reason`.
 const REFUSED: &str = "freehold_requests_filtered_total";
@@ -91,11 +94,17 @@ impl Entered {
 }
 
 /// Answers a request by the face of its host, if it is admitted; every answer that a tier counted carries what is left.
-pub(crate) async fn answer(node: Arc<Node>, mut faces: Faces, request: Request) -> Response<Body> {
+pub(crate) async fn answer(
+    node: Arc<Node>,
+    mut faces: Faces,
+    cleartext: Cleartext,
+    request: Request,
+) -> Response<Body> {
     let counted = Counted::default();
     let (mut parts, body) = request.into_parts();
-    let mut response = match enter(node, &parts, &counted).await {
+    let mut response = match enter(node, cleartext, &parts, &counted).await {
         Ok(Entry::Preflight) => api_host::preflight(),
+        Ok(Entry::Elsewhere(redirect)) => redirect,
         Ok(Entry::Open(entered)) => {
             parts.extensions.insert(*entered);
             let Ok(response) = faces.call(Request::from_parts(parts, body)).await;
@@ -131,9 +140,11 @@ enum Entry {
     ByKey(Box<Keyed>),
     /// Not at all: a browser asks about one that it may send.
     Preflight,
+    /// Over HTTPS.
+    Elsewhere(Response<Body>),
 }
 
-async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<Entry, Problem> {
+async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: &Counted) -> Result<Entry, Problem> {
     let arrival = Arrival::of(&request.extensions)?;
     let client = arrival.client.ok_or_else(|| Problem::new(Kind::Internal))?;
     let origin = Origin { address: client.address, request_id: arrival.id.shared() };
@@ -151,6 +162,10 @@ async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<En
             Probe::Injection => Problem::invalid("(query)", "is not one that any client of this server has"),
         });
     }
+    note_domain(&node, arrival).await?;
+    if let Some(redirect) = sent_to_https(&node, cleartext, request, arrival) {
+        return Ok(Entry::Elsewhere(redirect));
+    }
     if arrival.place() == Some(&Place::Api) && api_host::takes_key(request) {
         return if api_host::is_preflight(request) {
             Ok(Entry::Preflight)
@@ -159,12 +174,11 @@ async fn enter(node: Arc<Node>, request: &Parts, counted: &Counted) -> Result<En
         };
     }
     let is_for_everybody = request.uri.path().starts_with(problem::PAGES);
-    let slug = if is_for_everybody { None } else { tenant(&node, arrival.place(), client.address)? };
-    let Some(slug) = slug else {
+    let slot = if is_for_everybody { None } else { tenant(&node, arrival, client.address).await? };
+    let Some(slot) = slot else {
         let (counted, arrival) = (counted.clone(), Arc::clone(arrival));
         return Ok(Entry::Open(Box::new(Entered { node, caller, counted, arrival })));
     };
-    let slot = find(&node, &slug).await?;
     let passes = enter_tenant(&node, &slot, &request.method, arrival)?;
     Ok(Entry::ByHost(Box::new(Admitted { node, slot, caller, counted: counted.clone(), passes })))
 }
@@ -181,17 +195,45 @@ fn enter_tenant(
     Ok(Arc::new(node.enter(slot).map_err(Refusal::from)?))
 }
 
-/// The tenant that a host is about: the platform's own at the operators' host, which may be for some networks alone.
-fn tenant<'p>(node: &Node, place: Option<&'p Place>, client: IpAddr) -> Result<Option<Cow<'p, Slug>>, Problem> {
-    match place {
-        Some(Place::Tenant(slug)) if slug.is_reserved() => Err(Problem::new(Kind::NotFound)),
-        Some(Place::Tenant(slug)) => Ok(Some(Cow::Borrowed(slug))),
-        Some(Place::Admin) => {
-            check_operator(node, client)?;
-            Ok(Some(Cow::Owned(Slug::platform())))
-        }
-        Some(Place::Apex | Place::Api | Place::Unknown) | None => Ok(None),
+/// Notes which custom domain the request's host is, where it is none of the platform's.
+async fn note_domain(node: &Node, arrival: &Arrival) -> Result<(), Problem> {
+    let Some((host, Place::Unknown)) = &arrival.host else { return Ok(()) };
+    if host.literal().is_none()
+        && let Some(domain) = node.attached(host.host()).await.map_err(|error| Refusal::from_store(&error))?
+    {
+        arrival.note_domain(domain);
     }
+    Ok(())
+}
+
+/// Where a request is sent that came without TLS, if it is: not one that asks whether the server is ready, for a load
+/// balancer asks that as it likes, not one that looks whether a domain is ours, and not one to a host that is nobody's.
+fn sent_to_https(node: &Node, cleartext: Cleartext, request: &Parts, arrival: &Arrival) -> Option<Response<Body>> {
+    let is_clear = arrival.client.is_none_or(|client| client.scheme == Scheme::Http);
+    let (host, place) = arrival.host.as_ref()?;
+    let is_somebodys = *place != Place::Unknown || arrival.domain().is_some();
+    let is_answered = [READYZ, PROOF_PATH].contains(&request.uri.path());
+    let is_sent = cleartext == Cleartext::Redirected && is_clear && is_somebodys && !is_answered;
+    is_sent.then(|| redirect::to_https(host, &request.uri, node.settings.public_port))
+}
+
+/// The tenant that a host is about: the platform's own at the operators' host, which may be for some networks alone.
+async fn tenant(node: &Node, arrival: &Arrival, client: IpAddr) -> Result<Option<Arc<TenantSlot>>, Problem> {
+    let slot = match (arrival.place(), arrival.domain()) {
+        (Some(Place::Tenant(slug)), _) if slug.is_reserved() => return Err(Problem::new(Kind::NotFound)),
+        (Some(Place::Tenant(slug)), _) => node.slot(slug).await,
+        (Some(Place::Admin), _) => {
+            check_operator(node, client)?;
+            node.slot(&Slug::platform()).await
+        }
+        // The operators' host is its own: no other name leads there, past the networks it may be for.
+        (Some(Place::Unknown), Some(domain)) => node
+            .slot_of(domain.tenant)
+            .await
+            .and_then(|slot| if slot.slug.is_platform() { Err(Unreachable::Unknown) } else { Ok(slot) }),
+        (Some(Place::Apex | Place::Api | Place::Unknown) | None, _) => return Ok(None),
+    };
+    slot.map(Some).map_err(unreachable)
 }
 
 /// The platform's own tenant may be for some networks alone.
@@ -199,10 +241,6 @@ fn check_operator(node: &Node, client: IpAddr) -> Result<(), Problem> {
     let networks = &node.settings.operator_networks;
     let is_known = networks.is_empty() || networks.iter().any(|network| network.contains(&client));
     if is_known { Ok(()) } else { Err(Problem::new(Kind::NotFound)) }
-}
-
-async fn find(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, Problem> {
-    node.slot(slug).await.map_err(unreachable)
 }
 
 fn unreachable(error: Unreachable) -> Problem {
@@ -276,6 +314,7 @@ impl From<Refusal> for Problem {
             Refusal::SecondFactorRequired(challenge) => {
                 Self::new(Kind::SecondFactorRequired).with("challenge", challenge.expose().as_str())
             }
+            Refusal::Domain(refusal) => domains::problem(refusal),
             Refusal::OAuth(refused) => Self::new(kind_of(refused)),
             Refusal::LastWayIn => Self::new(Kind::Conflict).detail(LAST_WAY_IN),
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::http::Extensions;
 use freehold_actors::ambient::Ambient;
+use freehold_actors::node::Attached;
 
 use crate::access::Access;
 use crate::client_address::Client;
@@ -27,6 +28,7 @@ pub struct Arrival {
     pub(crate) series: OnceLock<Arc<Series>>,
     tenant: OnceLock<Box<str>>,
     access: OnceLock<Access>,
+    domain: OnceLock<Arc<Attached>>,
     authenticated: AtomicBool,
 }
 
@@ -37,8 +39,17 @@ impl Arrival {
         host: Option<(Authority, Place)>,
         ambient: Ambient,
     ) -> Self {
-        let (series, tenant, access) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { id, client, host, ambient, series, tenant, access, authenticated: AtomicBool::new(false) }
+        Self {
+            id,
+            client,
+            host,
+            ambient,
+            series: OnceLock::new(),
+            tenant: OnceLock::new(),
+            access: OnceLock::new(),
+            domain: OnceLock::new(),
+            authenticated: AtomicBool::new(false),
+        }
     }
 
     /// The arrival of the request with these extensions.
@@ -53,6 +64,16 @@ impl Arrival {
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         self.host.as_ref().map(|(_, place)| place)
+    }
+
+    /// Its host is this custom domain. The first call counts.
+    pub(crate) fn note_domain(&self, domain: Arc<Attached>) {
+        self.domain.get_or_init(|| domain);
+    }
+
+    /// The custom domain that its host is, once that was looked up.
+    pub(crate) fn domain(&self) -> Option<&Arc<Attached>> {
+        self.domain.get()
     }
 
     /// The request is for the tenant with this slug. The first call counts.

@@ -111,6 +111,10 @@ struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     limit: Option<String>,
+    /// With `domain.…`: which custom domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    domain: Option<String>,
     /// What was changed, from what to what.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(nullable = false)]
@@ -156,6 +160,7 @@ impl From<AuditItem> for AuditEvent {
             reason: detail.reason,
             tier: detail.tier,
             limit: detail.limit,
+            domain: detail.domain,
             changes: detail.changes.into_iter().map(AuditChange::from).collect(),
         }
     }

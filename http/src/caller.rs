@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
+use freehold_actors::node::Attached;
 use freehold_actors::ops::context::{Client, Context};
 use freehold_actors::ops::refusal::Refusal;
 use freehold_actors::ops::support;
@@ -39,6 +40,8 @@ pub struct Tenant {
     pub cookie: Option<String>,
     /// The cookie of a sign-in at a provider, if there is one.
     pub oauth: Option<String>,
+    /// The custom domain by which it was found, if it was.
+    pub domain: Option<Arc<Attached>>,
     is_from_own_page: bool,
 }
 
@@ -67,10 +70,11 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
             return Err(Problem::new(Kind::Csrf));
         }
         let Admitted { node, slot, caller, counted, passes } = admitted.clone();
+        let domain = Arrival::of(&parts.extensions)?.domain().cloned();
         let live = node.live(&slot).await?;
         let client = Client { device_cookie: device.map(Secret::new), ..caller };
         let cx = Context { node, slot, live, client, counted, passes };
-        Ok(Self { cx, cookie, oauth, is_from_own_page })
+        Ok(Self { cx, cookie, oauth, domain, is_from_own_page })
     }
 }
 

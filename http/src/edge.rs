@@ -206,6 +206,7 @@ fn send_off(mut response: Response<Body>, arrival: &Arrival, version: Version) -
     let context = headers::Context {
         scheme: arrival.client.map_or(Scheme::Http, |client| client.scheme),
         host: arrival.host.as_ref().map(|(host, place)| (host, place)),
+        domain: arrival.domain().map(|domain| &**domain),
         no_store: problem.is_some() || arrival.is_authenticated(),
     };
     headers::secure(&mut response, context);

@@ -12,6 +12,7 @@ use axum::routing::future::RouteFuture;
 use tower::Service;
 
 use crate::access::Routes;
+use crate::admission::Admitted;
 use crate::arrival::Arrival;
 use crate::fallback::finish;
 use crate::host::Place;
@@ -50,7 +51,7 @@ impl Faces {
         Self(Arc::new(Routers { apex: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
     }
 
-    /// What `{tenant}.{platform}` serves.
+    /// What `{tenant}.{platform}` and custom domains serve.
     #[must_use]
     pub fn tenant(self, routes: Routes) -> Self {
         Self(Arc::new(Routers { tenant: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
@@ -68,7 +69,7 @@ impl Faces {
         Self(Arc::new(Routers { admin: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
     }
 
-    /// What other hosts serve: custom domains, once they are verified.
+    /// What other hosts serve, but custom domains, which serve what a tenant's host does.
     #[must_use]
     pub fn unknown(self, routes: Routes) -> Self {
         Self(Arc::new(Routers { unknown: finish(routes.into_router()), ..Arc::unwrap_or_clone(self.0) }))
@@ -91,6 +92,7 @@ impl Service<Request> for Faces {
             Some(Place::Tenant(_)) => tenant,
             Some(Place::Api) => api,
             Some(Place::Admin) => admin,
+            Some(Place::Unknown) if request.extensions().get::<Admitted>().is_some() => tenant, // by a custom domain
             Some(Place::Unknown) | None => unknown,
         };
         router.clone().call(request)

@@ -19,6 +19,7 @@ use crate::client_address::Scheme;
 use crate::host::{Authority, Place};
 use crate::problem::Problem;
 use freehold_actors::ambient::Ambient;
+use freehold_actors::node::Attached;
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -29,9 +30,9 @@ const API_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; upgrade-insecure-requests",
 );
 
-const HSTS_PLATFORM: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains; preload");
-/// A customer's domain: whether its other names have TLS is not ours to promise.
-const HSTS_CUSTOM: HeaderValue = HeaderValue::from_static("max-age=63072000");
+const HSTS_WHOLE: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains; preload");
+/// A customer's domain, unless its tenant says more: whether its other names have TLS is not ours to promise.
+const HSTS_HOST: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
 /// A fresh nonce of 128 bits for the inline style and script of one page: an extractor.
 #[derive(Clone, Debug)]
@@ -134,6 +135,8 @@ pub(crate) struct Context<'a> {
     pub(crate) scheme: Scheme,
     /// `None` when the request had no readable one.
     pub(crate) host: Option<(&'a Authority, &'a Place)>,
+    /// The custom domain that the host is.
+    pub(crate) domain: Option<&'a Attached>,
     pub(crate) no_store: bool,
 }
 
@@ -156,7 +159,7 @@ pub(crate) fn policies(nonce: &str) -> [String; 2] {
 /// What is told over TLS to whoever asks this host.
 pub(crate) fn hsts_at(host: &str, place: &Place) -> Option<String> {
     let host = Authority::parse(host).ok()?;
-    let value = hsts(Context { scheme: Scheme::Https, host: Some((&host, place)), no_store: false })?;
+    let value = hsts(Context { scheme: Scheme::Https, host: Some((&host, place)), domain: None, no_store: false })?;
     value.to_str().ok().map(str::to_owned)
 }
 
@@ -173,7 +176,8 @@ fn page_policy(nonce: &str) -> String {
 /// Puts every security header on the answer.
 pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
     // Only a host that is a tenant's has somebody to report to.
-    let has_reports = context.host.is_some_and(|(_, place)| matches!(place, Place::Tenant(_) | Place::Admin));
+    let is_tenants = context.host.is_some_and(|(_, place)| matches!(place, Place::Tenant(_) | Place::Admin));
+    let has_reports = is_tenants || context.domain.is_some();
     let reporting = match context.scheme {
         _ if !has_reports => Reporting::Nowhere,
         Scheme::Http => Reporting::ByUri,
@@ -209,7 +213,8 @@ fn hsts(context: Context<'_>) -> Option<HeaderValue> {
     if context.scheme != Scheme::Https || host.is_local() || host.literal().is_some() {
         return None;
     }
-    Some(if *place == Place::Unknown { HSTS_CUSTOM } else { HSTS_PLATFORM })
+    let is_whole = *place != Place::Unknown || context.domain.is_some_and(|domain| domain.hsts_subdomains);
+    Some(if is_whole { HSTS_WHOLE } else { HSTS_HOST })
 }
 
 #[cfg(test)]
@@ -223,7 +228,7 @@ mod tests {
         let host = Authority::parse(host).expect("a host");
         let place = Platform::new("example.com").expect("a domain").place(&host);
         let mut response = answer.into_response();
-        secure(&mut response, Context { scheme, host: Some((&host, &place)), no_store: false });
+        secure(&mut response, Context { scheme, host: Some((&host, &place)), domain: None, no_store: false });
         let text = |value: &HeaderValue| value.to_str().expect("text").to_owned();
         response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     }

@@ -107,7 +107,7 @@ pub enum Place {
     Api,
     /// `admin.{platform}`: the operators.
     Admin,
-    /// Not under the platform's domain: a verified custom domain or nothing.
+    /// Not under the platform's domain: a custom domain, or nobody's.
     Unknown,
 }
 

@@ -23,6 +23,7 @@ pub mod client_address;
 pub mod config;
 pub mod csp_reports;
 pub mod disclosure;
+pub mod domains;
 pub mod edge;
 pub mod faces;
 pub mod fallback;

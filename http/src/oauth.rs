@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use freehold_actors::ops::identities::{self, IdentityItem};
 use freehold_actors::ops::oauth::handoff::{Home, come_home};
-use freehold_actors::ops::oauth::{self as ops, Begun};
+use freehold_actors::ops::oauth::{self as ops, Beginning, Begun};
 use freehold_domain::id::IdentityId;
 use freehold_domain::oauth::Provider;
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
@@ -63,10 +63,14 @@ pub(crate) async fn start(
     Query(()): Query<()>,
 ) -> Result<Response, Problem> {
     let provider = known(&provider)?;
-    let (cx, browser) = (tenant.cx, tenant.oauth);
+    let Tenant { cx, oauth, domain, .. } = tenant;
     // A navigation, and yet it writes: a tenant that cannot be changed lets nobody in by it.
     admission::served(&cx.slot, &Method::POST, cx.node.ambient.now())?;
-    let begun = run(async move { ops::start(&cx, provider, browser.as_deref()).await }).await?;
+    let begun = run(async move {
+        let from = Beginning { browser: oauth.as_deref(), domain: domain.as_deref() };
+        ops::start(&cx, provider, from).await
+    })
+    .await?;
     let mut response = see_other(begun.url.expose())?;
     response.headers_mut().insert(SET_COOKIE, set_oauth_cookie(begun.browser.expose()));
     Ok(response)
@@ -92,8 +96,12 @@ pub(crate) struct LinkStarted<'a> {
 )]
 pub(crate) async fn link(member: Member, Path(provider): Path<String>, _: Valid<Nothing>) -> Result<Response, Problem> {
     let provider = known(&provider)?;
-    let (Tenant { cx, oauth, .. }, claims) = (member.tenant, member.claims);
-    let Begun { url, browser } = run(async move { ops::link(&cx, &claims, provider, oauth.as_deref()).await }).await?;
+    let (Tenant { cx, oauth, domain, .. }, claims) = (member.tenant, member.claims);
+    let linking = async move {
+        let from = Beginning { browser: oauth.as_deref(), domain: domain.as_deref() };
+        ops::link(&cx, &claims, provider, from).await
+    };
+    let Begun { url, browser } = run(linking).await?;
     let mut response = no_store(Json(LinkStarted { authorization_url: url.expose() }));
     response.headers_mut().insert(SET_COOKIE, set_oauth_cookie(browser.expose()));
     Ok(response)

@@ -20,8 +20,9 @@ pub(crate) use self::schemas::{
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
-    account, api_host, api_keys, audit, auth, config, csp_reports, disclosure, forward, help, invitations, me, members,
-    oauth, operators, pages, problem, public, registration, second_factor, security, settings, signing_keys, totp,
+    account, api_host, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me,
+    members, oauth, operators, pages, problem, public, registration, second_factor, security, settings, signing_keys,
+    totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -119,6 +120,13 @@ struct Api;
         csp_reports::take,
         csp_reports::list,
         csp_reports::clear,
+        domains::list,
+        domains::claim,
+        domains::read,
+        domains::change,
+        domains::remove,
+        domains::verify,
+        domains::proof,
         signing_keys::list,
         signing_keys::rotate,
         public::jwks,

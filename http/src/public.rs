@@ -16,22 +16,18 @@ use tower::{Layer, Service, service_fn};
 
 use crate::access::{Credential, Public, Routes};
 use crate::admission;
-use crate::arrival::Arrival;
 use crate::caller::Tenant;
-use crate::client_address::Scheme;
 use crate::edge::{EdgeLayer, EdgeOptions};
 use crate::faces::Faces;
-use crate::host::Place;
 use crate::problem::{self, Kind, Problem};
 use crate::readiness::Readiness;
-use crate::redirect;
 use crate::security::Deployment;
 use crate::{
-    account, api_keys, audit, auth, config, csp_reports, disclosure, forward, help, invitations, me, members, oauth,
-    openapi, operators, pages, registration, second_factor, security, settings, signing_keys, totp,
+    account, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me, members,
+    oauth, openapi, operators, pages, registration, second_factor, security, settings, signing_keys, totp,
 };
 
-const READYZ: &str = "/readyz";
+pub(crate) const READYZ: &str = "/readyz";
 
 /// How long the published keys may be kept, at most: a new one is published for twice as long before it signs.
 const JWKS_CACHED_MAX: Duration = Duration::from_mins(5);
@@ -54,14 +50,8 @@ pub fn service(
         .admin(given(operators_host(shared())))
         .unknown(shared()); // a load balancer asks by address
     let admitted = service_fn(move |request| {
-        let sent_on = sent_to_https(&node, cleartext, &request);
-        let answer = admission::answer(Arc::clone(&node), faces.clone(), request);
-        async {
-            match sent_on {
-                Some(redirect) => Ok(redirect),
-                None => Ok(answer.await),
-            }
-        }
+        let answer = admission::answer(Arc::clone(&node), faces.clone(), cleartext, request);
+        async { Ok(answer.await) }
     });
     EdgeLayer::new(edge).layer(admitted)
 }
@@ -73,16 +63,6 @@ pub enum Cleartext {
     Served,
     /// It is sent to HTTPS.
     Redirected,
-}
-
-/// Where a request is sent that came without TLS, if it is: not one that asks whether the server is ready, for a load
-/// balancer asks that as it likes, and not one to a host that is nobody's.
-fn sent_to_https(node: &Node, cleartext: Cleartext, request: &Request) -> Option<Response<Body>> {
-    let arrival = Arrival::of(request.extensions()).ok()?;
-    let is_clear = arrival.client.is_none_or(|client| client.scheme == Scheme::Http);
-    let (host, _) = arrival.host.as_ref().filter(|(_, place)| *place != Place::Unknown)?;
-    let is_sent = cleartext == Cleartext::Redirected && is_clear && request.uri().path() != READYZ;
-    is_sent.then(|| redirect::to_https(host, request.uri(), node.settings.public_port))
 }
 
 /// What every host serves; it takes a [`Readiness`].
@@ -130,6 +110,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(settings::routes())
         .merge(audit::routes())
         .merge(api_keys::routes())
+        .merge(domains::routes())
         .merge(signing_keys::routes())
         .merge(csp_reports::routes())
 }

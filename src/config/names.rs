@@ -3,8 +3,8 @@
 use freehold_domain::tier::Tier;
 
 use super::{
-    data, database, env, http, keys, limits, lockout, log, mail, oauth, passwords, platform, profile, redis, refresh,
-    security, signing, tree,
+    data, database, domains, env, http, keys, limits, lockout, log, mail, oauth, passwords, platform, profile, redis,
+    refresh, security, signing, tree,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
@@ -39,6 +39,7 @@ pub(super) fn all() -> Vec<String> {
         passwords::SETTINGS,
         mail::SETTINGS,
         oauth::SETTINGS,
+        domains::SETTINGS,
         signing::SETTINGS,
         security::SETTINGS,
         tree::SETTINGS,

@@ -92,6 +92,8 @@ fn requests() -> Vec<Request> {
         resume(slug()),
         Request::AuditVerify { slug: slug() },
         Request::MemberExport { slug: slug() },
+        Request::DomainList { slug: slug() },
+        Request::DomainRemove { slug: slug(), domain: "shop.test".to_owned() },
         Request::MemberImport { slug: slug(), lines: Secret::new("{\"correct horse\"}\n{}\n".to_owned()) },
         Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
     ]

@@ -71,6 +71,18 @@ pub enum Request {
         /// Which tenant.
         slug: String,
     },
+    /// List a tenant's own domains.
+    DomainList {
+        /// Which tenant.
+        slug: String,
+    },
+    /// Take a domain away from a tenant.
+    DomainRemove {
+        /// Which tenant.
+        slug: String,
+        /// Which domain.
+        domain: String,
+    },
     /// Make an operator.
     OperatorCreate {
         /// What the operator signs in with.
@@ -97,6 +109,8 @@ impl Request {
             | Self::TenantLimit { .. }
             | Self::TenantRotateSigningKey { .. }
             | Self::MemberImport { .. }
+            | Self::DomainList { .. }
+            | Self::DomainRemove { .. }
             | Self::OperatorCreate { .. } => Duration::from_mins(1),
         }
     }

@@ -20,6 +20,7 @@ mod command_line;
 mod configuration;
 mod csp_reports;
 mod device;
+mod domains;
 mod drain;
 mod email_change;
 mod forward;

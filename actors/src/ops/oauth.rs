@@ -17,6 +17,7 @@ use freehold_storage::oauth::{self as rows, HandoffRow, StateRow};
 use freehold_storage::{Chain, TenantTx};
 
 use crate::metric;
+use crate::node::Attached;
 use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
 use crate::ops::refusal::Refusal;
@@ -30,6 +31,15 @@ pub struct Begun {
     pub url: Secret<String>,
     /// The cookie that tells this browser.
     pub browser: Secret<String>,
+}
+
+/// From where it is begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning<'a> {
+    /// The cookie of another that this browser has begun.
+    pub browser: Option<&'a str>,
+    /// The custom domain; `None` for the tenant's host under the platform's domain.
+    pub domain: Option<&'a Attached>,
 }
 
 /// What a provider sent somebody back with.
@@ -52,15 +62,24 @@ pub enum Ended {
     Refused(Refusal),
 }
 
+/// A callback whose state was good.
+#[derive(Debug)]
+pub struct CameBack {
+    /// How it ended.
+    pub ended: Ended,
+    /// The origin where it began.
+    pub home: String,
+}
+
 /// Begins a sign-in. A browser that has begun another keeps its cookie, so that two tabs do not void each other.
 ///
 /// # Errors
 /// [`Refusal::NotFound`] for a provider that is not configured; what the limits refuse.
-pub async fn start(cx: &Context, provider: Provider, browser: Option<&str>) -> Result<Begun, Refusal> {
+pub async fn start(cx: &Context, provider: Provider, from: Beginning<'_>) -> Result<Begun, Refusal> {
     let configured = configured(cx, provider)?;
     cx.admit(&[login_address(cx), cx.tenant_layer()]).await?;
     let tx = cx.node.store.write(cx.slot.id).await?;
-    let begun = begin(cx, tx, (provider, configured), browser, None).await?;
+    let begun = begin(cx, tx, (provider, configured), from, None).await?;
     count(provider, "started");
     Ok(begun)
 }
@@ -73,12 +92,12 @@ pub async fn link(
     cx: &Context,
     caller: &AccessClaims,
     provider: Provider,
-    browser: Option<&str>,
+    from: Beginning<'_>,
 ) -> Result<Begun, Refusal> {
     let configured = configured(cx, provider)?;
     cx.admit_member(caller).await?;
     let tx = begin_fresh(cx, caller).await?;
-    let begun = begin(cx, tx, (provider, configured), browser, Some(caller.sid)).await?;
+    let begun = begin(cx, tx, (provider, configured), from, Some(caller.sid)).await?;
     count(provider, "link_started");
     Ok(begun)
 }
@@ -87,7 +106,7 @@ async fn begin(
     cx: &Context,
     mut tx: TenantTx,
     (provider, configured): (Provider, Configured<'_>),
-    browser: Option<&str>,
+    Beginning { browser, domain }: Beginning<'_>,
     family: Option<FamilyId>,
 ) -> Result<Begun, Refusal> {
     let node = &cx.node;
@@ -102,6 +121,7 @@ async fn begin(
         secrets_sealed: sealed.map_err(|_| Refusal::Internal)?.into_bytes(),
         browser_hash: browser.hash().to_vec(),
         family,
+        home: domain.map(|attached| attached.name.to_string()),
     };
     rows::begin(&mut tx, &hash, &row, node.ambient.now().plus(STATE_TTL)).await?;
     tx.commit().await?;
@@ -114,7 +134,12 @@ async fn begin(
 ///
 /// # Errors
 /// [`Refused::Expired`] for a state that is unknown, used or too old; what the limits and the store refuse.
-pub async fn callback(cx: &Context, state: &State, returned: Returned, issuer: Option<&str>) -> Result<Ended, Refusal> {
+pub async fn callback(
+    cx: &Context,
+    state: &State,
+    returned: Returned,
+    issuer: Option<&str>,
+) -> Result<CameBack, Refusal> {
     cx.admit(&[login_address(cx), cx.tenant_layer()]).await?;
     let hash = state.hash();
     let mut tx = cx.node.store.write(cx.slot.id).await?;
@@ -124,13 +149,24 @@ pub async fn callback(cx: &Context, state: &State, returned: Returned, issuer: O
     let provider: Provider = row.provider.parse().map_err(|_| Refusal::Internal)?;
     let secrets = Sealed::from_stored(row.secrets_sealed.clone()).map_err(|_| Refusal::Internal)?;
     let secrets = cx.live.keys.open_sealed(&FlowSecrets::place(&hash), &secrets).map_err(|_| Refusal::Internal)?;
-    match vouch(cx, provider, &secrets, returned, issuer).await {
-        Ok(profile) => Ok(Ended::HandedOff(hand_off(cx, provider, &profile, row).await?)),
+    let home = home(cx, row.home.as_deref()).await?;
+    let ended = match vouch(cx, provider, &secrets, returned, issuer).await {
+        Ok(profile) => Ended::HandedOff(hand_off(cx, provider, &profile, row).await?),
         Err(refusal) => {
             count(provider, if refusal == Refusal::Unavailable { "unavailable" } else { "failed" });
-            Ok(Ended::Refused(refusal))
+            Ended::Refused(refusal)
         }
-    }
+    };
+    Ok(CameBack { ended, home })
+}
+
+/// The origin where it began, while that is still the tenant's.
+async fn home(cx: &Context, domain: Option<&str>) -> Result<String, Refusal> {
+    let settings = &cx.node.settings;
+    let Some(domain) = domain else { return Ok(settings.issuer(&cx.slot.slug)) };
+    let attached = cx.node.attached(domain).await?;
+    let is_ours = attached.is_some_and(|attached| attached.tenant == cx.slot.id);
+    if is_ours { Ok(settings.origin(domain)) } else { Err(Refused::Expired.into()) }
 }
 
 async fn vouch(

@@ -11,6 +11,7 @@ use crate::ask::NoAnswer;
 use crate::breached::Compromised;
 use crate::gate::Full;
 use crate::node::load::LoadError;
+use crate::ops::domains::DomainRefusal;
 use crate::password_pool::{HashFailed, QueueFull};
 
 /// An expected failure. Whatever it says, nothing was changed, except that an attempt may have been counted.
@@ -61,6 +62,9 @@ pub enum Refusal {
     /// A sign-in at a provider came to nothing.
     #[error(transparent)]
     OAuth(Refused),
+    /// A wish about a custom domain was not done.
+    #[error(transparent)]
+    Domain(DomainRefusal),
     /// The member could not sign in any more.
     #[error("the last way in stays")]
     LastWayIn,
@@ -165,6 +169,12 @@ impl From<TooShort> for Refusal {
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         Self::OAuth(refused)
+    }
+}
+
+impl From<DomainRefusal> for Refusal {
+    fn from(refusal: DomainRefusal) -> Self {
+        Self::Domain(refusal)
     }
 }
 

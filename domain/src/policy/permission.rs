@@ -59,6 +59,8 @@ permissions! {
     ApiKeysRevoke "api_keys" "revoke" "To end an API key.";
     SigningKeysList "signing_keys" "list" "To see which keys sign access tokens.";
     SigningKeysRotate "signing_keys" "rotate" "To have another key sign access tokens.";
+    DomainsList "domains" "list" "To see the tenant's own domains, and what proves them.";
+    DomainsChange "domains" "change" "To claim, verify and give up a domain of the tenant's own.";
     CspReportsList "csp_reports" "list" "To see what browsers report of the tenant's pages.";
     CspReportsClear "csp_reports" "clear" "To forget what browsers reported.";
     SecurityRead "security" "read" "To see how the tenant's security stands.";

@@ -6,7 +6,7 @@
 use axum::Extension;
 use axum::http::Method;
 use axum::response::Response;
-use freehold_actors::ops::oauth::{self as ops, Ended, Returned};
+use freehold_actors::ops::oauth::{self as ops, CameBack, Ended, Returned};
 use freehold_domain::oauth::state::State;
 use freehold_domain::secret::Secret;
 
@@ -53,8 +53,8 @@ pub(crate) async fn callback(
     let tenant = entered.admit_to(state.tenant, &Method::POST).await;
     // Whether there is such a tenant is not for strangers to learn.
     let cx = tenant.map_err(|problem| if problem.kind() == Kind::NotFound { expired() } else { problem })?;
-    let home = cx.node.settings.issuer(&cx.slot.slug);
-    let ended = run(async move { ops::callback(&cx, &state, returned, issuer.as_deref()).await }).await?;
+    let CameBack { ended, home } =
+        run(async move { ops::callback(&cx, &state, returned, issuer.as_deref()).await }).await?;
     let fragment = match ended {
         Ended::HandedOff(code) => format!("code={}", code.expose()),
         Ended::Refused(refusal) => format!("error={}", Problem::from(refusal).kind().slug()),
