@@ -5,7 +5,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 
 use freehold_actors::breached::Source;
+use freehold_actors::domain_proofs::ProofRule;
 use freehold_actors::mail::carrier::{Security, Way};
+use freehold_domain::custom_domain::Rules;
 use freehold_domain::delivery::Patience;
 use freehold_domain::tier::{Limit, Limits, Tier};
 
@@ -78,6 +80,12 @@ fn development_needs_nothing() {
     assert_eq!(config.tree, tree);
     let signing = Signing { rotate: Some(Duration::from_hours(90 * 24)), announced: Duration::from_hours(1) };
     assert_eq!(config.signing, signing);
+    let rules = Rules {
+        recheck: Duration::from_hours(24),
+        retry: Duration::from_hours(1),
+        detach_after: Duration::from_hours(72),
+    };
+    assert_eq!(config.domains, ProofRule { resolver: None, http_port: 80, private_networks: vec![], rules });
     assert_eq!(config.refresh.coalesce, Duration::from_millis(50));
     assert_eq!(config.log.as_str(), "info");
 }

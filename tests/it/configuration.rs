@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 80] = [
+const GARBLED: [(&str, &str); 86] = [
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -192,6 +192,12 @@ const GARBLED: [(&str, &str); 80] = [
     ("FREEHOLD_SECURITY_EXPIRES_DAYS", "366"),
     ("FREEHOLD_SECURITY_POLICY_URL", "http://example.com"),
     ("FREEHOLD_SECURITY_PREFERRED_LANGUAGES", "english please"),
+    ("FREEHOLD_DOMAINS_RESOLVER", "dns.example.com"),
+    ("FREEHOLD_DOMAINS_HTTP_PORT", "8080"),
+    ("FREEHOLD_DOMAINS_PRIVATE_CIDRS", "0.0.0.0/0"),
+    ("FREEHOLD_DOMAINS_RECHECK_S", "0"),
+    ("FREEHOLD_DOMAINS_RETRY_S", "x"),
+    ("FREEHOLD_DOMAINS_DETACH_AFTER_S", "-1"),
     ("FREEHOLD_SIGNING_ROTATE_DAYS", "3651"),
     ("FREEHOLD_SIGNING_ANNOUNCED_S", "0"),
     ("FREEHOLD_keys_master", "cAnArY5ecret"),

@@ -8,6 +8,7 @@ use super::super::entry::Entry;
 pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
     let mut entries = engine(view);
     entries.extend(isolation());
+    entries.push(custom_domains(view));
     entries.extend([
         Entry::new(
             "K20",
@@ -75,6 +76,18 @@ fn isolation() -> [Entry; 2] {
         ),
         Entry::new("K58", "A suspended tenant is answered before any access to the store.", "Its state is in memory."),
     ]
+}
+
+fn custom_domains(view: View<'_>) -> Entry {
+    let rules = view.node.proofs.rules();
+    Entry::new(
+        "K60",
+        "A domain of a tenant's own leads to the tenant that proved it, and to no other.",
+        "A record of the DNS or a page of the domain proves it. It is looked at again and again, and leads nowhere once its \
+         proof is gone for too long.",
+    )
+    .with("looked_at_every_s", rules.recheck.as_secs())
+    .with("detached_after_s", rules.detach_after.as_secs())
 }
 
 fn support(view: View<'_>) -> Entry {
