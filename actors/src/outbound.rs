@@ -217,7 +217,8 @@ impl Outbound {
     }
 }
 
-fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> CallFailed {
+/// What a body that did not come whole is.
+pub(crate) fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> CallFailed {
     if error.is::<LengthLimitError>() {
         return CallFailed::TooLong;
     }
