@@ -108,7 +108,7 @@ fn certificates(pairs: &[Pair], domain: Option<&str>) -> Result<Certificates, Fa
     Err((CERT, (format!("holds no certificate for {domain} or the names under it"), "name one that is for them")))
 }
 
-fn read_chain(path: &Path) -> Result<Vec<u8>, Refusal> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<u8>, Refusal> {
     let unreadable = |error: std::io::Error| {
         (format!("{} cannot be read ({})", path.display(), error.kind()), "name a file that the server may read")
     };
