@@ -95,7 +95,7 @@ impl Retry {
             Asked::Wait(wait) => wait.min(ASKED_MAX),
         };
         // Three quarters of the pause, and up to half a pause more.
-        let spread = pause - pause / 4 + pause / 2 * u32::from(random) / u32::from(u8::MAX);
+        let spread = pause / 4 * 3 + pause / 2 * u32::from(random) / u32::from(u8::MAX);
         // What is asked for is never cut short.
         spread.max(least + least / 4 * u32::from(random) / u32::from(u8::MAX))
     }

@@ -61,14 +61,14 @@ async fn make(keeping: &Keeping, caller: Caller) -> Result<Opened, Failure> {
     Ok(Opened { account, row })
 }
 
-/// Forgets the account if this error says that the authority does not know it: the next order makes another.
-pub(super) async fn forget_if_unknown(keeping: &Keeping, opened: &Opened, error: &Error) -> Result<(), StoreError> {
-    let Error::Api(problem) = error else { return Ok(()) };
-    if problem.r#type.as_deref() == Some(UNKNOWN) {
+/// Forgets the account if this error says that the authority does not know it; whether it does.
+pub(super) async fn forget_if_unknown(keeping: &Keeping, opened: &Opened, error: &Error) -> Result<bool, StoreError> {
+    let is_unknown = matches!(error, Error::Api(problem) if problem.r#type.as_deref() == Some(UNKNOWN));
+    if is_unknown {
         tracing::warn!(acme.directory = keeping.rule.directory, "the certificate authority does not know the account");
         forget(keeping, &opened.row).await?;
     }
-    Ok(())
+    Ok(is_unknown)
 }
 
 async fn forget(keeping: &Keeping, row: &SealedRow) -> Result<(), StoreError> {

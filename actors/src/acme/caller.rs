@@ -147,10 +147,7 @@ impl Heard {
 
 /// The refusal of the breaker, if that is what ended an order.
 pub(super) fn tripped(error: &Error) -> Option<Tripped> {
-    match error {
-        Error::Other(inner) => inner.downcast_ref::<Tripped>().copied(),
-        _ => None,
-    }
+    if let Error::Other(inner) = error { inner.downcast_ref::<Tripped>().copied() } else { None }
 }
 
 #[cfg(test)]

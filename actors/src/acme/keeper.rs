@@ -70,14 +70,19 @@ pub async fn keep(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweeps = interval(SWEEP_EVERY);
     loop {
-        let step = tokio::select! {
-            () = stop.cancelled() => break,
-            _ = looks.tick() => keeper.look().await,
-            Some(done) = keeper.orders.join_next_with_id() => keeper.settle(done).await,
-            _ = sweeps.tick() => keeper.sweep().await,
+        let one = async {
+            tokio::select! {
+                _ = looks.tick() => keeper.look().await,
+                Some(done) = keeper.orders.join_next_with_id() => keeper.settle(done).await,
+                _ = sweeps.tick() => keeper.sweep().await,
+            }
         };
-        if let Err(error) = step {
-            tracing::warn!(error = %Chain(&error), "the certificates could not be looked after");
+        match stop.run_until_cancelled(Box::pin(one)).await {
+            None => break,
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(error = %Chain(&error), "the certificates could not be looked after");
+            }
         }
     }
     keeper.end().await;

@@ -22,7 +22,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::AcmeRule;
 use super::account::{self, Opened};
-use super::caller::{self, Heard, Way};
+use super::caller::{self, Caller, Heard, Way};
 use crate::metric;
 use crate::node::Node;
 
@@ -133,14 +133,16 @@ async fn claim(node: &Node, host: &str, known: Option<UnixMs>) -> Result<Result<
     Ok(Err(look_again))
 }
 
-/// Makes the order.
-async fn obtain(keeping: &Keeping, host: &str, caller: caller::Caller) -> Result<Brought, Failure> {
+/// Makes the order; with a new account if the authority does not know the one that is kept.
+async fn obtain(keeping: &Keeping, host: &str, caller: Caller) -> Result<Brought, Failure> {
     let opened = account::open(keeping, caller).await?;
     let brought = obtain_with(keeping, host, &opened).await;
-    if let Err(Failure::Acme(error)) = &brought {
-        account::forget_if_unknown(keeping, &opened, error).await?;
+    let Err(Failure::Acme(error)) = &brought else { return brought };
+    if !account::forget_if_unknown(keeping, &opened, error).await? {
+        return brought;
     }
-    brought
+    let (caller, _) = keeping.way.caller();
+    obtain_with(keeping, host, &account::open(keeping, caller).await?).await
 }
 
 async fn obtain_with(keeping: &Keeping, host: &str, opened: &Opened) -> Result<Brought, Failure> {
@@ -277,4 +279,37 @@ async fn forget_challenges(node: &Node, host: &str) -> Result<(), StoreError> {
     let mut tx = node.store.keys_write().await?;
     acme::delete_challenges(&mut tx, host).await?;
     tx.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn what_is_issued_is_for_the_host_and_our_key_or_it_is_refused() {
+        let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let params = CertificateParams::new(vec!["shop.test".to_owned()]).unwrap();
+        let chain = params.self_signed(&key).unwrap().pem();
+        let secret = |key: &KeyPair| Secret::new(key.serialize_pem().into_bytes());
+        let validity = checked("shop.test", &chain, &secret(&key)).unwrap();
+        assert!(validity.not_before < validity.not_after);
+        assert_eq!(checked("evil.test", &chain, &secret(&key)), None);
+        assert_eq!(checked("shop.test", &chain, &secret(&other)), None);
+        assert_eq!(checked("shop.test", "no certificate", &secret(&key)), None);
+        assert_eq!(checked("shop.test", "", &secret(&key)), None);
+    }
+
+    #[test]
+    fn only_an_authority_that_says_so_is_left_alone() {
+        let problem = |r#type: &str| {
+            let text = format!("{{\"type\": \"urn:ietf:params:acme:error:{type}\"}}");
+            Failure::Acme(Error::Api(serde_json::from_str(&text).unwrap()))
+        };
+        let heard = Heard::default();
+        assert_eq!(asked(&problem("rateLimited"), &heard), Asked::Limited);
+        assert_eq!(asked(&problem("unauthorized"), &heard), Asked::Nothing);
+        assert_eq!(asked(&Failure::Late, &heard), Asked::Nothing);
+    }
 }
