@@ -62,7 +62,9 @@ pub(super) fn read(values: &mut Values, profile: Profile, domain: Option<&Domain
         networks,
     );
     let has_tls = tls::SETTINGS.iter().chain(&[acme::DIRECTORY]).any(|setting| values.is_set(setting));
-    let tls = tls::read(values, domain.map(Domain::as_str));
+    // With ACME, files need not be for the platform: what they are not good for is ordered.
+    let must_be_for = domain.filter(|_| !values.is_set(acme::DIRECTORY)).map(Domain::as_str);
+    let tls = tls::read(values, must_be_for);
     let redirect = values.is_set(REDIRECT_LISTEN).then(|| address(values, REDIRECT_LISTEN)).flatten();
     if redirect.is_some() && !has_tls {
         values.fault(

@@ -22,7 +22,8 @@ const CHAIN_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub struct TlsFiles {
     pairs: Vec<Pair>,
-    /// The platform's domain, for which one of them must be. `None` for a configuration that has none and so is refused.
+    /// The platform's domain, for which one of them must be. `None` where that is ordered, and for a configuration that has none
+    /// and so is refused.
     domain: Option<String>,
     /// What they held.
     pub certificates: Certificates,
