@@ -1,8 +1,11 @@
-//! Certificates while the server runs: files that change are read again, and what they hold is shown from then on.
+//! Certificates while the server runs: files that change are read again, and what they hold is shown from then on; so is what
+//! was issued by ACME.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_actors::acme::{Issued, Showcase};
+use freehold_http::certificates::{Certificate, Pem};
 use freehold_http::serve::Tls;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +29,7 @@ pub async fn follow(tls: Arc<Tls>, files: TlsFiles, stop: CancellationToken) {
         }
         match files.reread() {
             Ok(certificates) => {
-                tls.replace(certificates);
+                tls.replace_files(&certificates);
                 tracing::info!("the certificates were read again");
                 tell(&tls);
             }
@@ -36,9 +39,30 @@ pub async fn follow(tls: Arc<Tls>, files: TlsFiles, stop: CancellationToken) {
     }
 }
 
-/// Says until when each certificate is good.
+/// Shows what is issued by ACME where no file is good for the host.
+pub struct Shown(pub Arc<Tls>);
+
+impl Showcase for Shown {
+    fn has_its_own(&self, host: &str) -> bool {
+        self.0.certificates().have_file_for(host)
+    }
+
+    fn change(&self, fresh: Vec<Issued>, gone: &[String]) {
+        let read = |Issued { host, chain, key }: Issued| match Certificate::from_pem(&Pem { chain, key }) {
+            Ok(certificate) => Some((host.into(), certificate)),
+            Err(error) => {
+                tracing::error!(acme.host = host, %error, "an issued certificate cannot be shown");
+                None
+            }
+        };
+        let fresh: Vec<_> = fresh.into_iter().filter_map(read).collect();
+        self.0.change_issued(&fresh, gone);
+    }
+}
+
+/// Says until when each certificate of files is good.
 fn tell(tls: &Tls) {
-    for (number, certificate) in tls.certificates().iter().enumerate() {
+    for (number, certificate) in tls.certificates().of_files().enumerate() {
         let not_after = certificate.not_after();
         let seconds = i32::try_from(not_after.as_secs() - AMBIENT.wall().as_secs()).unwrap_or(i32::MAX);
         metrics::gauge!("freehold_tls_certificate_expires_seconds", "certificate" => number.to_string())

@@ -3,6 +3,7 @@
 //! `config.default.toml` documents every setting and is compiled in. Every fault is found before anything is done,
 //! and said as one line, `NAME: fault; remedy`, with no secret in it.
 
+mod acme;
 mod data;
 mod database;
 mod domains;
@@ -33,6 +34,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
+use freehold_actors::acme::AcmeRule;
 use freehold_actors::domain_proofs::ProofRule;
 use freehold_actors::providers::ProvidersRule;
 use freehold_domain::disclosure::Disclosure;
@@ -71,6 +73,8 @@ pub struct Config {
     pub platform: Platform,
     /// The public listener.
     pub http: Http,
+    /// How certificates are ordered, if they are.
+    pub acme: Option<AcmeRule>,
     /// The private listener.
     pub private: Private,
     /// Where everything is kept; see [`prepare_data_dir`].
@@ -107,7 +111,7 @@ impl Config {
     /// How clients reach the platform once `port` listens.
     #[must_use]
     pub fn public_url_at(&self, port: u16) -> PublicUrl {
-        let scheme = if self.http.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let scheme = if self.http.tls.is_some() || self.acme.is_some() { Scheme::Https } else { Scheme::Http };
         self.platform.public_url_at(scheme, port)
     }
 
@@ -138,6 +142,7 @@ impl Config {
     fn read(values: &mut Values, profile: Profile) -> Option<Self> {
         let platform = platform::read(values, profile);
         let listeners = http::read(values, profile, platform.as_ref().map(|platform| &platform.domain));
+        let acme = acme::read(values);
         let data_dir = data::read(values);
         let database = database::read(values);
         redis::read(values);
@@ -158,6 +163,7 @@ impl Config {
             profile,
             platform: platform?,
             http,
+            acme: acme?,
             private,
             data_dir: data_dir?,
             database: database?,

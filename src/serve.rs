@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_actors::acme::{self, AcmeRule, Challenges};
 use freehold_actors::node::Node;
 use freehold_actors::{feed, jobs, mail};
 use freehold_domain::slug::Slug;
+use freehold_http::certificates::Certificates;
 use freehold_http::client_address::TrustedProxies;
 use freehold_http::edge::EdgeOptions;
 use freehold_http::host::Platform;
@@ -81,10 +83,11 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     let proxies = TrustedProxies::new(config.http.trusted_proxies.clone());
     let options = ServeOptions { connections_max, proxies, ..ServeOptions::default() };
     if let Some(redirect) = listeners.redirect {
-        let service = to_https::service(edge.clone(), node.settings.public_port);
+        let challenges = config.acme.is_some().then(|| Challenges::of(Arc::clone(&node)));
+        let service = to_https::service(edge.clone(), Arc::clone(&node), challenges);
         tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options.clone(), stop.clone()));
     }
-    let transport = transport(config.http.tls.take(), &tasks, &stop)?;
+    let transport = transport((config.http.tls.take(), config.acme.take()), &node, &tasks, &stop)?;
     let deployment = deployment(&config, &transport, cleartext);
     let service = public::service(Arc::clone(&node), edge, deployment, &readiness);
     tasks.spawn(serve_http(listeners.http.socket, transport, service, options, stop.clone()));
@@ -132,12 +135,31 @@ fn work(tasks: &TaskTracker, node: &Arc<Node>, (profile, control): (Profile, Uni
     tasks.spawn(mail::dispatch::run(Arc::clone(node), stop.clone()));
 }
 
-/// What the public listener speaks: TLS where there are certificates, which are followed until `stop`.
-fn transport(files: Option<TlsFiles>, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Transport, Failure> {
-    let Some(files) = files else { return Ok(Transport::Plain) };
-    let tls = Tls::new(files.certificates.clone()).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
-    let tls = Arc::new(tls);
-    tasks.spawn(certificates::follow(Arc::clone(&tls), files, stop.clone()));
+/// What the public listener speaks: TLS where there are certificates or will be, which are looked after until `stop`.
+fn transport(
+    (files, acme): (Option<TlsFiles>, Option<AcmeRule>),
+    node: &Arc<Node>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Transport, Failure> {
+    if files.is_none() && acme.is_none() {
+        return Ok(Transport::Plain);
+    }
+    let held = files.as_ref().map_or_else(Certificates::default, |files| files.certificates.clone());
+    let tls = Tls::new(held.of_platform(&node.settings.platform_domain));
+    let tls = Arc::new(tls.map_err(|error| Failure::new(Exit::Internal, chain(&error)))?);
+    if let Some(files) = files {
+        tasks.spawn(certificates::follow(Arc::clone(&tls), files, stop.clone()));
+    }
+    if let Some(rule) = acme {
+        let showcase = Arc::new(certificates::Shown(Arc::clone(&tls)));
+        let kept = acme::keep(Arc::clone(node), rule, showcase, stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = kept.await {
+                tracing::error!(%error, "no certificates are ordered");
+            }
+        });
+    }
     Ok(Transport::Tls(tls))
 }
 

@@ -8,6 +8,7 @@
 //! published, and the cells their machines live in. Only the actor of a cell takes it; anybody may read what is
 //! published.
 
+pub mod acme;
 pub mod ambient;
 pub mod api_keys;
 pub mod ask;

@@ -62,3 +62,9 @@ pub const HASHES: &str = "freehold_hashes_total";
 pub const ACTOR_QUEUE: &str = "freehold_actor_queue_depth";
 /// Seconds a question waited for its actor to take it up, by `actor` kind.
 pub const ACTOR_QUEUE_SECONDS: &str = "freehold_actor_queue_seconds";
+/// Orders of certificates by ACME, by `outcome`: issued, failed, or refused until later.
+pub const ACME_ORDERS: &str = "freehold_acme_orders_total";
+/// Hosts that are wanted and have no certificate.
+pub const ACME_MISSING: &str = "freehold_acme_hosts_without_certificate";
+/// Seconds until the first of the certificates by ACME ends; negative once it has.
+pub const ACME_LEFT: &str = "freehold_acme_certificate_left_seconds";

@@ -95,7 +95,13 @@ impl Settings {
     /// The public origin of a tenant, and the `iss` of its tokens.
     #[must_use]
     pub fn issuer(&self, slug: &Slug) -> String {
-        self.origin(&format!("{slug}.{}", self.platform_domain))
+        self.origin(&self.host_of(slug))
+    }
+
+    /// A tenant's host.
+    #[must_use]
+    pub fn host_of(&self, slug: &Slug) -> String {
+        format!("{slug}.{}", self.platform_domain)
     }
 
     /// Where every provider sends everybody back to: one address for all tenants.

@@ -238,7 +238,8 @@ async fn exchange(
     String::from_utf8(body.to_bytes().into()).map_err(|_| CallFailed::Malformed)
 }
 
-fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> CallFailed {
+/// What a body that did not come whole is.
+pub(crate) fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> CallFailed {
     if error.is::<LengthLimitError>() {
         return CallFailed::TooLong;
     }

@@ -1,6 +1,7 @@
 //! The keys of the server and of its tenants, and what is done with them.
 //!
 //! ```text
+//! master ring --AES-256-GCM--> ServerSecret: what the server keeps for itself, bound to what it is
 //! master ring --AES-256-GCM--> root key of a tenant --HKDF-SHA256(purpose | tenant | version)--> key for one purpose
 //!   Field          -> Sealed<T>: secrets and personal fields, bound to tenant, table, column and row
 //!   Lookup         -> LookupKey: finds a sealed e-mail address
@@ -22,7 +23,7 @@ mod tenant;
 
 pub use lookup::LookupKey;
 pub use primitives::Nonce;
-pub use ring::{MasterError, MasterKeyId, MasterRing, NotAMasterKeyId, RingError};
+pub use ring::{MasterError, MasterKeyId, MasterRing, NotAMasterKeyId, RingError, ServerSecret};
 pub use root::{DerivedKey, KeyVersion, Purpose, RootKey};
 pub use sealed::{NotSealed, Place, Sealable, Sealed};
 pub use signing::{Jwk, Jwks, SigningKey, VerifyingKey};

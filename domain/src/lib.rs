@@ -4,6 +4,7 @@
 //! reads a clock, a random generator, a socket or a file.
 
 pub mod access_token;
+pub mod acme;
 pub mod api_key;
 pub mod attempts;
 pub mod audit;

@@ -146,15 +146,8 @@ enum Entry {
 
 async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: &Counted) -> Result<Entry, Problem> {
     let arrival = Arrival::of(&request.extensions)?;
-    let client = arrival.client.ok_or_else(|| Problem::new(Kind::Internal))?;
-    let origin = Origin { address: client.address, request_id: arrival.id.shared() };
-    let caller =
-        Caller { origin, bucket: bucket(client.key()), user_agent: user_agent(&request.headers), device_cookie: None };
-    if node.settings.denied_networks.iter().any(|network| network.contains(&client.address)) {
-        metrics::counter!(REFUSED, "reason" => "address").increment(1);
-        return Err(Problem::new(Kind::Forbidden).detail("Nobody is served at this address."));
-    }
-    node.admit_address(&caller, counted)?;
+    let caller = knock(&node, request, arrival, counted)?;
+    let client = caller.origin.address;
     if let Some(probe) = request_filter::probe(request.uri.path(), request.uri.query()) {
         metrics::counter!(REFUSED, "reason" => probe.as_str()).increment(1);
         return Err(match probe {
@@ -174,7 +167,7 @@ async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: 
         };
     }
     let is_for_everybody = request.uri.path().starts_with(problem::PAGES);
-    let slot = if is_for_everybody { None } else { tenant(&node, arrival, client.address).await? };
+    let slot = if is_for_everybody { None } else { tenant(&node, arrival, client).await? };
     let Some(slot) = slot else {
         let (counted, arrival) = (counted.clone(), Arc::clone(arrival));
         return Ok(Entry::Open(Box::new(Entered { node, caller, counted, arrival })));
@@ -195,8 +188,22 @@ fn enter_tenant(
     Ok(Arc::new(node.enter(slot).map_err(Refusal::from)?))
 }
 
+/// Who sent a request: counted by the address, and turned away where its network is denied.
+pub(crate) fn knock(node: &Node, request: &Parts, arrival: &Arrival, counted: &Counted) -> Result<Caller, Problem> {
+    let client = arrival.client.ok_or_else(|| Problem::new(Kind::Internal))?;
+    let origin = Origin { address: client.address, request_id: arrival.id.shared() };
+    let user_agent = user_agent(&request.headers);
+    let caller = Caller { origin, bucket: bucket(client.key()), user_agent, device_cookie: None };
+    if node.settings.denied_networks.iter().any(|network| network.contains(&client.address)) {
+        metrics::counter!(REFUSED, "reason" => "address").increment(1);
+        return Err(Problem::new(Kind::Forbidden).detail("Nobody is served at this address."));
+    }
+    node.admit_address(&caller, counted)?;
+    Ok(caller)
+}
+
 /// Notes which custom domain the request's host is, where it is none of the platform's.
-async fn note_domain(node: &Node, arrival: &Arrival) -> Result<(), Problem> {
+pub(crate) async fn note_domain(node: &Node, arrival: &Arrival) -> Result<(), Problem> {
     let Some((host, Place::Unknown)) = &arrival.host else { return Ok(()) };
     if host.literal().is_none()
         && let Some(domain) = node.attached(host.host()).await.map_err(|error| Refusal::from_store(&error))?

@@ -1,9 +1,11 @@
 //! The certificates of the TLS listener: which one a client is shown, and for which hosts that one speaks.
 //!
-//! A client that names a host (SNI, RFC 6066 §3) is shown the first certificate that is good for that name, and one that
-//! names none the first of all. A name that no certificate is good for ends the handshake. A request for a host that the
-//! shown certificate is not good for came over the wrong connection: 421 (RFC 9110 §15.5.20, RFC 9113 §9.1.1).
+//! A client that names a host (SNI, RFC 6066 §3) is shown the first certificate of files that is good for that name, else the
+//! one that was issued for it; one that names none is shown the first of all, else the one that was issued for the platform.
+//! A name that no certificate is good for ends the handshake. A request for a host that the shown certificate is not good for
+//! came over the wrong connection: 421 (RFC 9110 §15.5.20, RFC 9113 §9.1.1).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use freehold_domain::secret::Secret;
@@ -57,9 +59,14 @@ pub struct Certificate {
     not_after: UnixMs,
 }
 
-/// Every certificate, in the order in which they are tried.
+/// Every certificate: those of files, in the order in which they are tried, and those that were issued, each for its host.
 #[derive(Clone, Debug, Default)]
-pub struct Certificates(Vec<Certificate>);
+pub struct Certificates {
+    files: Vec<Certificate>,
+    issued: HashMap<Arc<str>, Certificate>,
+    /// Whose issued one is shown where no host is named.
+    platform: Option<Arc<str>>,
+}
 
 impl Certificate {
     /// Reads one.
@@ -96,33 +103,71 @@ impl Certificate {
 }
 
 impl Certificates {
-    /// These, tried in this order.
+    /// These of files, tried in this order, and none that was issued.
     #[must_use]
-    pub const fn new(list: Vec<Certificate>) -> Self {
-        Self(list)
+    pub fn new(files: Vec<Certificate>) -> Self {
+        Self { files, ..Self::default() }
     }
 
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Certificate> {
-        self.0.iter()
+    /// The same, of the platform at this domain.
+    #[must_use]
+    pub fn of_platform(mut self, domain: &str) -> Self {
+        self.platform = Some(domain.into());
+        self
     }
 
-    /// Whether one of them is good for this domain, or for the names under it.
+    /// Those of `files` in the place of these, with those that were issued here.
+    pub(crate) fn with_files_of(&self, files: &Self) -> Self {
+        let Self { issued, platform, .. } = self.clone();
+        Self { files: files.files.clone(), issued, platform }
+    }
+
+    /// With these issued for their hosts, and without those of the hosts in `gone`.
+    pub(crate) fn with_issued(&self, fresh: &[(Arc<str>, Certificate)], gone: &[String]) -> Self {
+        let mut changed = self.clone();
+        for host in gone {
+            changed.issued.remove(host.as_str());
+        }
+        changed.issued.extend(fresh.iter().cloned());
+        changed
+    }
+
+    /// Each of those of files.
+    pub fn of_files(&self) -> impl Iterator<Item = &Certificate> {
+        self.files.iter()
+    }
+
+    /// The one that was issued for this host.
+    #[must_use]
+    pub fn issued_for(&self, host: &str) -> Option<&Certificate> {
+        self.issued.get(host)
+    }
+
+    /// Whether one of files is good for this domain, or for the names under it.
     #[must_use]
     pub fn speak_for(&self, domain: &str) -> bool {
-        let under = format!("tenant.{domain}");
-        self.0.iter().any(|certificate| certificate.speaks_for(domain) || certificate.speaks_for(&under))
+        self.have_file_for(domain) || self.have_file_for(&format!("tenant.{domain}"))
+    }
+
+    /// Whether one of files is good for this host.
+    #[must_use]
+    pub fn have_file_for(&self, host: &str) -> bool {
+        self.files.iter().any(|certificate| certificate.speaks_for(host))
     }
 
     /// The key with which a client is answered that names this host, or none.
     pub(crate) fn shown_to(&self, sni: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        self.index_for(sni).and_then(|index| self.0.get(index)).map(|certificate| Arc::clone(&certificate.key))
+        self.found(sni).map(|certificate| Arc::clone(&certificate.key))
     }
 
-    fn index_for(&self, sni: Option<&str>) -> Option<usize> {
+    fn found(&self, sni: Option<&str>) -> Option<&Certificate> {
         match sni {
-            None => (!self.0.is_empty()).then_some(0),
-            Some(name) => self.0.iter().position(|certificate| certificate.speaks_for(name)),
+            None => self.files.first().or_else(|| self.issued.get(self.platform.as_ref()?)),
+            Some(name) => self
+                .files
+                .iter()
+                .find(|certificate| certificate.speaks_for(name))
+                .or_else(|| self.issued.get(name.to_ascii_lowercase().as_str())),
         }
     }
 }
@@ -145,7 +190,7 @@ impl Shown {
             return true;
         }
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let shown = self.certificates.index_for(self.sni.as_deref()).and_then(|index| self.certificates.0.get(index));
+        let shown = self.certificates.found(self.sni.as_deref());
         shown.is_some_and(|certificate| certificate.speaks_for(host))
     }
 }
@@ -161,16 +206,26 @@ mod tests {
         Pem { chain: made.cert.pem().into_bytes(), key: Secret::new(made.signing_key.serialize_pem().into_bytes()) }
     }
 
-    fn certificates() -> Arc<Certificates> {
+    fn certificate(names: &[&str]) -> Certificate {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let of = |names: &[&str]| Certificate::from_pem(&pem(names)).expect("a certificate");
-        Arc::new(Certificates::new(vec![of(&["*.example.com", "example.com", "127.0.0.1"]), of(&["shop.test"])]))
+        Certificate::from_pem(&pem(names)).expect("a certificate")
+    }
+
+    fn certificates() -> Arc<Certificates> {
+        let platform = certificate(&["*.example.com", "example.com", "127.0.0.1"]);
+        Arc::new(Certificates::new(vec![platform, certificate(&["shop.test"])]))
+    }
+
+    /// Where among those of files the one is that is shown.
+    fn place(all: &Certificates, sni: Option<&str>) -> Option<usize> {
+        let shown = all.shown_to(sni)?;
+        all.files.iter().position(|file| Arc::ptr_eq(&file.key, &shown))
     }
 
     #[test]
     fn a_client_is_shown_the_certificate_of_its_host() {
         let all = certificates();
-        let index = |sni| all.index_for(sni);
+        let index = |sni| place(&all, sni);
         assert_eq!(index(None), Some(0));
         for (name, expected) in [
             ("acme.example.com", Some(0)),
@@ -185,8 +240,30 @@ mod tests {
         ] {
             assert_eq!(index(Some(name)), expected, "{name}");
         }
-        assert_eq!(Certificates::default().index_for(None), None);
+        assert!(Certificates::default().shown_to(None).is_none());
         assert!(all.speak_for("example.com") && all.speak_for("shop.test") && !all.speak_for("other.test"));
+    }
+
+    #[test]
+    fn what_was_issued_is_shown_where_no_file_is_good() {
+        let one = certificate(&["acme.example.com"]);
+        let issued = [("shop.test".into(), certificate(&["shop.test"])), ("acme.example.com".into(), one.clone())];
+        let none = Certificates::default().of_platform("acme.example.com");
+        let both = certificates().with_issued(&issued, &[]);
+        let alone = none.with_issued(&issued, &["evil.test".to_owned()]);
+        assert_eq!(place(&both, Some("shop.test")), Some(1), "a file comes first");
+        assert!(both.have_file_for("shop.test") && !alone.have_file_for("shop.test"));
+        let shown = |all: &Certificates, sni| all.shown_to(sni).is_some_and(|key| Arc::ptr_eq(&key, &one.key));
+        assert!(shown(&alone, Some("Acme.Example.com")) && shown(&alone, None));
+        assert!(alone.shown_to(Some("other.test")).is_none() && none.shown_to(None).is_none());
+
+        let without = alone.with_issued(&[], &["acme.example.com".to_owned()]);
+        assert!(without.issued_for("acme.example.com").is_none() && without.issued_for("shop.test").is_some());
+        let with_files = alone.with_files_of(&certificates());
+        assert_eq!(place(&with_files, None), Some(0));
+        assert!(with_files.issued_for("acme.example.com").is_some(), "files take nothing away");
+        let shown = Shown::new(Arc::new(alone), Some("acme.example.com"));
+        assert!(shown.speaks_for("acme.example.com") && !shown.speaks_for("shop.test"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use freehold_actors::node::Attached;
 use freehold_actors::ops::domains::{self as ops, DomainItem, DomainRefusal};
 use freehold_domain::custom_domain::{DomainName, LOOK_EVERY, Look, PROOF_PATH, Seen};
 use freehold_domain::policy::Permission;
@@ -293,6 +294,11 @@ pub(crate) async fn verify(member: Member, Path(text): Path<String>, _: Valid<No
 )]
 pub(crate) async fn proof(tenant: Tenant, Query(()): Query<()>) -> Result<Response, Problem> {
     let domain = tenant.domain.ok_or_else(|| Problem::new(Kind::NotFound))?;
+    Ok(shown_proof(&domain))
+}
+
+/// The page that proves an attached domain.
+pub(crate) fn shown_proof(domain: &Attached) -> Response {
     let shown = format!("{}\n", domain.challenge.as_str());
-    Ok(no_store(([(CONTENT_TYPE, "text/plain; charset=utf-8")], shown)))
+    no_store(([(CONTENT_TYPE, "text/plain; charset=utf-8")], shown))
 }

@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use super::acme;
 use super::platform::Domain;
 use super::profile::Profile;
 use super::tls::{self, TlsFiles};
 use super::values::Values;
 
 const LISTEN: &str = "http.listen";
-const REDIRECT_LISTEN: &str = "http.redirect_listen";
+pub(super) const REDIRECT_LISTEN: &str = "http.redirect_listen";
 const DENIED_CIDRS: &str = "http.denied_cidrs";
 const TRUSTED_PROXIES: &str = "http.trusted_proxies";
 const PRIVATE_LISTEN: &str = "private.listen";
@@ -22,7 +23,7 @@ pub(super) const SETTINGS: &[&str] =
 pub struct Http {
     /// Where it listens. Port 0: the system chooses one.
     pub listen: SocketAddr,
-    /// Its certificates; without any it speaks plain HTTP.
+    /// Its certificates that are files; without any, and without ACME, it speaks plain HTTP.
     pub tls: Option<TlsFiles>,
     /// Where plain HTTP is sent to HTTPS, if anywhere. Port 0: the system chooses one.
     pub redirect: Option<SocketAddr>,
@@ -60,14 +61,16 @@ pub(super) fn read(values: &mut Values, profile: Profile, domain: Option<&Domain
         "write CIDRs with commas between, like 192.0.2.0/24,2001:db8::/32",
         networks,
     );
-    let has_tls = tls::SETTINGS.iter().any(|setting| values.is_set(setting));
-    let tls = tls::read(values, domain.map(Domain::as_str));
+    let has_tls = tls::SETTINGS.iter().chain(&[acme::DIRECTORY]).any(|setting| values.is_set(setting));
+    // With ACME, files need not be for the platform: what they are not good for is ordered.
+    let must_be_for = domain.filter(|_| !values.is_set(acme::DIRECTORY)).map(Domain::as_str);
+    let tls = tls::read(values, must_be_for);
     let redirect = values.is_set(REDIRECT_LISTEN).then(|| address(values, REDIRECT_LISTEN)).flatten();
     if redirect.is_some() && !has_tls {
         values.fault(
             REDIRECT_LISTEN,
             "sends to HTTPS, which is not spoken here",
-            "set FREEHOLD_HTTP_TLS_CERT, or unset it",
+            "set FREEHOLD_HTTP_TLS_CERT or FREEHOLD_ACME_DIRECTORY, or unset it",
         );
     }
     if redirect.is_some_and(|redirect| redirect.port() != 0 && [listen, private].contains(&Some(redirect))) {
@@ -78,7 +81,8 @@ pub(super) fn read(values: &mut Values, profile: Profile, domain: Option<&Domain
         values.fault(
             TRUSTED_PROXIES,
             "not set, and production needs TLS",
-            "set FREEHOLD_HTTP_TLS_CERT and FREEHOLD_HTTP_TLS_KEY, or terminate TLS in a proxy and write its address here",
+            "set FREEHOLD_HTTP_TLS_CERT and FREEHOLD_HTTP_TLS_KEY, or FREEHOLD_ACME_DIRECTORY, or terminate TLS in a proxy and \
+             write its address here",
         );
     }
     let http = Http {

@@ -3,8 +3,8 @@
 use freehold_domain::tier::Tier;
 
 use super::{
-    data, database, domains, env, http, keys, limits, lockout, log, mail, oauth, passwords, platform, profile, redis,
-    refresh, security, signing, tree,
+    acme, data, database, domains, env, http, keys, limits, lockout, log, mail, oauth, passwords, platform, profile,
+    redis, refresh, security, signing, tree,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
@@ -31,6 +31,7 @@ pub(super) fn all() -> Vec<String> {
         profile::SETTINGS,
         platform::SETTINGS,
         http::SETTINGS,
+        acme::SETTINGS,
         data::SETTINGS,
         database::SETTINGS,
         redis::SETTINGS,

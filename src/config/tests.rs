@@ -136,6 +136,42 @@ fn a_certificate_comes_with_its_key_and_both_are_read() {
 }
 
 #[test]
+fn certificates_are_ordered_where_everything_is_there_for_it() {
+    const DIRECTORY: (&str, &str) = ("FREEHOLD_ACME_DIRECTORY", "https://acme.example.com/directory");
+    const AGREED: (&str, &str) = ("FREEHOLD_ACME_TERMS_AGREED", "true");
+    const REDIRECT: (&str, &str) = ("FREEHOLD_HTTP_REDIRECT_LISTEN", "0.0.0.0:80");
+    assert!(production(&[]).expect("it needs none").acme.is_none());
+    let all = [
+        DIRECTORY,
+        AGREED,
+        REDIRECT,
+        ("FREEHOLD_ACME_CONTACT", "a@example.com"),
+        ("FREEHOLD_HTTP_TRUSTED_PROXIES", ""),
+    ];
+    let config = production(&all).expect("it is TLS enough for production");
+    assert!(config.public_url_at(443).origin_of("acme").starts_with("https://"));
+    let rule = config.acme.expect("it is set");
+    assert_eq!((rule.directory.as_str(), rule.contact.as_deref()), (DIRECTORY.1, Some("a@example.com")));
+    assert!(rule.roots.is_none() && rule.retry.first == Duration::from_mins(1));
+
+    for (changes, named) in [
+        (vec![DIRECTORY, REDIRECT], "FREEHOLD_ACME_TERMS_AGREED: is not true"),
+        (vec![DIRECTORY, REDIRECT, ("FREEHOLD_ACME_TERMS_AGREED", "false")], "FREEHOLD_ACME_TERMS_AGREED: is not true"),
+        (vec![DIRECTORY, AGREED], "FREEHOLD_HTTP_REDIRECT_LISTEN: not set"),
+        (vec![AGREED], "FREEHOLD_ACME_TERMS_AGREED: is set, and FREEHOLD_ACME_DIRECTORY is not"),
+    ] {
+        let line = line(production(&changes));
+        assert!(line.starts_with(named), "{line}");
+    }
+    let scratch = Scratch::new();
+    let empty = scratch.write("ca.pem", "nothing", 0o644).display().to_string();
+    let line_ca = line(production(&[DIRECTORY, AGREED, REDIRECT, ("FREEHOLD_ACME_CA_FILE", &empty)]));
+    assert!(line_ca.contains("holds no certificate"), "{line_ca}");
+    let text = "http.redirect_listen = '0.0.0.0:80'\nacme.directory = 'https://a.test/d'\nacme.terms_agreed = true";
+    assert!(in_file(text).expect("true needs no quotes").acme.is_some());
+}
+
+#[test]
 fn production_refuses_what_development_takes() {
     for (name, value) in [
         ("FREEHOLD_PLATFORM_PUBLIC_URL", "http://example.com"),
@@ -163,6 +199,11 @@ fn a_malformed_value_is_one_line_with_its_name() {
         ("FREEHOLD_HTTP_TLS_CERT", " ,"),
         ("FREEHOLD_HTTP_TLS_KEY", " ,"),
         ("FREEHOLD_HTTP_TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com/directory"),
+        ("FREEHOLD_ACME_CONTACT", "mailto:a@example.com"),
+        ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
+        ("FREEHOLD_ACME_TERMS_AGREED", "1"),
+        ("FREEHOLD_ACME_RETRY_S", "3601"),
         ("FREEHOLD_DATA_DIR", " "),
         ("FREEHOLD_DATABASE_URL", "mysql://db/x"),
         ("FREEHOLD_DATABASE_MIGRATE_URL", "postgres://db/x"),

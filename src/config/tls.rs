@@ -22,7 +22,8 @@ const CHAIN_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub struct TlsFiles {
     pairs: Vec<Pair>,
-    /// The platform's domain, for which one of them must be. `None` for a configuration that has none and so is refused.
+    /// The platform's domain, for which one of them must be. `None` where that is ordered, and for a configuration that has none
+    /// and so is refused.
     domain: Option<String>,
     /// What they held.
     pub certificates: Certificates,
@@ -108,7 +109,7 @@ fn certificates(pairs: &[Pair], domain: Option<&str>) -> Result<Certificates, Fa
     Err((CERT, (format!("holds no certificate for {domain} or the names under it"), "name one that is for them")))
 }
 
-fn read_chain(path: &Path) -> Result<Vec<u8>, Refusal> {
+pub(super) fn read_chain(path: &Path) -> Result<Vec<u8>, Refusal> {
     let unreadable = |error: std::io::Error| {
         (format!("{} cannot be read ({})", path.display(), error.kind()), "name a file that the server may read")
     };

@@ -108,17 +108,18 @@ impl Values {
         let text = match value {
             Value::String(text) => Some(text),
             Value::Integer(number) => Some(number.to_string()),
+            Value::Boolean(is_so) => Some(is_so.to_string()),
             Value::Array(items) => {
                 let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
                 texts.map(|texts| texts.join(","))
             }
-            Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) | Value::Table(_) => None,
+            Value::Float(_) | Value::Datetime(_) | Value::Table(_) => None,
         };
         match text {
             Some(text) => self.give(setting, text, source.clone()),
             None => self.faults.add(
                 &names::in_env(setting),
-                &format!("`{setting}` is neither text nor a whole number{}", from(source)),
+                &format!("`{setting}` is neither text, a whole number, true nor false{}", from(source)),
                 "put the value in quotes",
             ),
         }

@@ -6,6 +6,7 @@
 //!
 //! Rows carry ids, times, text and bytes; what they mean is the business of the rules. Sealed and hashed values stay so.
 
+pub mod acme;
 pub mod api_key;
 pub mod audit;
 pub mod change;
@@ -45,6 +46,7 @@ pub use tenant_tx::{Cell, HasChanges, Keys, KeysTx, Row, STORE_TIMEOUT, System, 
 
 /// Every statement that both engines run, a list for each module: the tests prepare, plan and execute them all.
 pub const STATEMENTS: &[&[sql::Statement]] = &[
+    acme::ALL,
     api_key::ALL,
     audit::ALL,
     change::ALL,

@@ -116,7 +116,12 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 86] = [
+const GARBLED: [(&str, &str); 91] = [
+    ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
+    ("FREEHOLD_ACME_CONTACT", "nobody"),
+    ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
+    ("FREEHOLD_ACME_RETRY_S", "0"),
+    ("FREEHOLD_ACME_TERMS_AGREED", "yes"),
     ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),

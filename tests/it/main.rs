@@ -12,6 +12,7 @@
 mod support;
 
 mod account;
+mod acme;
 mod api_keys;
 mod audit;
 mod bad_input;

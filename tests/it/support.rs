@@ -19,7 +19,7 @@ pub(crate) use mail::Mail;
 pub(crate) use proxy::{Line, Proxy};
 pub(crate) use server::{MASTER, Options, Server, Tenant, freehold};
 pub(crate) use smtp::{Mode as SmtpMode, Smtp};
-pub(crate) use tls::{Authority, Files};
+pub(crate) use tls::{Authority, Files, connect};
 pub(crate) use together::{open_many, open_split, post_at_once, winner};
 
 /// The engines a test runs on.

@@ -1,4 +1,5 @@
-//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer, nginx and Caddy, and Node.js for an `OpenID` provider.
+//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer, nginx, Caddy, pebble (a certificate authority for tests),
+//! and Node.js for an `OpenID` provider.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,8 +12,8 @@ use crate::{out, process};
 
 const POSTGRES_VERSION_MIN: u32 = 15;
 const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isready"];
-const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer, nginx and caddy, \
-                      on Debian: apt-get install postgresql pgbouncer nginx caddy";
+const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer, nginx, caddy and pebble (with \
+                       pebble-challtestsrv), on Debian: apt-get install postgresql pgbouncer nginx caddy pebble";
 const NPM_REMEDY: &str = "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm";
 /// A machine that has just started may be updating itself, and a download may fail once.
 const APT_LOCK_WAIT: &str = "DPkg::Lock::Timeout=180";
@@ -27,6 +28,9 @@ pub(crate) struct Programs {
     pub(crate) pgbouncer: PathBuf,
     pub(crate) nginx: PathBuf,
     pub(crate) caddy: PathBuf,
+    pub(crate) pebble: PathBuf,
+    /// The DNS server that comes with pebble.
+    pub(crate) challtestsrv: PathBuf,
 }
 
 /// Finds the programs.
@@ -34,11 +38,13 @@ pub(crate) struct Programs {
 /// # Errors
 /// One is missing: one line that says what to install.
 pub(crate) fn find() -> Result<Programs> {
-    let proxies = ["pgbouncer", "nginx", "caddy"].map(process::find);
-    let (Some(postgres_bin), [Some(pgbouncer), Some(nginx), Some(caddy)]) = (newest_postgres(), proxies) else {
+    let programs = ["pgbouncer", "nginx", "caddy", "pebble", "pebble-challtestsrv"].map(process::find);
+    let (Some(postgres_bin), [Some(pgbouncer), Some(nginx), Some(caddy), Some(pebble), Some(challtestsrv)]) =
+        (newest_postgres(), programs)
+    else {
         bail!(REMEDY)
     };
-    Ok(Programs { postgres_bin, pgbouncer, nginx, caddy })
+    Ok(Programs { postgres_bin, pgbouncer, nginx, caddy, pebble, challtestsrv })
 }
 
 /// Finds the programs; on a Debian-like machine that is ours, installs the missing ones first.
@@ -50,8 +56,8 @@ pub(crate) fn find_or_install() -> Result<Programs> {
         return Ok(programs);
     }
     if process::is_root() && process::find("apt-get").is_some() {
-        out::note("installing postgresql, pgbouncer, nginx and caddy");
-        install(&["postgresql", "pgbouncer", "nginx", "caddy"]).context(REMEDY)?;
+        out::note("installing postgresql, pgbouncer, nginx, caddy and pebble");
+        install(&["postgresql", "pgbouncer", "nginx", "caddy", "pebble"]).context(REMEDY)?;
     }
     find()
 }

@@ -2,7 +2,8 @@
 //!
 //! `id:key[,id:key]`, newest first. The newest seals; the others open what they sealed until it is sealed anew.
 //! Sealed by a master key: `format (1 byte, 1) | nonce (12) | ciphertext | tag (16)`, AES-256-GCM; the associated
-//! data bind the master key's id and what it is: the check value, or the root key of one tenant and version.
+//! data bind the master key's id and what it is: the check value, the root key of one tenant and version, or a secret of
+//! the server's own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -72,6 +73,31 @@ pub enum MasterError {
     DoesNotOpen(MasterKeyId),
 }
 
+/// What the server keeps for itself, and which one it is: none opens in the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerSecret<'a> {
+    /// The account at the certificate authority with this directory.
+    AcmeAccount {
+        /// Its address.
+        directory: &'a str,
+    },
+    /// The private key of the certificate of this host.
+    CertificateKey {
+        /// The host.
+        host: &'a str,
+    },
+}
+
+impl ServerSecret<'_> {
+    /// No context is the beginning of another's but for the name at its end.
+    fn context(self) -> Vec<u8> {
+        match self {
+            Self::AcmeAccount { directory } => [b"acme-account/", directory.as_bytes()].concat(),
+            Self::CertificateKey { host } => [b"certificate-key/", host.as_bytes()].concat(),
+        }
+    }
+}
+
 /// The master keys, newest first; never empty.
 #[derive(Clone, Debug)]
 pub struct MasterRing {
@@ -131,6 +157,32 @@ impl MasterRing {
         let key = self.open(id, &root_context(tenant, version), sealed)?;
         let key = key.expose().as_slice().try_into().map_err(|_| MasterError::DoesNotOpen(id.clone()))?;
         Ok(RootKey::from_random(version, key))
+    }
+
+    /// Seals a secret of the server's own with the newest master key.
+    ///
+    /// # Errors
+    /// [`CryptoError`] when it is over 1 MiB.
+    pub fn seal_own(
+        &self,
+        which: ServerSecret<'_>,
+        secret: &Secret<Vec<u8>>,
+        nonce: Nonce,
+    ) -> Result<(MasterKeyId, Vec<u8>), CryptoError> {
+        self.seal(&which.context(), secret.expose(), nonce)
+    }
+
+    /// Opens what was sealed as `which` by the master key `id`.
+    ///
+    /// # Errors
+    /// [`MasterError`], apart for an id that the ring does not have.
+    pub fn open_own(
+        &self,
+        which: ServerSecret<'_>,
+        id: &MasterKeyId,
+        sealed: &[u8],
+    ) -> Result<Secret<Vec<u8>>, MasterError> {
+        self.open(id, &which.context(), sealed)
     }
 
     /// A value for the store to keep, by which [`verify_check`](Self::verify_check) later knows this ring.

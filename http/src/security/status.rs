@@ -24,7 +24,8 @@ const DAY_S: i64 = 24 * 3_600;
 pub(crate) struct SecurityStatus {
     #[schema(format = DateTime)]
     answered_at: String,
-    /// The certificates of the server, in the order in which they are tried; none where a proxy has them.
+    /// The certificates of the server that are files, in the order in which they are tried, and the one that was issued for
+    /// the tenant's host; none where a proxy has them.
     certificates: Vec<CertificateStatus>,
     signing_key: SigningKeyStatus,
     argon2: Argon2Status,
@@ -85,7 +86,7 @@ pub(crate) async fn status(
     let (params, breached) = (cx.node.pool.params(), &cx.node.breached);
     Ok(no_store(Json(SecurityStatus {
         answered_at: rfc3339::text(now),
-        certificates: certificates(&deployment.tls, wall),
+        certificates: certificates(&deployment.tls, &cx.node.settings.host_of(&cx.slot.slug), wall),
         signing_key: SigningKeyStatus {
             created_at: rfc3339::text(state.key_made),
             age_days: days(state.key_made, now),
@@ -101,10 +102,10 @@ pub(crate) async fn status(
     })))
 }
 
-fn certificates(tls: &TlsBy, now: UnixMs) -> Vec<CertificateStatus> {
+fn certificates(tls: &TlsBy, host: &str, now: UnixMs) -> Vec<CertificateStatus> {
     let TlsBy::Server(tls) = tls else { return vec![] };
     let certificates = tls.certificates();
-    let ends = certificates.iter().map(Certificate::not_after);
+    let ends = certificates.of_files().chain(certificates.issued_for(host)).map(Certificate::not_after);
     ends.map(|end| CertificateStatus { not_after: rfc3339::text(end), days_left: days(now, end) }).collect()
 }
 

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::certificates::{Certificates, Shown};
+use crate::certificates::{Certificate, Certificates, Shown};
 
 /// What a listener speaks under HTTP.
 #[derive(Clone, Debug)]
@@ -52,9 +52,14 @@ impl Tls {
         Ok(Self { acceptor: Arc::new(config).into(), current })
     }
 
-    /// Shows these from now on.
-    pub fn replace(&self, certificates: Certificates) {
-        self.current.store(Arc::new(certificates));
+    /// Shows those of `files` from now on in the place of those of files before.
+    pub fn replace_files(&self, files: &Certificates) {
+        self.current.rcu(|current| current.with_files_of(files));
+    }
+
+    /// Shows these from now on, each for its host, and those that were issued for the hosts in `gone` no more.
+    pub fn change_issued(&self, fresh: &[(Arc<str>, Certificate)], gone: &[String]) {
+        self.current.rcu(|current| current.with_issued(fresh, gone));
     }
 
     /// The certificates that are shown now.

@@ -102,8 +102,10 @@ async fn no_server_and_no_url_are_errors() {
     database.end().await;
 }
 
-/// Tables that belong to no tenant. Any other table must be a tenant table.
-const SHARED: &str = "'tenant', 'custom_domain', '_sqlx_migrations', 'root_key', 'master_check'";
+/// Tables that belong to no tenant. Any other table must be a tenant table. Certificates are among them: which one is shown
+/// is decided before any tenant is known, and the server alone orders them.
+const SHARED: &str = "'tenant', 'custom_domain', '_sqlx_migrations', 'root_key', 'master_check', 'acme_account', 'acme_certificate', \
+                      'acme_order', 'acme_challenge'";
 const POLICY: &str = "(tenant_id = ( SELECT (current_setting('app.tenant'::text))::uuid AS current_setting))";
 
 /// What is wrong with the schema as the migrations leave it; each query must answer nothing.

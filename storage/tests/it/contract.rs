@@ -1,5 +1,6 @@
 //! What every engine must do alike. The bodies run every statement of the crate, which is asserted.
 
+mod acme;
 mod api_keys;
 mod audit;
 mod csp_reports;
@@ -73,6 +74,10 @@ async fn keeps_the_contract(kind: Kind) {
     audit::rivals_leave_no_gap(&bed).await;
     audit::nothing_is_taken_back(&bed, kind).await;
     keys::are_kept(&bed).await;
+    acme::an_account_is_everybodys(&bed).await;
+    acme::one_node_orders_and_what_it_brings_is_kept(&bed).await;
+    acme::one_rival_orders(&bed).await;
+    acme::challenges_are_answered_for_a_while(&bed).await;
     recorder.assert_all_ran(kind != Kind::Sqlite);
     bed.end().await;
 }

@@ -109,6 +109,13 @@ impl Server {
         Self::run(self.options.clone(), Arc::new(Folder::new()), self.database.clone())
     }
 
+    /// The same, with other settings.
+    pub(crate) fn another_with(&self, settings: &[(&str, &str)]) -> Self {
+        assert!(self.database.is_some(), "two servers cannot share a folder");
+        let options = settings.iter().fold(self.options.clone(), |options, (name, value)| options.env(name, value));
+        Self::run(options, Arc::new(Folder::new()), self.database.clone())
+    }
+
     /// Starts a server on what this one left behind, with another setting.
     pub(crate) fn restarted_with(mut self, name: &str, value: &str) -> Self {
         self.options = self.options.clone().env(name, value);

@@ -16,6 +16,8 @@ use tokio_rustls::client::TlsStream;
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
+    /// The root, in PEM.
+    pub(crate) root_pem: String,
 }
 
 /// The files of a certificate.
@@ -31,8 +33,8 @@ impl Authority {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        let root = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), root }
+        let root = params.self_signed(&key).unwrap();
+        Self { issuer: Issuer::new(params, key), root: root.der().clone(), root_pem: root.pem() }
     }
 
     /// Certifies these names, in files of this folder that are written whole or not at all.
@@ -58,12 +60,23 @@ impl Authority {
         versions: &[&'static SupportedProtocolVersion],
         alpn: &[&str],
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).unwrap();
-        let mut config =
-            ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        let socket = TcpStream::connect(address).await?;
-        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), socket).await
+        connect(&self.root, address, name, versions, alpn).await
     }
+}
+
+/// Shakes hands as a client that trusts this root alone.
+pub(crate) async fn connect(
+    root: &CertificateDer<'static>,
+    address: SocketAddr,
+    name: &str,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let mut config =
+        ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let socket = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(name.to_owned()).unwrap(), socket).await
 }

@@ -30,6 +30,8 @@ pub(crate) fn keep() -> Result<ExitCode> {
         ("FREEHOLD_TEST_PG_BIN", programs.postgres_bin.display().to_string()),
         ("FREEHOLD_TEST_NGINX", programs.nginx.display().to_string()),
         ("FREEHOLD_TEST_CADDY", programs.caddy.display().to_string()),
+        ("FREEHOLD_TEST_PEBBLE", programs.pebble.display().to_string()),
+        ("FREEHOLD_TEST_CHALLTESTSRV", programs.challtestsrv.display().to_string()),
     ] {
         writeln!(io::stdout(), "{name}={value}")?; // fails when nobody wants the services any more
     }

@@ -103,3 +103,20 @@ fn a_root_opens_only_as_itself() {
     let (renewed, _) = both.seal_root(tenant(1), &opened, nonce()).unwrap();
     assert_eq!(&renewed, both.newest());
 }
+
+#[test]
+fn a_secret_of_the_server_opens_only_as_itself() {
+    let (old, new) = (ring(&[("a", 1)]), ring(&[("b", 2), ("a", 1)]));
+    let secret = Secret::new(b"a private key".to_vec());
+    let key_of = |host| ServerSecret::CertificateKey { host };
+    let (sealed_by, sealed) = old.seal_own(key_of("shop.test"), &secret, nonce()).unwrap();
+    assert_eq!(sealed_by, id("a"));
+    assert!(!sealed.windows(7).any(|bytes| bytes == b"private"));
+    assert_eq!(new.open_own(key_of("shop.test"), &sealed_by, &sealed).unwrap(), secret, "an older key opens too");
+    let does_not_open =
+        |which| new.open_own(which, &sealed_by, &sealed).err() == Some(MasterError::DoesNotOpen(id("a")));
+    assert!(does_not_open(key_of("shop.tes")) && does_not_open(key_of("evil.test")));
+    assert!(does_not_open(ServerSecret::AcmeAccount { directory: "shop.test" }));
+    assert_eq!(new.open_own(key_of("shop.test"), &id("c"), &sealed), Err(MasterError::UnknownKey(id("c"))));
+    assert!(new.verify_check(&sealed_by, &sealed).is_err());
+}

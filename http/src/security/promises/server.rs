@@ -63,7 +63,7 @@ fn tls(view: View<'_>) -> Entry {
     let entry = |how| Entry::new("K16", "TLS 1.2 and 1.3 and nothing older; what comes without is sent to HTTPS.", how);
     let is_served = view.deployment.cleartext == Cleartext::Served;
     match view.deployment.tls {
-        TlsBy::Server(_) => entry("The server speaks TLS itself, and on its listener nothing else; a plain listener, if there is one, only redirects.")
+        TlsBy::Server(_) => entry("The server speaks TLS itself, and on its listener nothing else; a plain listener, if there is one, only redirects, and answers a certificate authority that asks whose a host is.")
             .with("spoken_by", "the server")
             .with("versions", vec!["1.3", "1.2"]),
         TlsBy::Proxy => entry("A proxy that the operator trusts speaks TLS and says whether a request came over it.")
