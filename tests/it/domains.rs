@@ -1,6 +1,6 @@
 //! Custom domains: claimed by anybody, attached to whoever proves them, and to nobody any more once the proof is gone.
 
-mod names;
+pub(crate) mod names;
 
 use serde_json::{Value, json};
 
