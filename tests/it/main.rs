@@ -65,4 +65,5 @@ mod tenants_apart;
 mod tls;
 mod tokens;
 mod two_nodes;
+mod verifiers;
 mod watch;

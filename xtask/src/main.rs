@@ -1,14 +1,16 @@
 //! Freehold's scripts. `cargo xtask` alone lists them.
 
 mod bench;
-mod oidc;
+mod npm;
 mod out;
+mod pinned;
 mod prerequisites;
 mod process;
 mod services;
 mod test;
 mod tidy;
 mod up;
+mod verifiers;
 
 use std::env;
 use std::ffi::OsString;
