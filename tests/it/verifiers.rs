@@ -1,5 +1,6 @@
 //! What the tools of others say of the server: each is run as it comes, against the real binary.
 
+mod browser;
 mod pages;
 mod tls;
 
@@ -26,9 +27,13 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(Options::new(Engine::Sqlite)).await
+    }
+
+    async fn with(options: Options) -> Self {
         let (authority, folder) = (Authority::new(), Folder::new());
         let certificate = authority.certify(folder.path(), "platform", &["*.example.test", DOMAIN]);
-        let options = Options::new(Engine::Sqlite)
+        let options = options
             .limits_off()
             .env("FREEHOLD_LIMITS_CSP_REPORT", "off")
             .env("FREEHOLD_PLATFORM_DOMAIN", DOMAIN)
@@ -39,6 +44,8 @@ impl Scene {
             .env("FREEHOLD_SECURITY_CONTACT", "mailto:security@example.com");
         let server = Server::start(options).await;
         let acme = server.tenant("acme");
+        let made = server.cli(&["operator", "create", "olga@example.com"], "");
+        assert!(made.status.success(), "{made:?}");
         Self { server, authority, folder, certificate, acme }
     }
 

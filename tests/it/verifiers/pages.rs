@@ -50,8 +50,6 @@ async fn answers(conn: &mut Conn) -> Vec<(String, Answer)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_csp_evaluator_finds_nothing_in_any_policy() {
     let scene = Scene::new().await;
-    let made = scene.server.cli(&["operator", "create", "olga@example.com"], "");
-    assert!(made.status.success(), "{made:?}");
     let mut sent = vec![];
     for host in [HOST, ADMIN, API] {
         let mut conn = scene.conn(host).await;
