@@ -1,6 +1,7 @@
 //! What the tools of others say of the server: each is run as it comes, against the real binary.
 
 mod browser;
+mod interface;
 mod pages;
 mod tls;
 
