@@ -16,6 +16,7 @@ const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbounc
                       on Debian: apt-get install postgresql pgbouncer nginx";
 const NPM_REMEDY: &str = "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm";
 const PYTHON_REMEDY: &str = "install Python 3.10 or newer with venv, on Debian: apt-get install python3 python3-venv";
+const CXX_REMEDY: &str = "install a C++ compiler, on Debian: apt-get install g++";
 const CHROMIUM_REMEDY: &str = "install Chromium, on Debian: apt-get install chromium";
 /// A machine that has just started may be updating itself, and a download may fail once.
 const APT_LOCK_WAIT: &str = "DPkg::Lock::Timeout=180";
@@ -81,6 +82,18 @@ pub(crate) fn find_or_install_python() -> Result<PathBuf> {
         install(&["python3", "python3-venv"]).context(PYTHON_REMEDY)?;
     }
     found().context(PYTHON_REMEDY)
+}
+
+/// A C++ compiler, for libFuzzer; on a Debian-like machine that is ours, installs it first.
+///
+/// # Errors
+/// It is missing and cannot be installed.
+pub(crate) fn find_or_install_cxx() -> Result<PathBuf> {
+    if process::find("c++").is_none() && process::is_root() && process::find("apt-get").is_some() {
+        out::note("installing g++");
+        install(&["g++"]).context(CXX_REMEDY)?;
+    }
+    process::find("c++").context(CXX_REMEDY)
 }
 
 /// Chromium; on a Debian-like machine that is ours, installs it first.
