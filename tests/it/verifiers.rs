@@ -71,7 +71,7 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/verifiers").join(name)
 }
 
-/// A program that came from PyPI.
+/// A program that came from `PyPI`.
 fn python(program: &str) -> Command {
     Command::new(place("FREEHOLD_TEST_VERIFIERS_PYTHON").join("bin").join(program))
 }

@@ -1,4 +1,4 @@
-//! What judges the server from outside: programs from npm and PyPI, as `tests/it/verifiers/` pins them, and Chromium.
+//! What judges the server from outside: programs from npm and `PyPI`, as `tests/it/verifiers/` pins them, and Chromium.
 
 use std::fs;
 use std::path::{Path, PathBuf};

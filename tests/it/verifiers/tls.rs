@@ -1,4 +1,4 @@
-//! SSLyze, with what Mozilla recommends for general-purpose servers.
+//! `SSLyze`, with what Mozilla recommends for general-purpose servers.
 
 use serde_json::{Value, json};
 
