@@ -67,4 +67,5 @@ mod tenants_apart;
 mod tls;
 mod tokens;
 mod two_nodes;
+mod verifiers;
 mod watch;
