@@ -27,6 +27,8 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Where the page of a proof is, over HTTP.
 pub const PROOF_PATH: &str = "/.well-known/freehold-domain-verification";
 
+/// Most characters of a name as somebody writes it.
+const TEXT_CHARS_MAX: usize = 253;
 const TXT_LABEL: &str = "_freehold";
 const TXT_KEY: &str = "freehold-domain-verification=";
 /// With the label of the proof before it, a name has 253 characters at most (RFC 1035 §2.3.4).
@@ -79,7 +81,7 @@ impl FromStr for DomainName {
 
     fn from_str(text: &str) -> Result<Self, NotADomain> {
         let text = text.strip_suffix('.').unwrap_or(text);
-        if text.len() > 4 * CHARS_MAX {
+        if text.chars().nth(TEXT_CHARS_MAX).is_some() {
             return Err(NotADomain::Shape);
         }
         let name = a_labels(text).ok_or(NotADomain::Shape)?;
