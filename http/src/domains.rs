@@ -188,7 +188,7 @@ pub(crate) async fn list(member: Member, Query(()): Query<()>) -> Result<Respons
 pub struct ClaimDomain {
     /// A name of the tenant's own, such as `shop.example.com`; internationalised names too. No public suffix, nothing under
     /// the platform's domain.
-    #[schema(required, nullable = false, min_length = 3, max_length = 254)]
+    #[schema(required, nullable = false, example = "shop.example.com", min_length = 3, max_length = 254)]
     domain: Option<String>,
 }
 
