@@ -20,6 +20,7 @@ mod breached_service;
 mod command_line;
 mod configuration;
 mod csp_reports;
+mod database_tls;
 mod device;
 mod domains;
 mod drain;
