@@ -22,6 +22,7 @@ mod platform;
 mod profile;
 mod redis;
 mod refresh;
+mod roots;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod security;
