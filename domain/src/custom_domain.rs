@@ -271,9 +271,9 @@ mod tests {
 
     const NOW: UnixMs = UnixMs::new(1_700_000_000_000);
     const RULES: Rules = Rules {
-        recheck: Duration::from_secs(86_400),
-        retry: Duration::from_secs(3_600),
-        detach_after: Duration::from_secs(259_200),
+        recheck: Duration::from_hours(24),
+        retry: Duration::from_hours(1),
+        detach_after: Duration::from_hours(72),
     };
 
     #[test]

@@ -45,7 +45,7 @@ pub fn routes() -> Routes {
 /// Every domain of the tenant, by name: twenty at most.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DomainList {
-    items: Vec<Domain>,
+    items: Vec<DomainBody>,
     /// `null`: there is no other part.
     #[schema(required)]
     next_cursor: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) struct DomainList {
 
 /// A domain of the tenant's own.
 #[derive(Serialize, ToSchema)]
-struct Domain {
+struct DomainBody {
     /// Its name, in A-labels.
     domain: String,
     state: DomainState,
@@ -111,7 +111,7 @@ struct HttpProof {
     body: String,
 }
 
-impl From<DomainItem> for Domain {
+impl From<DomainItem> for DomainBody {
     fn from(item: DomainItem) -> Self {
         let DomainItem { name, challenge, attached_at, failing_since, .. } = item;
         Self {
@@ -141,7 +141,7 @@ fn name(text: &str) -> Result<DomainName, Problem> {
 }
 
 fn shown(item: DomainItem) -> Response {
-    no_store(Json(Domain::from(item)))
+    no_store(Json(DomainBody::from(item)))
 }
 
 /// What a wish about a domain was refused for.
@@ -178,7 +178,7 @@ const fn told(seen: Seen) -> &'static str {
 )]
 pub(crate) async fn list(member: Member, Query(()): Query<()>) -> Result<Response, Problem> {
     let items = ops::list(member.cx(), &member.claims).await?;
-    let items = items.into_iter().map(Domain::from).collect();
+    let items = items.into_iter().map(DomainBody::from).collect();
     Ok(no_store(Json(DomainList { items, next_cursor: None })))
 }
 
@@ -209,7 +209,7 @@ impl Validate for ClaimDomain {
 /// is forgotten after a week. 409 `conflict` when the tenant claims it already, or has twenty.
 #[utoipa::path(post, path = "/v1/domains", tag = "domains", operation_id = "claim_domain", request_body = ClaimDomain,
     security(("bearer" = [])),
-    responses((status = 201, description = "The domain.", body = Domain), (status = 409, description = "problem")),
+    responses((status = 201, description = "The domain.", body = DomainBody), (status = 409, description = "problem")),
 )]
 pub(crate) async fn claim(member: Member, Valid(name): Valid<ClaimDomain>) -> Result<Response, Problem> {
     let (cx, claims) = (member.tenant.cx, member.claims);
@@ -220,7 +220,7 @@ pub(crate) async fn claim(member: Member, Valid(name): Valid<ClaimDomain>) -> Re
 /// `GET /v1/domains/{domain}`: one of them; admins alone.
 #[utoipa::path(get, path = "/v1/domains/{domain}", tag = "domains", operation_id = "read_domain",
     security(("bearer" = [])), params(("domain" = String, Path, description = "The domain.")),
-    responses((status = 200, description = "The domain.", body = Domain)),
+    responses((status = 200, description = "The domain.", body = DomainBody)),
 )]
 pub(crate) async fn read(member: Member, Path(text): Path<String>, Query(()): Query<()>) -> Result<Response, Problem> {
     Ok(shown(ops::read(member.cx(), &member.claims, &name(&text)?).await?))
@@ -248,7 +248,7 @@ impl Validate for ChangeDomain {
 #[utoipa::path(patch, path = "/v1/domains/{domain}", tag = "domains", operation_id = "change_domain",
     request_body = ChangeDomain, security(("bearer" = [])),
     params(("domain" = String, Path, description = "The domain.")),
-    responses((status = 200, description = "The domain, as it is now.", body = Domain)),
+    responses((status = 200, description = "The domain, as it is now.", body = DomainBody)),
 )]
 pub(crate) async fn change(
     member: Member,
@@ -280,7 +280,7 @@ pub(crate) async fn remove(member: Member, Path(text): Path<String>) -> Result<S
 #[utoipa::path(post, path = "/v1/domains/{domain}/verify", tag = "domains", operation_id = "verify_domain",
     request_body = Option<Nothing>, security(("bearer" = [])),
     params(("domain" = String, Path, description = "The domain.")),
-    responses((status = 200, description = "It is attached.", body = Domain), (status = 409, description = "problem")),
+    responses((status = 200, description = "It is attached.", body = DomainBody), (status = 409, description = "problem")),
 )]
 pub(crate) async fn verify(member: Member, Path(text): Path<String>, _: Valid<Nothing>) -> Result<Response, Problem> {
     let (name, cx, claims) = (name(&text)?, member.tenant.cx, member.claims);

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Authority, Conn, Database, Engine, Files, Folder, Options, Server, freehold};
 
-/// What a client asks with whether TLS is spoken (PostgreSQL, "SSLRequest").
+/// What a client asks with whether TLS is spoken (PostgreSQL, `SSLRequest`).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
 /// TLS before a PostgreSQL that speaks none, as a proxy in the network would add it; how many came to an understanding.

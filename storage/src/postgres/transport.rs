@@ -25,10 +25,12 @@ pub enum Transport {
 /// [`OpenError::Address`] for what is no address of a database.
 pub fn transport(url: &Secret<String>) -> Result<Transport, OpenError> {
     let options = protected(url)?;
-    Ok(match options.get_ssl_mode() {
-        PgSslMode::VerifyFull => Transport::Verified,
-        _ if is_this_machine(&options) => Transport::ThisMachine,
-        _ => Transport::Unverified,
+    Ok(if matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
+        Transport::Verified
+    } else if is_this_machine(&options) {
+        Transport::ThisMachine
+    } else {
+        Transport::Unverified
     })
 }
 
