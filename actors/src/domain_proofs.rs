@@ -81,10 +81,8 @@ impl DomainProofs {
         match self.records(&format!("{}.", name.txt_name()), RecordType::TXT).await {
             Ok(records) => {
                 let text = |data| if let RData::TXT(txt) = data { Some(txt.txt_data.concat()) } else { None };
-                let mut texts = records.into_iter().filter_map(text);
-                let Some(first) = texts.next() else { return Seen::Nothing };
-                let is_there = challenge.is_txt(&first) || texts.any(|text| challenge.is_txt(&text));
-                if is_there { Seen::Proof } else { Seen::Other }
+                let texts: Vec<_> = records.into_iter().filter_map(text).collect();
+                challenge.seen_in(texts.iter().map(Vec::as_slice))
             }
             Err(seen) => seen,
         }

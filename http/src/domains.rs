@@ -12,9 +12,9 @@ use freehold_domain::policy::Permission;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::{May, Public, Routes};
+use crate::access::{May, Routes};
 use crate::body::{Valid, Validate};
-use crate::caller::{Member, Tenant, run};
+use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::{Kind, Problem};
@@ -39,7 +39,6 @@ pub fn routes() -> Routes {
         .patch("/v1/domains/{domain}", change(), self::change)
         .delete("/v1/domains/{domain}", change(), remove)
         .post("/v1/domains/{domain}/verify", change(), verify)
-        .get(PROOF_PATH, Public, proof)
 }
 
 /// Every domain of the tenant, by name: twenty at most.
@@ -155,7 +154,8 @@ pub(crate) fn problem(refusal: DomainRefusal) -> Problem {
         DomainRefusal::TooSoon => conflict(TOO_SOON).retry_after(LOOK_EVERY),
         DomainRefusal::NotProved(Look { txt, http }) => {
             let mut faults = Faults::default();
-            faults.add("proof.txt", told(txt));
+            let of_others = "names somebody else: take that record away";
+            faults.add("proof.txt", if txt == Seen::Other { of_others } else { told(txt) });
             faults.add("proof.http", told(http));
             faults.into()
         }
@@ -287,17 +287,8 @@ pub(crate) async fn verify(member: Member, Path(text): Path<String>, _: Valid<No
     Ok(shown(run(async move { ops::verify(&cx, &claims, &name).await }).await?))
 }
 
-/// `GET /.well-known/freehold-domain-verification` at an attached domain: its proof over HTTP, so that one which was given
-/// at another server stays when the domain leads here. 404 at every other host: nothing here proves what is only claimed.
-#[utoipa::path(get, path = "/.well-known/freehold-domain-verification", tag = "public", operation_id = "domain_proof",
-    responses((status = 200, description = "The proof.", content_type = "text/plain", body = String)),
-)]
-pub(crate) async fn proof(tenant: Tenant, Query(()): Query<()>) -> Result<Response, Problem> {
-    let domain = tenant.domain.ok_or_else(|| Problem::new(Kind::NotFound))?;
-    Ok(shown_proof(&domain))
-}
-
-/// The page that proves an attached domain.
+/// The page that proves an attached domain, at that domain alone: a proof over HTTP that was given at another server stays when
+/// the domain leads here. Nothing here proves what is only claimed.
 pub(crate) fn shown_proof(domain: &Attached) -> Response {
     let shown = format!("{}\n", domain.challenge.as_str());
     no_store(([(CONTENT_TYPE, "text/plain; charset=utf-8")], shown))

@@ -171,9 +171,7 @@ fn document() -> utoipa::openapi::OpenApi {
 
 /// A tenant's own domains: what the operators' host has not.
 #[derive(OpenApi)]
-#[openapi(paths(
-    domains::list, domains::claim, domains::read, domains::change, domains::remove, domains::verify, domains::proof,
-))]
+#[openapi(paths(domains::list, domains::claim, domains::read, domains::change, domains::remove, domains::verify,))]
 struct Domains;
 
 /// The document of the operators' host.

@@ -114,6 +114,18 @@ async fn a_custom_domain_has_a_certificate_too_and_its_proof_stays_over_plain_ht
     names.addresses(SHOP, &["127.0.0.1"]);
     assert_eq!(get(proof).await.is(200).body, format!("{}\n", claimed["proof"]["http"]["body"].as_str().unwrap()));
     assert_eq!(verify(&mut conn).await.is(200).json()["state"], "attached");
+    // Whatever the state of its tenant.
+    assert!(server.cli(&["tenant", "suspend", "acme"], "").status.success());
+    get(proof).await.is(200);
+    shop.get(proof, None).await.is(200);
+    shop.get("/v1/me", Some(&access)).await.is_problem(403, "tenant-suspended");
+    assert!(server.cli(&["tenant", "resume", "acme"], "").status.success());
+    // But where the DNS names somebody else, the page that is ours proves nothing.
+    names.texts(txt["name"].as_str().unwrap(), &["freehold-domain-verification=0123456789abcdefghjkmnpqrstvwxyz"]);
+    let told = verify(&mut conn).await;
+    told.is_problem(400, "validation");
+    let told = conn.get("/v1/domains/shop.test", Some(&access)).await.is(200).json();
+    assert_eq!((&told["state"], told["ends_at"].is_string()), (&json!("failing"), true));
 }
 
 /// Waits until so many hosts have no certificate.

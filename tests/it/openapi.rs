@@ -106,8 +106,6 @@ async fn what_is_there_is_described(conn: &mut Conn, tenant: &Tenant) {
                 answer.is(204); // a whole list, which is empty
             } else if method == "DELETE" {
                 answer.is_problem(404, "not-found");
-            } else if path == "/.well-known/freehold-domain-verification" {
-                answer.is(404); // at a custom domain alone
             } else {
                 assert_ne!(answer.status, 404, "{method} {path}");
             }

@@ -16,9 +16,8 @@ const EXAMPLES_AND_SEED: &str = "15 1";
 const LAST: [&str; 2] = ["change_settings", "change_password"];
 
 /// What nobody can do here who only knows the description: it takes a token of a letter, a code of an authenticator, what a
-/// provider says, the password, a refresh token, an open registration, or a domain of the tenant's own.
-const OUT_OF_REACH: [&str; 10] = [
-    "GET /.well-known/freehold-domain-verification",
+/// provider says, the password, a refresh token or an open registration.
+const OUT_OF_REACH: [&str; 9] = [
     "POST /v1/auth/backup-codes",
     "POST /v1/auth/email/verify",
     "POST /v1/auth/oauth/handoff",
