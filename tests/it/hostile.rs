@@ -91,7 +91,7 @@ async fn every_state_is_set_by_the_command_line_and_ends_when_it_is_told_to() {
     let mut conn = Conn::to(&server, &acme).await;
     let session = conn.sign_in(&acme).await;
     for (verb, state, status, replaced) in [
-        ("suspend", "suspended", 403, Some("active")),
+        ("suspend", "suspended", 403, None),
         ("suspend", "suspended", 403, None),
         ("freeze", "read-only", 200, Some("suspended")),
         ("drain", "draining", 503, Some("read-only")),
