@@ -86,15 +86,17 @@ async fn what_a_running_server_is_told_is_in_force_at_once(engine: Engine) {
     assert_eq!(result(&limit("2/h")), json!({ "slug": "acme", "tier": "api-tenant", "limit": "2/h" }));
     let told = conn.get("/v1/me", Some(access)).await;
     assert_eq!((told.header("x-ratelimit-tier"), told.header("x-ratelimit-limit")), (Some("api-tenant"), Some("2")));
-    let mut last = told;
-    // Two pass; while the tenant is loaded anew one may pass uncounted.
-    for _ in 0..3 {
-        last = conn.get("/v1/me", Some(access)).await;
-        if last.status == 429 {
-            break;
+    // What is left of the level under the limit before keeps the second one waiting for a moment, or not.
+    let mut passed = u8::from(told.status == 200);
+    for _ in 0..4 {
+        let answer = conn.get("/v1/me", Some(access)).await;
+        if answer.status == 200 {
+            passed += 1;
+        } else {
+            answer.is_problem(429, "rate-limited");
         }
     }
-    last.is_problem(429, "rate-limited");
+    assert!((1..=2).contains(&passed), "{passed}");
     // A wider one as well: the bucket is still empty, but it fills at the new rate, within a second and not an hour.
     result(&limit("1000000/s"));
     let since = Instant::now();
