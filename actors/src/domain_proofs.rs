@@ -29,7 +29,7 @@ const DNS_TRY_WITHIN: Duration = Duration::from_millis(1_500);
 const PAGE: Bounds = Bounds { within: Duration::from_secs(3), bytes_max: 1024 };
 /// Most addresses of a name that are called.
 const ADDRESSES_MAX: usize = 2;
-/// Most looks at the same time.
+/// Looks under way at the same time, at most.
 const AT_ONCE: usize = 8;
 
 /// What the operator has set.
@@ -68,7 +68,7 @@ impl DomainProofs {
         &self.rule.rules
     }
 
-    /// Looks at both places. Nobody is asked twice at the same time by more than eight looks.
+    /// Looks at both places; a look waits while eight others are under way.
     pub async fn look(&self, name: &DomainName, challenge: &Challenge) -> Look {
         let _place = self.at_once.acquire().await;
         let (txt, http) = tokio::join!(self.txt(name, challenge), self.page(name, challenge));

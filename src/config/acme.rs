@@ -27,11 +27,7 @@ pub(super) fn read(values: &mut Values) -> Option<Option<AcmeRule>> {
     let contact = values.read(CONTACT, "an e-mail address", "write it like certificates@example.com", |text| {
         text.parse::<Email>().ok()
     });
-    let ca_file = values.read(CA_FILE, "a path", "write the path of a PEM file", |text| Some(text.to_owned()));
-    let roots = ca_file.as_deref().map(roots::read);
-    if let Some(Err((fault, remedy))) = &roots {
-        values.fault(CA_FILE, fault, remedy);
-    }
+    let roots = roots::setting(values, CA_FILE);
     let retry_s = values.number(RETRY_S, "seconds", 1..=3_600);
     if !values.is_set(DIRECTORY) {
         for setting in [TERMS_AGREED, CONTACT, CA_FILE] {
@@ -58,7 +54,7 @@ pub(super) fn read(values: &mut Values) -> Option<Option<AcmeRule>> {
     }
     let contact = contact.map(|contact| contact.as_str().to_owned());
     let retry = Retry { first: Duration::from_secs(u64::from(retry_s?)) };
-    Some(Some(AcmeRule { directory, contact, roots: roots.transpose().ok()?, retry }))
+    Some(Some(AcmeRule { directory, contact, roots: roots?, retry }))
 }
 
 fn directory(text: &str) -> Option<String> {

@@ -38,11 +38,7 @@ pub struct Mail {
 pub(super) fn read(values: &mut Values, platform: Option<&Platform>, data_dir: Option<&Path>) -> Option<Mail> {
     let remedy = "write it like smtps://user:password@mail.example.com, special characters as %XX";
     let smtp = values.read(SMTP_URL, "an smtps or smtp address", remedy, parse_smtp);
-    let ca_file = values.read(SMTP_CA_FILE, "a path", "write the path of a PEM file", |text| Some(text.to_owned()));
-    let roots = ca_file.as_deref().map(roots::read);
-    if let Some(Err((fault, remedy))) = &roots {
-        values.fault(SMTP_CA_FILE, fault, remedy);
-    }
+    let roots = roots::setting(values, SMTP_CA_FILE);
     if values.is_set(SMTP_CA_FILE) && !values.is_set(SMTP_URL) && !values.is_faulty(SMTP_CA_FILE) {
         values.fault(SMTP_CA_FILE, "is set, and FREEHOLD_MAIL_SMTP_URL is not", "set both, or neither");
     }
@@ -59,7 +55,7 @@ pub(super) fn read(values: &mut Values, platform: Option<&Platform>, data_dir: O
     let default_from = || platform.and_then(|platform| format!("no-reply@{}", platform.domain).parse().ok());
     let from = if values.is_set(FROM) { from } else { default_from() };
     let default_outbox = || data_dir.map(|dir| dir.join(OUTBOX_DIR));
-    let roots = roots.transpose().ok()?;
+    let roots = roots?;
     let way = match (smtp, outbox) {
         (Some(smtp), _) => Some(Way::Smtp(Smtp { roots, ..smtp })),
         (None, _) if values.is_set(SMTP_URL) => None,
