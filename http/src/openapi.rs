@@ -14,7 +14,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 pub(crate) use self::schemas::{
-    AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, provider, registration,
+    AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, one_line, provider, registration,
     require_second_factor, role, roles, scopes, tenant_state,
 };
 use crate::access::Routes;

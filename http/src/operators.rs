@@ -17,6 +17,7 @@ use freehold_domain::text::OneLine;
 use freehold_domain::time::UnixMs;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
 
 use crate::access::{May, Routes};
 use crate::auth::parsed;
@@ -104,13 +105,7 @@ impl From<TenantItem> for TenantBody {
 pub struct CreateTenant {
     #[schema(required, nullable = false, pattern = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
     slug: Option<String>,
-    #[schema(
-        required,
-        nullable = false,
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$"
-    )]
+    #[schema(required, schema_with = openapi::one_line::<200>)]
     name: Option<String>,
     #[schema(required, nullable = false)]
     admin: Option<FirstAdmin>,
@@ -137,18 +132,21 @@ impl Validate for CreateTenant {
     }
 }
 
+fn reason() -> ObjectBuilder {
+    openapi::one_line::<500>().description(Some("Why, on one line."))
+}
+
+fn reason_shown() -> ObjectBuilder {
+    openapi::one_line::<500>().description(Some("Why, on one line; the member sees it."))
+}
+
 /// `{reason?, until?}`
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetState {
     /// Why, on one line.
     #[serde(default, deserialize_with = "given")]
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$"
-    )]
+    #[schema(nullable = false, schema_with = reason)]
     reason: Option<String>,
     /// When the state ends by itself: a time to come.
     #[serde(default, deserialize_with = "given")]
@@ -303,13 +301,7 @@ pub struct Impersonate {
     #[schema(required, nullable = false, format = Uuid)]
     member_id: Option<String>,
     /// Why, on one line; the member sees it.
-    #[schema(
-        required,
-        nullable = false,
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$"
-    )]
+    #[schema(required, schema_with = reason_shown)]
     reason: Option<String>,
 }
 

@@ -42,13 +42,7 @@ pub struct Register {
     /// As long as the tenant's settings demand: 15 characters at least.
     #[schema(required, nullable = false, format = Password, pattern = r"^[^\u0000\r\n]*$", min_length = 15, max_length = 1024)]
     password: Option<String>,
-    #[schema(
-        required,
-        nullable = false,
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$"
-    )]
+    #[schema(required, schema_with = openapi::one_line::<200>)]
     name: Option<String>,
     /// The token of an invitation, from its letter.
     #[serde(default, deserialize_with = "given")]

@@ -173,6 +173,14 @@ pub(crate) fn actor_kind() -> Object {
     one_of(crate::audit::actor_kinds())
 }
 
+/// A text on one line, as [`freehold_domain::text::OneLine`] takes it: no control character, none that is hidden but the
+/// joiners, and not white space alone.
+pub(crate) fn one_line<const MAX: usize>() -> ObjectBuilder {
+    const PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$";
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX));
+    text.pattern(Some(PATTERN))
+}
+
 fn one_of(names: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
