@@ -54,7 +54,8 @@ async fn every_host_has_a_certificate_soon_and_keeps_it(engine: Engine) {
     Conn::over(stream, "api.example.test").await.get("/", None).await.is_problem(421, "misdirected-request");
     assert!(pebble.connect(server.http, "nobody.example.test").await.is_none());
 
-    assert_eq!((pebble.issued(), metric(&server, ISSUED).await), (4, 4), "one for each host");
+    counted(&[&server], 4).await;
+    assert_eq!(pebble.issued(), 4, "one for each host");
     hosts_without(&server, 0).await;
     assert!(metric(&server, "freehold_acme_certificate_left_seconds").await > 89 * 24 * 3_600);
     assert_eq!(metric(&server, "freehold_acme_orders_total").await, 4, "none failed: {}", server.log());
@@ -64,7 +65,8 @@ async fn every_host_has_a_certificate_soon_and_keeps_it(engine: Engine) {
     assert_eq!(pebble.shown(server.http, "acme.example.test").await, shown, "what was there is shown again");
     server.tenant("globex");
     pebble.shown(server.http, "globex.example.test").await;
-    assert_eq!((pebble.issued(), metric(&server, ISSUED).await), (5, 1), "and nothing is ordered twice");
+    counted(&[&server], 1).await;
+    assert_eq!(pebble.issued(), 5, "and nothing is ordered twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +130,18 @@ async fn a_custom_domain_has_a_certificate_too_and_its_proof_stays_over_plain_ht
     assert_eq!((&told["state"], told["ends_at"].is_string()), (&json!("failing"), true));
 }
 
+/// Waits until so many orders are counted as issued: a certificate is shown a moment before its order is.
+async fn counted(servers: &[&Server], count: u64) {
+    let all = async || {
+        let mut sum = 0;
+        for server in servers {
+            sum += metric(server, ISSUED).await;
+        }
+        (sum == count).then_some(())
+    };
+    until("every order is counted, once", all).await;
+}
+
 /// Waits until so many hosts have no certificate.
 async fn hosts_without(server: &Server, count: u64) {
     let gauge = "freehold_acme_hosts_without_certificate";
@@ -188,7 +202,7 @@ async fn a_certificate_is_renewed_before_it_ends_and_no_connection_is_dropped() 
         if leaf(&stream) != before {
             break;
         }
-        assert!(since.elapsed() < Duration::from_secs(60), "it is never renewed");
+        assert!(since.elapsed() < Duration::from_mins(1), "it is never renewed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let took = since.elapsed();
@@ -361,8 +375,8 @@ async fn of_two_nodes_one_orders_for_a_host_and_both_show_it() {
     for host in OWN.into_iter().chain(hosts.iter().map(String::as_str)) {
         assert_eq!(pebble.shown(one.http, host).await, pebble.shown(two.http, host).await, "{host}");
     }
-    let ordered = metric(&one, ISSUED).await + metric(&two, ISSUED).await;
-    assert_eq!((pebble.issued(), ordered), (TENANTS + 3, TENANTS as u64 + 3), "each host once");
+    counted(&[&one, &two], TENANTS as u64 + 3).await;
+    assert_eq!(pebble.issued(), TENANTS + 3, "each host once");
     assert_eq!(one.log().matches("an account was made").count() + two.log().matches("an account was made").count(), 1);
 }
 
@@ -382,5 +396,6 @@ async fn a_node_answers_the_authority_for_the_order_of_another() {
     for host in OWN {
         pebble.shown(orders.http, host).await;
     }
-    assert_eq!((metric(&asked, "freehold_acme_orders_total").await, metric(&orders, ISSUED).await), (0, 3));
+    counted(&[&orders], 3).await;
+    assert_eq!(metric(&asked, "freehold_acme_orders_total").await, 0);
 }

@@ -116,7 +116,7 @@ impl Pebble {
             .args(["-dnsserver", &dns.to_string()])
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_AUTHZREUSE", "0")
-            .env("PEBBLE_WFE_NONCEREJECT", "10") // clients must cope
+            .env("PEBBLE_WFE_NONCEREJECT", "2") // clients must cope, and give up at the third in a row
             .spawn()
             .unwrap();
         let said = Arc::new(Mutex::new(String::new()));
