@@ -21,6 +21,7 @@ mod command_line;
 mod configuration;
 mod csp_reports;
 mod device;
+mod doctor;
 mod domains;
 mod drain;
 mod email_change;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -39,9 +40,18 @@ impl Authority {
 
     /// Certifies these names, in files of this folder that are written whole or not at all.
     pub(crate) fn certify(&self, folder: &Path, file: &str, names: &[&str]) -> Files {
+        self.certify_until(folder, file, names, None)
+    }
+
+    /// The same, good until so many seconds after 1970.
+    pub(crate) fn certify_until(&self, folder: &Path, file: &str, names: &[&str], until_s: Option<u64>) -> Files {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        if let Some(until_s) = until_s {
+            params.not_after = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(until_s)).unwrap().into();
+        }
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
         let files = Files { cert: folder.join(format!("{file}.crt")), key: folder.join(format!("{file}.key")) };
         for (path, text) in [(&files.key, key.serialize_pem()), (&files.cert, cert.pem())] {
             let fresh = path.with_extension("new");
