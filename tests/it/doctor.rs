@@ -113,7 +113,7 @@ async fn few_descriptors_are_found_in_the_process_that_serves() {
 }
 
 /// A server with TLS, whose certificate is for these names and ends in so many days.
-async fn with_tls(names: &[&str], days: u64) -> (Server, Authority, Folder) {
+async fn with_tls(names: &[&str], days: u64) -> (Server, Folder) {
     let (authority, folder) = (Authority::new(), Folder::new());
     let files = certify(&authority, &folder, names, days);
     let options = Options::new(Engine::Sqlite)
@@ -123,7 +123,7 @@ async fn with_tls(names: &[&str], days: u64) -> (Server, Authority, Folder) {
         .env("FREEHOLD_HTTP_TLS_CERT", files.cert.to_str().unwrap())
         .env("FREEHOLD_HTTP_TLS_KEY", files.key.to_str().unwrap())
         .env("FREEHOLD_HTTP_REDIRECT_LISTEN", "127.0.0.1:0");
-    (Server::start(options).await, authority, folder)
+    (Server::start(options).await, folder)
 }
 
 /// Files that the server may read, whoever it runs as.
@@ -141,15 +141,15 @@ fn certify(authority: &Authority, folder: &Folder, names: &[&str], days: u64) ->
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_looked_at_as_clients_see_them() {
     let both = ["example.test", "*.example.test"];
-    let (server, ..) = with_tls(&both, 90).await;
+    let (server, _folder) = with_tls(&both, 90).await;
     let report = server.doctor(&[]);
     clean(&report);
     for name in ["certificate", "tls-versions", "redirect-listener", "hsts", "security-headers", "secret-files"] {
         assert!(checks(&report).contains(&name), "{name}: {report:?}");
     }
-    let (server, ..) = with_tls(&both, 5).await;
+    let (server, _folder) = with_tls(&both, 5).await;
     only(&server.doctor(&[]), "certificate", "ends in 5 days", "renew it");
-    let (server, ..) = with_tls(&["example.test"], 90).await;
+    let (server, _folder) = with_tls(&["example.test"], 90).await;
     only(&server.doctor(&[]), "certificate", "no certificate is shown for a", "FREEHOLD_HTTP_TLS_CERT");
 }
 

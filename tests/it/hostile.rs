@@ -111,10 +111,7 @@ async fn every_state_is_set_by_the_command_line_and_ends_when_it_is_told_to() {
     assert!(server.cli(&["tenant", "hold", "acme", "--until", &soon], "").status.success());
     conn.get("/v1/me", Some(&session.access)).await.is_problem(503, "tenant-held");
     let conn = tokio::sync::Mutex::new(conn);
-    crate::watch::until("it is served again", async || {
-        (conn.lock().await.me(&session.access).await == 200).then_some(())
-    })
-    .await;
+    until("it is served again", async || (conn.lock().await.me(&session.access).await == 200).then_some(())).await;
 }
 
 /// Connections of one address that never end their requests: heads and bodies.
