@@ -74,12 +74,12 @@ pub async fn examine(config: Result<Config, Faults>) -> Result<(), Failure> {
 /// Tells what `looked` finds, and says on stderr that it is at it when that takes long.
 async fn watched(report: &mut Report, check: &str, looked: impl Future<Output = Vec<Finding>>) -> Result<(), Failure> {
     let mut looked = Box::pin(looked);
-    let findings = match tokio::time::timeout(QUIET_FOR, &mut looked).await {
-        Ok(findings) => findings,
-        Err(_) => {
-            tracing::info!(check, "still looking");
-            looked.await
-        }
+    let in_time = tokio::time::timeout(QUIET_FOR, &mut looked).await;
+    let findings = if let Ok(findings) = in_time {
+        findings
+    } else {
+        tracing::info!(check, "still looking");
+        looked.await
     };
     findings.iter().try_for_each(|finding| report.tell(finding))
 }

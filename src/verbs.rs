@@ -348,8 +348,10 @@ async fn set_state(
         return Err(data("until", &"must be a time to come"));
     }
     let (term, by) = (Term { reason, until }, By::CommandLine);
-    let row = tenants::set_state(node, &parse_slug(slug)?, state, term, &by).await.map_err(|error| refused(&error))?;
-    Ok(vec![tenant_json(node, &row).into()])
+    let set = tenants::set_state(node, &parse_slug(slug)?, state, term, &by).await.map_err(|error| refused(&error))?;
+    let mut json = tenant_json(node, &set.tenant);
+    json.extend(set.replaced.map(|replaced| ("replaced".to_owned(), replaced.into())));
+    Ok(vec![json.into()])
 }
 
 fn tenant_json(node: &Node, row: &TenantRow) -> Map<String, Value> {

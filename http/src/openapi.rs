@@ -120,13 +120,6 @@ struct Api;
         csp_reports::take,
         csp_reports::list,
         csp_reports::clear,
-        domains::list,
-        domains::claim,
-        domains::read,
-        domains::change,
-        domains::remove,
-        domains::verify,
-        domains::proof,
         signing_keys::list,
         signing_keys::rotate,
         public::jwks,
@@ -171,8 +164,15 @@ struct Operators;
 
 /// The document of a tenant's host.
 fn document() -> utoipa::openapi::OpenApi {
-    completed(Tenant::openapi(), &public::tenant_host(public::shared()))
+    let mut document = Tenant::openapi();
+    document.merge(Domains::openapi());
+    completed(document, &public::tenant_host(public::shared()))
 }
+
+/// A tenant's own domains: what the operators' host has not.
+#[derive(OpenApi)]
+#[openapi(paths(domains::list, domains::claim, domains::read, domains::change, domains::remove, domains::verify,))]
+struct Domains;
 
 /// The document of the operators' host.
 fn platform_document() -> utoipa::openapi::OpenApi {

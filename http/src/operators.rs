@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use crate::access::{May, Routes};
 use crate::auth::parsed;
-use crate::body::{Valid, Validate};
+use crate::body::{Valid, Validate, given};
 use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::headers::no_store;
@@ -104,7 +104,13 @@ impl From<TenantItem> for TenantBody {
 pub struct CreateTenant {
     #[schema(required, nullable = false, pattern = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
     slug: Option<String>,
-    #[schema(required, nullable = false, min_length = 1, max_length = 200)]
+    #[schema(
+        required,
+        nullable = false,
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$"
+    )]
     name: Option<String>,
     #[schema(required, nullable = false)]
     admin: Option<FirstAdmin>,
@@ -136,9 +142,16 @@ impl Validate for CreateTenant {
 #[serde(deny_unknown_fields)]
 pub struct SetState {
     /// Why, on one line.
-    #[schema(nullable = false, min_length = 1, max_length = 500)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$"
+    )]
     reason: Option<String>,
     /// When the state ends by itself: a time to come.
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, format = DateTime)]
     until: Option<String>,
 }
@@ -275,7 +288,7 @@ pub(crate) async fn resume(
 /// `GET /v1/tenants/{id}/tree`: the actors that serve a tenant on this node.
 #[utoipa::path(get, path = "/v1/tenants/{id}/tree", tag = "tenants", operation_id = "tenant_tree",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "The tenant.")),
-    responses((status = 200, description = "The actors; `null` while the tenant is parked.", body = Object)),
+    responses((status = 200, description = "The actors; `null` while the tenant is parked.", body = Option<Object>)),
 )]
 pub(crate) async fn tree(member: Member, Path(text): Path<String>, Query(()): Query<()>) -> Result<Response, Problem> {
     let tree = operators::tree(member.cx(), &member.claims, id(&text)?).await?;
@@ -290,7 +303,13 @@ pub struct Impersonate {
     #[schema(required, nullable = false, format = Uuid)]
     member_id: Option<String>,
     /// Why, on one line; the member sees it.
-    #[schema(required, nullable = false, min_length = 1, max_length = 500)]
+    #[schema(
+        required,
+        nullable = false,
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$"
+    )]
     reason: Option<String>,
 }
 

@@ -29,6 +29,9 @@ use crate::problem::{Kind, Problem};
 /// Under which an authority asks.
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// What is sent on. The rest of the server has no route for any other method either.
+const SENT_ON: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 /// How soon whoever was not answered may ask again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,9 @@ async fn answer(request: &Parts, node: &Node, challenges: Option<&Challenges>) -
     let asked = request.uri.path().strip_prefix(CHALLENGES).filter(|_| request.method == Method::GET);
     if let (Some(challenges), Some(token)) = (challenges, asked) {
         return prove(challenges, host, token).await;
+    }
+    if !SENT_ON.contains(&request.method) {
+        return Err(Problem::new(Kind::MethodNotAllowed).allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
     if *place == Place::Unknown {
         admission::note_domain(node, arrival).await?;

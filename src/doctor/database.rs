@@ -1,12 +1,11 @@
 //! The database: whether it keeps tenants apart, is up to date, and who may read along on the way to it.
 
 use freehold_domain::secret::Secret;
-use freehold_storage::vitals::{self, Privacy};
-use freehold_storage::{OpenError, PostgresOptions, Store, StoreError};
+use freehold_storage::{OpenError, PostgresOptions, Store, StoreError, Transport, transport, vitals};
 
 use super::clock;
 use super::finding::Finding;
-use crate::config::{Config, Database, Pooler, Profile};
+use crate::config::{Config, Database, Pooler};
 use crate::failure::chain;
 
 const CHECK: &str = "database";
@@ -35,7 +34,7 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
         }
         Err(error) => findings.push(Finding::bad(named(&error), chain(&error), error.remedy())),
     }
-    findings.push(privacy(url, config.profile));
+    findings.push(protection(url));
     match vitals::clock(url).await {
         Ok(theirs) => findings.push(clock("clock-database", "the database's", theirs)),
         // Who cannot be asked was told before.
@@ -57,37 +56,13 @@ const fn named(error: &OpenError) -> &'static str {
     }
 }
 
-fn privacy(url: &Secret<String>, profile: Profile) -> Finding {
+/// The configuration refuses less in production.
+fn protection(url: &Secret<String>) -> Finding {
     const CHECK: &str = "database-tls";
-    let found = match vitals::privacy(url) {
-        Err(error) => return Finding::bad(CHECK, chain(&error), error.remedy()),
-        Ok(Privacy::Local) => return Finding::good(CHECK, "the connection does not leave this machine"),
-        Ok(Privacy::Verified) => return Finding::good(CHECK, "TLS, with a certificate that is checked"),
-        Ok(Privacy::Encrypted) => "TLS, with whoever answers",
-        Ok(Privacy::Open) => "TLS only where the database offers it",
-    };
-    match profile {
-        Profile::Development => Finding::good(CHECK, found),
-        Profile::Production => Finding::bad(
-            CHECK,
-            found,
-            "add ?sslmode=verify-full to FREEHOLD_DATABASE_URL, and sslrootcert= where the authority is your own",
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn production_checks_whom_it_sends_its_password() {
-        let good = |url: &str, profile| privacy(&Secret::new(url.to_owned()), profile).is_good();
-        for (mode, in_production) in [("", false), ("?sslmode=require", false), ("?sslmode=verify-full", true)] {
-            let url = format!("postgres://a@db.example.com/d{mode}");
-            assert_eq!(good(&url, Profile::Production), in_production, "{mode}");
-            assert!(good(&url, Profile::Development), "{mode}");
-        }
-        assert!(good("postgres://a@127.0.0.1/d", Profile::Production));
+    match transport(url) {
+        Err(error) => Finding::bad(CHECK, chain(&error), error.remedy()),
+        Ok(Transport::ThisMachine) => Finding::good(CHECK, "the connection does not leave this machine"),
+        Ok(Transport::Verified) => Finding::good(CHECK, "TLS, with a certificate that is good for the database's host"),
+        Ok(Transport::Unverified) => Finding::good(CHECK, "development does not look at the database's certificate"),
     }
 }

@@ -42,6 +42,7 @@ mod store;
 mod tenant_tx;
 
 pub use error::{Cause, Chain, OpenError, StoreError};
+pub use postgres::{Transport, transport};
 pub use store::{Pooler, PostgresOptions, SqliteOptions, Store};
 pub use tenant_tx::{Cell, HasChanges, Keys, KeysTx, Row, STORE_TIMEOUT, System, SystemTx, Tenant, TenantTx, Tx};
 

@@ -1,15 +1,13 @@
 //! `freehold doctor`: 0 when all is well, and each thing that is broken is named with its remedy.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::{Authority, Engine, Files, Folder, Options, Server, on_both_engines};
-
-const DAY_S: u64 = 24 * 60 * 60;
 
 /// The findings: what was checked, what was found, and the remedy.
 #[track_caller]
@@ -113,7 +111,7 @@ async fn few_descriptors_are_found_in_the_process_that_serves() {
 }
 
 /// A server with TLS, whose certificate is for these names and ends in so many days.
-async fn with_tls(names: &[&str], days: u64) -> (Server, Folder) {
+async fn with_tls(names: &[&str], days: i64) -> (Server, Folder) {
     let (authority, folder) = (Authority::new(), Folder::new());
     let files = certify(&authority, &folder, names, days);
     let options = Options::new(Engine::Sqlite)
@@ -127,9 +125,8 @@ async fn with_tls(names: &[&str], days: u64) -> (Server, Folder) {
 }
 
 /// Files that the server may read, whoever it runs as.
-fn certify(authority: &Authority, folder: &Folder, names: &[&str], days: u64) -> Files {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let files = authority.certify_until(folder.path(), "platform", names, Some(now + days * DAY_S + DAY_S / 2));
+fn certify(authority: &Authority, folder: &Folder, names: &[&str], days: i64) -> Files {
+    let files = authority.certify_for(folder.path(), "platform", names, days);
     if rustix::process::geteuid().is_root() {
         for file in [&files.cert, &files.key] {
             std::os::unix::fs::chown(file, Some(65_534), None).unwrap();
@@ -148,7 +145,7 @@ async fn certificates_are_looked_at_as_clients_see_them() {
         assert!(checks(&report).contains(&name), "{name}: {report:?}");
     }
     let (server, _folder) = with_tls(&both, 5).await;
-    only(&server.doctor(&[]), "certificate", "ends in 5 days", "renew it");
+    only(&server.doctor(&[]), "certificate", "ends in 3 days", "renew it");
     let (server, _folder) = with_tls(&["example.test"], 90).await;
     only(&server.doctor(&[]), "certificate", "no certificate is shown for a", "FREEHOLD_HTTP_TLS_CERT");
 }

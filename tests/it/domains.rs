@@ -1,6 +1,6 @@
 //! Custom domains: claimed by anybody, attached to whoever proves them, and to nobody any more once the proof is gone.
 
-mod names;
+pub(crate) mod names;
 
 use serde_json::{Value, json};
 
@@ -122,7 +122,7 @@ async fn a_domain_is_claimed_proved_served_and_detached_when_its_proof_is_gone(e
     again.is_problem(409, "conflict");
     assert_eq!(again.header("retry-after"), Some("5"));
     scene.names.texts("_freehold.shop.test", &[&challenge, "freehold-domain-verification="]);
-    unproved(&scene.verify(SHOP).await, "something else", "is not there");
+    unproved(&scene.verify(SHOP).await, "somebody else", "is not there");
     shop.get(PROOF, None).await.is_problem(404, "not-found");
 
     scene.show(&claimed);
@@ -174,7 +174,7 @@ async fn a_verified_domain_is_nobody_elses_and_a_claim_keeps_nobody_from_it(engi
     let squatted = other.post(DOMAINS, Some(&access), &json!({ "domain": SHOP })).await.is(201).json();
     let attached = scene.attach(SHOP).await;
     assert_ne!(squatted["proof"]["txt"]["value"], attached["proof"]["txt"]["value"], "one proof for one tenant");
-    unproved(&verify(&mut other, &access, SHOP).await, "something else", "is not there");
+    unproved(&verify(&mut other, &access, SHOP).await, "somebody else", "is not there");
     // Even with a proof of its own, as long as acme has it.
     let texts = [&squatted, &attached].map(|item| item["proof"]["txt"]["value"].as_str().unwrap().to_owned());
     scene.names.texts("_freehold.shop.test", &[&texts[0], &texts[1]]);

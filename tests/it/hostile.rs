@@ -93,12 +93,16 @@ async fn every_state_is_set_by_the_command_line_and_ends_when_it_is_told_to() {
     let acme = server.tenant("acme");
     let mut conn = Conn::to(&server, &acme).await;
     let session = conn.sign_in(&acme).await;
-    for (verb, state, status) in
-        [("suspend", "suspended", 403), ("freeze", "read-only", 200), ("drain", "draining", 503), ("hold", "held", 503)]
-    {
+    for (verb, state, status, replaced) in [
+        ("suspend", "suspended", 403, Some("active")),
+        ("suspend", "suspended", 403, None),
+        ("freeze", "read-only", 200, Some("suspended")),
+        ("drain", "draining", 503, Some("read-only")),
+        ("hold", "held", 503, Some("draining")),
+    ] {
         let output = server.cli(&["tenant", verb, "acme", "--reason", "moving house"], "");
         let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-        assert_eq!(line["state"], state);
+        assert_eq!((&line["state"], line["replaced"].as_str()), (&state.into(), replaced), "{verb}");
         assert_eq!(conn.get("/v1/me", Some(&session.access)).await.status, status, "{verb}");
         let refresh = conn.refresh(&session.refresh).await;
         assert!(refresh.status.is_client_error() || refresh.status.is_server_error(), "{verb}: {refresh:?}");

@@ -162,6 +162,11 @@ async fn the_plain_listener_sends_everybody_to_https_and_does_nothing_else() {
         assert!(answer.header("x-request-id").is_some() && answer.header("x-frame-options").is_some(), "{answer:?}");
         assert!(answer.header("set-cookie").is_none() && answer.body.is_empty(), "{answer:?}");
     }
+    for method in ["TRACE", "BREW"] {
+        let answer = conn.call(method, "/", None).await;
+        answer.is_problem(405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    }
     Conn::open(plain, "evil.test").await.get("/", None).await.is_problem(404, "not-found");
 }
 

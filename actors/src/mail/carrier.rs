@@ -14,9 +14,10 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use rustls::pki_types::CertificateDer;
 use tokio::fs;
 use tokio::io::AsyncWriteExt as _;
 
@@ -46,6 +47,8 @@ pub struct Smtp {
     pub security: Security,
     /// User and password, where it wants them.
     pub login: Option<(String, Secret<String>)>,
+    /// Who vouches for it, in the place of Mozilla's authorities.
+    pub roots: Option<Vec<CertificateDer<'static>>>,
 }
 
 /// How the connection to an SMTP server is protected.
@@ -209,7 +212,7 @@ impl Carrier {
 }
 
 fn transport(smtp: Smtp, domain: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, NoTls> {
-    let parameters = || TlsParameters::new(smtp.host.clone()).map_err(|_| NoTls);
+    let parameters = || parameters(&smtp).map_err(|_| NoTls);
     let tls = match smtp.security {
         Security::Tls => Tls::Wrapper(parameters()?),
         Security::StartTls => Tls::Required(parameters()?),
@@ -225,6 +228,16 @@ fn transport(smtp: Smtp, domain: &str) -> Result<AsyncSmtpTransport<Tokio1Execut
         Some((user, password)) => builder.credentials(Credentials::new(user, password.expose().clone())).build(),
         None => builder.build(),
     })
+}
+
+fn parameters(smtp: &Smtp) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+    let builder = TlsParameters::builder(smtp.host.clone());
+    let Some(roots) = &smtp.roots else { return builder.build() };
+    let own = builder.certificate_store(CertificateStore::None);
+    let add = |builder: TlsParametersBuilder, root: &CertificateDer<'_>| {
+        Certificate::from_der(root.to_vec()).map(|root| builder.add_root_certificate(root))
+    };
+    roots.iter().try_fold(own, add)?.build()
 }
 
 fn taken<T>(answer: Result<T, lettre::transport::smtp::Error>) -> Result<(), NotTaken> {

@@ -171,7 +171,7 @@ pub async fn set_state(
     let slug: Slug = row.slug.parse().map_err(|_| Refusal::Internal)?;
     let set = tenants::set_state(&cx.node, &slug, state, term, &by).await.map_err(refused)?;
     record(cx, &by, id, tenants::action_of(state), term.reason).await?;
-    TenantItem::of(&cx.node, set)
+    TenantItem::of(&cx.node, set.tenant)
 }
 
 /// The actors of a tenant; `None` while it is parked.

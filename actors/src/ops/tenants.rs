@@ -273,6 +273,15 @@ pub struct Term<'a> {
     pub until: Option<UnixMs>,
 }
 
+/// A state that was set.
+#[derive(Clone, Debug)]
+pub struct StateSet {
+    /// The tenant, as it is now.
+    pub tenant: TenantRow,
+    /// The name of the state that held until then, if it was another one; what had ended by itself did not hold.
+    pub replaced: Option<String>,
+}
+
 /// Gives a tenant a state; it is in force for every request that comes after the answer. Repeating is the same.
 ///
 /// The state is set in the directory, and recorded in the tenant's store afterwards, in a transaction of its own: a
@@ -287,7 +296,7 @@ pub async fn set_state(
     state: TenantState,
     term: Term<'_>,
     by: &By,
-) -> Result<TenantRow, TenantRefusal> {
+) -> Result<StateSet, TenantRefusal> {
     let Term { reason, until } = term;
     if slug.is_platform() {
         return Err(TenantRefusal::Reserved(slug.clone()));
@@ -296,6 +305,9 @@ pub async fn set_state(
     let id = known.id;
     // Decisions are told apart by their time: this one is later than the last, whatever the clocks say.
     let now = node.ambient.now().max(known.updated_at_ms.plus(Duration::from_millis(1)));
+    let has_ended = known.state.until_ms.is_some_and(|until| now >= until);
+    let held = if has_ended { TenantState::Active.as_str().to_owned() } else { known.state.name };
+    let replaced = Some(held).filter(|held| held != state.as_str());
     let row = TenantStateRow { name: state.as_str().to_owned(), reason: reason.map(str::to_owned), until_ms: until };
     let mut tx = node.store.system_write_for(id).await?;
     directory::set_state(&mut tx, id, &row, now).await?;
@@ -307,7 +319,7 @@ pub async fn set_state(
     let event = by.event(id, action_of(state), detail);
     audit::record_alone(node, &slot, &event).await.map_err(TenantRefusal::Unrecorded)?;
     tracing::info!(tenant.id = %id, tenant.slug = %slug, state = state.as_str(), "a tenant's state was set");
-    Ok(row)
+    Ok(StateSet { tenant: row, replaced })
 }
 
 pub(super) const fn action_of(state: TenantState) -> Action {

@@ -83,7 +83,7 @@ pub(crate) struct ListParams {
     #[param(minimum = 1, maximum = 200, default = 50, nullable = false)]
     limit: Option<u16>,
     /// The `next_cursor` of the part before.
-    #[param(min_length = 1, max_length = 512, nullable = false)]
+    #[param(min_length = 1, max_length = 512, nullable = false, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     cursor: Option<String>,
 }
 
@@ -93,7 +93,10 @@ pub(crate) struct ListParams {
 #[expect(dead_code, reason = "a shape: `AuditPart` reads it")]
 pub(crate) struct AuditParams {
     /// By this member, or by this kind of actor: `operator`, `system` or `unknown`.
-    #[param(nullable = false)]
+    #[param(
+        nullable = false,
+        pattern = "^(operator|system|unknown|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"
+    )]
     actor: Option<String>,
     /// Of this action.
     #[param(nullable = false, schema_with = action)]

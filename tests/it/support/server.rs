@@ -110,6 +110,11 @@ impl Server {
     /// A server on a database that is there, which it reaches at this port of loopback.
     pub(crate) fn start_through(options: Options, database: Database, port: u16) -> Self {
         let options = options.env("FREEHOLD_DATABASE_URL", &database.url_at(port));
+        Self::start_with(options, database)
+    }
+
+    /// A server on a database that is there, which it reaches as the options say.
+    pub(crate) fn start_with(options: Options, database: Database) -> Self {
         Self::run(options, Arc::new(Folder::new()), Some(Arc::new(database)))
     }
 
