@@ -43,7 +43,7 @@ use freehold_domain::lockout::LockoutRule;
 use freehold_domain::tier::Limits;
 use freehold_http::client_address::Scheme;
 
-pub(crate) use data::{DEMO_FILE, DEVELOPMENT_KEY_FILE};
+pub(crate) use data::{DEMO_FILE, DEVELOPMENT_KEY_FILE, secrets_in};
 pub use data::{control_socket, prepare_data_dir};
 pub use database::{Database, Pooler};
 pub use env::Env;

@@ -33,6 +33,7 @@ pub mod second_factor;
 pub mod setting;
 pub mod signing_key;
 pub mod sql;
+pub mod vitals;
 
 mod error;
 mod postgres;

@@ -22,6 +22,7 @@ mod configuration;
 mod csp_reports;
 mod database_tls;
 mod device;
+mod doctor;
 mod domains;
 mod drain;
 mod email_change;

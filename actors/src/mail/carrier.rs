@@ -177,6 +177,20 @@ impl Carrier {
         tokio::time::timeout(TAKEN_WITHIN, carried).await.unwrap_or(Err(NotTaken::Away))
     }
 
+    /// Greets the mail server as for a letter, TLS and password included, and leaves. A folder is not looked at.
+    ///
+    /// # Errors
+    /// [`NotTaken`]
+    pub async fn greet(&self, within: Duration) -> Result<(), NotTaken> {
+        let Opened::Smtp(transport) = &self.way else { return Ok(()) };
+        let greeted = tokio::time::timeout(within, transport.test_connection()).await;
+        match greeted.map(|answer| answer.map_err(|error| error.status())) {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Err(Some(code))) => Err(NotTaken::Refused(code.into())),
+            Ok(Ok(false) | Err(None)) | Err(_) => Err(NotTaken::Away),
+        }
+    }
+
     /// The letter as a message of text and HTML. `None` when its address cannot be written.
     fn message(&self, Parcel { id, written, letter, sender }: Parcel<'_>) -> Option<Message> {
         let Rendered { sender, subject, text, html } = letter.content.render(sender);

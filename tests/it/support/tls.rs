@@ -66,11 +66,16 @@ impl Authority {
 
     /// Certifies these names, in files of this folder that are written whole or not at all.
     pub(crate) fn certify(&self, folder: &Path, file: &str, names: &[&str]) -> Files {
+        self.certify_for(folder, file, names, DAYS)
+    }
+
+    /// The same, good until the midnight that so many days less one from now bring.
+    pub(crate) fn certify_for(&self, folder: &Path, file: &str, names: &[&str], days: i64) -> Files {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, file); // or it is named like its authority
-        let [(from_year, from_month, from_day), (to_year, to_month, to_day)] = [day(-1), day(DAYS - 1)];
+        let [(from_year, from_month, from_day), (to_year, to_month, to_day)] = [day(-1), day(days - 1)];
         params.not_before = date_time_ymd(from_year, from_month, from_day);
         params.not_after = date_time_ymd(to_year, to_month, to_day);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
