@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines};
+use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines, time};
 
 on_both_engines! {
     a_sign_out_is_in_force_on_the_next_request
@@ -164,5 +164,5 @@ async fn the_list_shows_where_each_session_began_page_by_page(engine: Engine) {
     let listed = conn.get("/v1/sessions", Some(&used.access)).await.is(200).json();
     let last = &listed["items"][3];
     assert_eq!((&last["id"], &last["current"]), (&json!(used.id), &json!(true)));
-    assert!(last["last_used_at"].as_str() > last["created_at"].as_str(), "{last}");
+    assert!(time(&last["last_used_at"]) > time(&last["created_at"]), "{last}");
 }

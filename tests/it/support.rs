@@ -11,6 +11,10 @@ mod smtp;
 mod tls;
 mod together;
 
+use freehold_domain::time::UnixMs;
+use freehold_http::rfc3339;
+use serde_json::Value;
+
 pub(crate) use client::{Answer, Conn, Session};
 pub(crate) use database::Database;
 pub(crate) use effort::{Effort, STATEMENTS_LOGGED, headers_seen};
@@ -21,6 +25,11 @@ pub(crate) use server::{MASTER, Options, Server, Tenant, freehold};
 pub(crate) use smtp::{Mode as SmtpMode, Smtp};
 pub(crate) use tls::{Authority, Files, connect};
 pub(crate) use together::{open_many, open_split, post_at_once, winner};
+
+/// The time that an answer tells; its text is longer or shorter by the zeros at its end.
+pub(crate) fn time(told: &Value) -> UnixMs {
+    told.as_str().and_then(rfc3339::parse).unwrap_or_else(|| panic!("not a time: {told}"))
+}
 
 /// The engines a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
