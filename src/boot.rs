@@ -98,6 +98,7 @@ pub async fn start_node(
         lockout: config.lockout,
         policy: Arc::new(policy),
         passivate: config.tree.passivate,
+        suspect_from: config.tree.unready_from,
         quarantine: config.tree.quarantine,
         reconcile: config.tree.reconcile,
         signing_rotate: config.signing.rotate,

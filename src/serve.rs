@@ -57,7 +57,7 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     let opened = boot::open(&config).await?;
     // Whatever can be wrong with the configuration is known now: the ports may open.
     let signals = Signals::listen().map_err(|error| Failure::new(Exit::Internal, error))?;
-    let listeners = Listeners::open(&config).await?;
+    let listeners = Listeners::open(&config)?;
     let listening = listeners.told();
     let metrics = PrometheusBuilder::new().install_recorder();
     let metrics = metrics.map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;

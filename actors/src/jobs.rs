@@ -1,4 +1,4 @@
-//! What is done every so often: who may still come in is compared with the store, whatever told this node of it; signing
+//! What is done every so often: whether the store keeps tenants apart is looked at; who may still come in is compared with it, whatever told this node of it; signing
 //! keys that are old get a successor; rows nobody needs any more are swept from the stores of active tenants and from the
 //! system store, tenants that are parked and blank are forgotten, and gauges set.
 
@@ -12,8 +12,8 @@ use freehold_domain::revocation::DEPTH;
 use freehold_domain::signing_rotation::KEPT;
 use freehold_domain::time::{CLOCKS_APART_MAX, UnixMs};
 use freehold_storage::{
-    Chain, Store, StoreError, change, csp_report, custom_domain, family, invitation, known_client, lockout, mail,
-    oauth, one_time_token, second_factor, signing_key,
+    Chain, Isolation, Store, StoreError, change, csp_report, custom_domain, family, invitation, known_client, lockout,
+    mail, oauth, one_time_token, second_factor, signing_key,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +53,10 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = sweeps.tick() => sweep_all(&node).await,
             _ = gauges.tick() => set_gauges(&node),
-            _ = looks.tick() => reconcile_all(&node).await,
+            _ = looks.tick() => {
+                look_at_isolation(&node).await;
+                reconcile_all(&node).await;
+            }
             _ = domains.tick() => {
                 if let Err(error) = ops::domains::look_at_due(&node).await {
                     tracing::warn!(error = %Chain(&error), "custom domains could not be looked at");
@@ -73,6 +76,7 @@ pub fn set_gauges(node: &Node) {
     metrics::gauge!(metric::KNOWN_TENANTS).set(u32::try_from(node.slots.len()).unwrap_or(u32::MAX));
     metrics::gauge!(metric::ACTIVE_TENANTS).set(u32::try_from(active).unwrap_or(u32::MAX));
     metrics::gauge!(metric::QUARANTINED_TENANTS).set(u32::try_from(quarantined).unwrap_or(u32::MAX));
+    metrics::gauge!(metric::ISOLATED).set(u32::from(node.is_isolated()));
     metrics::gauge!(metric::IN_FLIGHT).set(node.in_flight());
     metrics::gauge!(metric::MAIL_TENANTS).set(u32::try_from(node.post.tenants_waiting()).unwrap_or(u32::MAX));
     metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));
@@ -83,6 +87,18 @@ fn active(node: &Node) -> Vec<TenantId> {
     let mut active = vec![];
     node.slots.all(|slot| active.extend(slot.live().is_some().then_some(slot.id)));
     active
+}
+
+/// Looks whether the store still keeps tenants apart: where it does not, the node asks for no more requests.
+async fn look_at_isolation(node: &Node) {
+    match node.store.isolation().await {
+        Ok(Isolation::RowLevelSecurity { fault: Some(fault) }) => {
+            tracing::error!(fault, "the store does not keep tenants apart: this node is not ready");
+            node.note_isolation(false);
+        }
+        Ok(Isolation::Files | Isolation::RowLevelSecurity { fault: None }) => node.note_isolation(true),
+        Err(error) => tracing::warn!(error = %Chain(&error), "nobody can say whether the store keeps tenants apart"),
+    }
 }
 
 /// Reads what died of late anew, for every active tenant: what a node missed of it is in force from here on.

@@ -16,6 +16,8 @@ pub const KNOWN_TENANTS: &str = "freehold_tenants_known";
 pub const ACTIVE_TENANTS: &str = "freehold_tenants_active";
 /// Tenants that are quarantined.
 pub const QUARANTINED_TENANTS: &str = "freehold_tenants_quarantined";
+/// 1 while the store keeps tenants apart, as far as was seen last; 0 when it was found not to.
+pub const ISOLATED: &str = "freehold_tenants_isolated";
 /// Requests in flight on the node.
 pub const IN_FLIGHT: &str = "freehold_requests_in_flight";
 /// Requests shed, by `reason`.

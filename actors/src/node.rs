@@ -2,6 +2,7 @@
 
 mod directory;
 pub mod domains;
+mod gates;
 pub mod load;
 mod tokens;
 pub mod tree;
@@ -33,7 +34,7 @@ use crate::ask::{NoAnswer, Queue, Reply, START_WITHIN, question, queued};
 use crate::breached::Breached;
 use crate::domain_proofs::DomainProofs;
 use crate::front_end::{self, SHARDS};
-use crate::gate::{self, Full, Gate, Pass};
+use crate::gate::Gate;
 use crate::levels::AddressBuckets;
 use crate::mail::Post;
 use crate::metric;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub policy: Arc<Policy>,
     /// How long a tenant may be idle before it is parked.
     pub passivate: Duration,
+    /// From how many quarantined tenants on, if they are a tenth of the active ones, the node wants no requests.
+    pub suspect_from: usize,
     /// The first quarantine.
     pub quarantine: Duration,
     /// How often what is known of dead sessions is compared with the store.
@@ -150,9 +153,13 @@ pub struct Node {
     /// The address buckets of the node.
     pub addresses: AddressBuckets,
     gate: Arc<Gate>,
+    /// Where requests wait for their bodies.
+    sending: Arc<Gate>,
     queues: [Arc<Queue>; Kind::ALL.len()],
     front_ends: Box<[ArcSwapOption<ActorRef<front_end::Msg>>]>,
     rootless: AtomicBool,
+    /// The store was found not to keep tenants apart.
+    mixed: AtomicBool,
     /// How many tenants were loaded.
     loads: AtomicU64,
     /// The marks of changes that this node made itself and has in force already.
@@ -239,6 +246,7 @@ impl Node {
             unseen,
             addresses: AddressBuckets::default(),
             gate: Arc::new(Gate::default()),
+            sending: Arc::new(Gate::default()),
             queues: Kind::ALL.map(|kind| {
                 Arc::new(Queue {
                     depth: metrics::gauge!(metric::ACTOR_QUEUE, "actor" => kind.as_str()),
@@ -247,6 +255,7 @@ impl Node {
             }),
             front_ends: (0..SHARDS).map(|_| ArcSwapOption::empty()).collect(),
             rootless: AtomicBool::new(false),
+            mixed: AtomicBool::new(false),
             loads: AtomicU64::new(0),
             marks: Cache::new(MARKS_MAX),
             feed_read_at: AtomicI64::new(ambient.now().get()),
@@ -274,6 +283,17 @@ impl Node {
         self.rootless.load(Ordering::Acquire)
     }
 
+    /// Whether the store keeps tenants apart, as far as was seen last.
+    #[must_use]
+    pub fn is_isolated(&self) -> bool {
+        !self.mixed.load(Ordering::Acquire)
+    }
+
+    /// Notes whether it does.
+    pub(crate) fn note_isolation(&self, holds: bool) {
+        self.mixed.store(!holds, Ordering::Release);
+    }
+
     /// A mark for a change that this node makes and puts in force itself.
     pub(crate) fn mark(&self) -> i64 {
         let mark = i64::from_be_bytes(self.ambient.random());
@@ -294,27 +314,6 @@ impl Node {
     /// A fresh nonce for sealing.
     pub(crate) fn nonce(&self) -> Nonce {
         Nonce::from_random(self.ambient.random())
-    }
-
-    /// Takes a place on the node and one of the tenant's.
-    ///
-    /// # Errors
-    /// [`Full`] when either is full; nothing was done.
-    pub fn enter(&self, slot: &TenantSlot) -> Result<(Pass, Pass), Full> {
-        let passes = self
-            .gate
-            .enter(gate::NODE_MAX)
-            .and_then(|node| slot.enter(self.ambient.now()).map(|tenant| (node, tenant)));
-        if passes.is_err() {
-            metrics::counter!(metric::SHED, "reason" => "gate").increment(1);
-        }
-        passes
-    }
-
-    /// How many requests are in flight.
-    #[must_use]
-    pub fn in_flight(&self) -> u32 {
-        self.gate.taken()
     }
 
     /// What the tenant has loaded; a parked tenant is activated first.

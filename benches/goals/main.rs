@@ -23,6 +23,7 @@ mod p8;
 mod process;
 mod reference;
 mod sessions;
+mod slow;
 mod table;
 mod wire;
 
@@ -33,7 +34,7 @@ use crate::table::Row;
 const HELP: &str = "\
 cargo bench --bench goals -- [GOAL...] [--short] [--tenants=N] [--dormant=N]
 
-  GOAL         p2 p3 p5 p6 p8 p10 enumeration; all of them when none is named
+  GOAL         p2 p3 p4 p5 p6 p8 p10 slow enumeration; all of them when none is named
   --short      fewer and shorter rounds: shows that it works, not how well
   --tenants=N  active tenants of p6 (2000)
   --dormant=N  dormant tenants of p6 (100000)";
@@ -55,13 +56,15 @@ impl Options {
 
 type Goal = (&'static str, fn(Options) -> Vec<Row>);
 
-const GOALS: [Goal; 7] = [
+const GOALS: [Goal; 9] = [
     ("p2", sessions::seen),
     ("p3", sessions::unseen),
+    ("p4", sessions::everything_on),
     ("p5", p5::sign_ins),
     ("p6", p6::memory),
     ("p8", p8::rotations),
     ("p10", p10::panics),
+    ("slow", slow::clients),
     ("enumeration", enumeration::differences),
 ];
 

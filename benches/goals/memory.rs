@@ -81,6 +81,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         lockout: LockoutRule { failures_max: 5, lock: Duration::from_mins(15) },
         policy: Arc::new(Policy::parse(PRINT_SHOP).unwrap()),
         passivate: Duration::from_hours(1),
+        suspect_from: 10,
         quarantine: Duration::from_secs(30),
         reconcile: Duration::from_mins(1),
         reserved: ReservedNames::default(),

@@ -115,6 +115,11 @@ impl Process {
         (machine::cpu_us(self.child.id()) - before) as f64 / requests as f64
     }
 
+    /// How many files and sockets it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// The most memory it has had.
     pub(crate) fn peak_bytes(&self) -> u64 {
         machine::memory(self.child.id(), &machine::Memory::Peak)

@@ -1,4 +1,4 @@
-//! P2 and P3: what `GET /v1/me` costs with a token that was seen before, and with one that was not.
+//! P2, P3 and P4: what `GET /v1/me` costs with a token that was seen before, with one that was not, and with everything on.
 //!
 //! CPU time of the server process for each answer, under a closed loop of connections that keeps it busy. Server and
 //! reference have the first core to themselves, one worker thread each; the generator stays off it.
@@ -20,8 +20,31 @@ const TOKENS: usize = 10;
 /// Tokens of one turn of P3.
 const FRESH: usize = 15_000;
 
+/// Limits that are asked and never reached, and a line of the log for every request.
+const EVERYTHING: [(&str, &str); 4] = [
+    ("FREEHOLD_LOG", "info"),
+    ("FREEHOLD_LIMITS_ADDRESS", "1000000/s"),
+    ("FREEHOLD_LIMITS_API_MEMBER", "1000000/s"),
+    ("FREEHOLD_LIMITS_API_TENANT", "1000000/s"),
+];
+
 /// P2.
 pub(crate) fn seen(options: Options) -> Vec<Row> {
+    let what = "GET /v1/me, token seen before: CPU ÷ bare axum (with security headers and metrics)";
+    seen_with(options, &[], move |figure, note| Row::at_most("P2", what, figure, 1.25, note))
+}
+
+/// P4.
+pub(crate) fn everything_on(options: Options) -> Vec<Row> {
+    let what = "the same with everything on, limits and a JSON log line too: CPU ÷ bare axum";
+    seen_with(options, &EVERYTHING, move |figure, note| Row::at_most("P4", what, figure, 1.8, note))
+}
+
+fn seen_with(
+    options: Options,
+    env: &'static [(&str, &str)],
+    row: impl FnOnce(f64, &str) -> Row + Send + 'static,
+) -> Vec<Row> {
     off_the_first_core(move || {
         one_thread().block_on(async {
             let folder = Folder::new();
@@ -29,7 +52,7 @@ pub(crate) fn seen(options: Options) -> Vec<Row> {
             let tenants = estate::make(&folder, plan, 0).await;
             let tokens = tenants.iter().flat_map(|t| (0..TOKENS).map(|_| get(&t.host(), "/v1/me", &t.access_token())));
             let requests: Requests = Arc::new(tokens.collect());
-            let server = Process::freehold(&folder, Cores::First, &[]);
+            let server = Process::freehold(&folder, Cores::First, env);
             let body = answer_to(&server, &requests[0]).await;
             let bare = Process::reference(reference::AXUM, &[&body], Cores::First);
             let mut ours = Crowd::open(server.http, CONNECTIONS).await;
@@ -45,8 +68,7 @@ pub(crate) fn seen(options: Options) -> Vec<Row> {
                 pairs.push((a, b));
             }
             let ratios: Vec<f64> = pairs.iter().map(|(a, b)| a / b).collect();
-            let what = "GET /v1/me, token seen before: CPU ÷ bare axum (with security headers and metrics)";
-            vec![Row::at_most("P2", what, median(&ratios), 1.25, &note(&ratios, &pairs))]
+            vec![row(median(&ratios), &note(&ratios, &pairs))]
         })
     })
 }

@@ -1,7 +1,7 @@
-//! What every public request passes before its route: address bucket → tenant → its state → its gate.
+//! What every public request passes before its route: address bucket → tenant → its state → its body → its gate.
 //!
 //! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
-//! be read on every host. At the API host it is the key that names the tenant: see [`crate::api_host`].
+//! be read on every host. A body comes in before the gate, so that clients who are slow to send keep nobody's place. At the API host it is the key that names the tenant: see [`crate::api_host`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use tower::Service;
 
 use crate::api_host::{self, Keyed};
 use crate::arrival::Arrival;
+use crate::body;
 use crate::client_address::{AddressKey, Scheme};
 use crate::domains;
 use crate::faces::Faces;
@@ -87,7 +88,8 @@ impl Entered {
         if slot.slug == Slug::platform() {
             check_operator(&node, client.origin.address)?;
         }
-        let passes = enter_tenant(&node, &slot, method, &arrival)?;
+        arrival.note_tenant(slot.slug.as_str());
+        let passes = take_places(&node, &slot, method)?;
         let live = node.live(&slot).await?;
         Ok(Context { node, slot, live, client, counted, passes })
     }
@@ -100,9 +102,11 @@ pub(crate) async fn answer(
     cleartext: Cleartext,
     request: Request,
 ) -> Response<Body> {
+    #[cfg(feature = "test-faults")]
+    crate::fault::request();
     let counted = Counted::default();
-    let (mut parts, body) = request.into_parts();
-    let mut response = match enter(node, cleartext, &parts, &counted).await {
+    let (mut parts, mut body) = request.into_parts();
+    let mut response = match enter(node, cleartext, &parts, &mut body, &counted).await {
         Ok(Entry::Preflight) => api_host::preflight(),
         Ok(Entry::Answered(answer)) => answer,
         Ok(Entry::Open(entered)) => {
@@ -144,7 +148,13 @@ enum Entry {
     Answered(Response<Body>),
 }
 
-async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: &Counted) -> Result<Entry, Problem> {
+async fn enter(
+    node: Arc<Node>,
+    cleartext: Cleartext,
+    request: &Parts,
+    body: &mut Body,
+    counted: &Counted,
+) -> Result<Entry, Problem> {
     let arrival = Arrival::of(&request.extensions)?;
     let caller = knock(&node, request, arrival, counted)?;
     let client = caller.origin.address;
@@ -166,7 +176,7 @@ async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: 
         return if api_host::is_preflight(request) {
             Ok(Entry::Preflight)
         } else {
-            Ok(Entry::ByKey(Box::new(api_host::enter(node, request, caller, counted).await?)))
+            Ok(Entry::ByKey(Box::new(api_host::enter(node, (request, body), caller, counted).await?)))
         };
     }
     let is_for_everybody = request.uri.path().starts_with(problem::PAGES);
@@ -175,18 +185,25 @@ async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: 
         let (counted, arrival) = (counted.clone(), Arc::clone(arrival));
         return Ok(Entry::Open(Box::new(Entered { node, caller, counted, arrival })));
     };
-    let passes = enter_tenant(&node, &slot, &request.method, arrival)?;
+    let passes = enter_tenant(&node, &slot, request, body).await?;
     Ok(Entry::ByHost(Box::new(Admitted { node, slot, caller, counted: counted.clone(), passes })))
 }
 
-/// Sees that the tenant is served, and takes a place on the node and one of the tenant's.
-fn enter_tenant(
+/// Sees that the tenant is served, waits for the body, and takes a place on the node and one of the tenant's.
+pub(crate) async fn enter_tenant(
     node: &Node,
     slot: &TenantSlot,
-    method: &Method,
-    arrival: &Arrival,
+    request: &Parts,
+    body: &mut Body,
 ) -> Result<Arc<(Pass, Pass)>, Problem> {
-    arrival.note_tenant(slot.slug.as_str());
+    Arrival::of(&request.extensions)?.note_tenant(slot.slug.as_str());
+    served(slot, &request.method, node.ambient.now())?;
+    body::receive(node, request, body).await?;
+    take_places(node, slot, &request.method)
+}
+
+/// A place on the node and one of the tenant's, if it is served.
+fn take_places(node: &Node, slot: &TenantSlot, method: &Method) -> Result<Arc<(Pass, Pass)>, Problem> {
     served(slot, method, node.ambient.now())?;
     Ok(Arc::new(node.enter(slot).map_err(Refusal::from)?))
 }

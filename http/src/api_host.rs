@@ -1,6 +1,6 @@
 //! The API host, `api.{platform}`: who may enter there, and what browsers are told about it (CORS).
 //!
-//! `/v1/*` takes a key in `X-ND-Key`, which names its tenant: state → gate → key → origin, in this order, so that a typo
+//! `/v1/*` takes a key in `X-ND-Key`, which names its tenant: state → body → gate → key → origin, in this order, so that a typo
 //! and a suspended tenant are answered without any store access. There are no cookies here: a page of another site acts
 //! with nothing but what it knows.
 //!
@@ -25,7 +25,7 @@ use freehold_actors::ops::refusal::Refusal;
 use freehold_domain::api_key::ApiKey;
 
 use crate::access;
-use crate::admission::served;
+use crate::admission;
 use crate::arrival::Arrival;
 use crate::origin;
 use crate::problem::{Kind, Problem};
@@ -87,20 +87,17 @@ pub(crate) fn share(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
 /// Admits a request by its key.
 pub(crate) async fn enter(
     node: Arc<Node>,
-    request: &Parts,
+    (request, body): (&Parts, &mut Body),
     client: Client,
     counted: &Counted,
 ) -> Result<Keyed, Problem> {
-    let arrival = Arrival::of(&request.extensions)?;
     let presented = presented(&request.headers).ok_or_else(refused)?;
     let slot = match node.slot_of(presented.tenant).await {
         Ok(slot) if !slot.slug.is_reserved() => slot,
         Ok(_) | Err(Unreachable::Unknown) => return Err(refused()),
         Err(Unreachable::Store(error)) => return Err(Refusal::from_store(&error).into()),
     };
-    arrival.note_tenant(slot.slug.as_str());
-    served(&slot, &request.method, node.ambient.now())?;
-    let passes = Arc::new(node.enter(&slot).map_err(Refusal::from)?);
+    let passes = admission::enter_tenant(&node, &slot, request, body).await?;
     let live = node.live(&slot).await?;
     let cx = Context { node, slot, live, client, counted: counted.clone(), passes };
     let key = match key_use::present(&cx, &presented.hash()).await {
@@ -108,7 +105,7 @@ pub(crate) async fn enter(
         key => key?,
     };
     let origin = origin::of_key(&key.known, &request.headers)?;
-    arrival.note_authenticated();
+    Arrival::of(&request.extensions)?.note_authenticated();
     Ok(Keyed { cx, key, origin })
 }
 

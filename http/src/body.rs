@@ -3,14 +3,18 @@
 mod bounded;
 mod json;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
+use freehold_actors::node::Node;
+use freehold_actors::ops::refusal::Refusal;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::bounded::{BodyFault, bound, limit_of, too_large};
+use self::bounded::{SMALL_BYTES_MAX, announced};
 pub(crate) use self::json::{given, shown, whole, word};
 use crate::faults::Faults;
 use crate::problem::{Kind, Problem};
@@ -72,6 +76,20 @@ fn check<T: Validate>(text: &[u8]) -> Result<T::Checked, Problem> {
         }
         Some(_) | None => Err(faults.into()),
     }
+}
+
+/// Takes in the whole body of a request if it is small, by its route or by its own word; a larger one is read by its
+/// handler. No client that is slow to send one keeps a place that another could use, and the memory of all that are
+/// being sent is bounded.
+pub(crate) async fn receive(node: &Node, request: &Parts, body: &mut Body) -> Result<(), Problem> {
+    let is_small = limit_of(request.uri.path()) <= SMALL_BYTES_MAX
+        || announced(&request.headers).is_some_and(|bytes| bytes <= SMALL_BYTES_MAX);
+    if body.is_end_stream() || !is_small {
+        return Ok(());
+    }
+    let _sending = node.receive().map_err(Refusal::from)?;
+    *body = collect(std::mem::take(body)).await?.into();
+    Ok(())
 }
 
 /// The whole body.

@@ -1,5 +1,6 @@
 //! `POST /debug/fault` on the private listener: injected failures. Compiled in with the feature `test-faults` only.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -21,8 +22,17 @@ enum Ask {
     AbortAt { point: String },
     /// The actor of a tenant panics.
     Panic { slug: String, actor: String },
+    /// Whatever is asked of the public listener panics, until it is said not to.
+    PanicOnRequests { on: bool },
     /// The actor of a tenant does nothing else for this long.
     Stall { slug: String, actor: String, stall_ms: u64 },
+}
+
+static PANICS: AtomicBool = AtomicBool::new(false);
+
+/// Panics, where that was asked for.
+pub(crate) fn request() {
+    assert!(!PANICS.load(Ordering::Relaxed), "injected failure");
 }
 
 pub(crate) fn routes() -> Router<Private> {
@@ -33,6 +43,10 @@ async fn strike(State(private): State<Private>, Json(ask): Json<Ask>) -> Result<
     let (slug, actor, fault) = match ask {
         Ask::AbortAt { point } => {
             fault::abort_at(&point);
+            return Ok(StatusCode::NO_CONTENT);
+        }
+        Ask::PanicOnRequests { on } => {
+            PANICS.store(on, Ordering::Relaxed);
             return Ok(StatusCode::NO_CONTENT);
         }
         Ask::Panic { slug, actor } => (slug, actor, Fault::Panic),

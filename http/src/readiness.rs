@@ -9,9 +9,6 @@ use freehold_actors::node::Node;
 /// How long the store may take to answer.
 const STORE_MAX: Duration = Duration::from_secs(5);
 
-/// One tenant's failures are its own; from this many on, and a tenth of those that are served, the node is suspect.
-const QUARANTINED_MIN: usize = 10;
-
 /// Whether the listeners accept, the store answers, and the node is not stopping. Clones share it.
 #[derive(Clone)]
 pub struct Readiness {
@@ -41,11 +38,14 @@ impl Readiness {
         if !matches!(tokio::time::timeout(STORE_MAX, self.node.store.ping()).await, Ok(Ok(()))) {
             reasons.push("the store does not answer");
         }
+        if !self.node.is_isolated() {
+            reasons.push("the store does not keep tenants apart");
+        }
         if self.node.is_rootless() {
             reasons.push("the tree has lost its root");
         }
         let (active, quarantined) = self.node.slots.census(self.node.ambient.now());
-        if quarantined >= QUARANTINED_MIN && quarantined * 10 >= active + quarantined {
+        if quarantined >= self.node.settings.suspect_from && quarantined * 10 >= active + quarantined {
             reasons.push("many tenants are quarantined");
         }
         reasons

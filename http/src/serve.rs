@@ -37,6 +37,9 @@ const HTTP1_HEADERS_MAX: usize = 100;
 const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
 const HTTP2_STREAMS_MAX: u32 = 128;
 const HTTP2_HEADER_BYTES_MAX: u32 = 64 * 1024;
+/// What a peer may send of bodies before somebody reads them: of one stream, and of all of a connection.
+const HTTP2_STREAM_WINDOW: u32 = 64 * 1024;
+const HTTP2_CONNECTION_WINDOW: u32 = 256 * 1024;
 const HTTP2_SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Rapid reset (CVE-2023-44487): streams that the peer reset and that still have work pending.
 const HTTP2_PENDING_RESETS_MAX: usize = 20;
@@ -48,7 +51,7 @@ const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// The bounds of one listener.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// Connections at once; more wait in the kernel's backlog. Default 8,192.
+    /// Connections at once; more wait in the kernel's backlog. Default 16,384.
     pub connections_max: usize,
     /// Connections at once of one address (IPv6: /64); more are closed. Default 1,024.
     pub per_address_max: usize,
@@ -56,7 +59,7 @@ pub struct ServeOptions {
     pub header_read_max: Duration,
     /// How long a connection may stay without a request. Default 60 s.
     pub idle_max: Duration,
-    /// How long the peer may refuse to take bytes of an answer. Default 30 s.
+    /// In how long a peer that keeps us waiting takes [`lively::TAKEN_BYTES_MIN`] of what it asked for. Default 15 s.
     pub write_stall_max: Duration,
     /// How long requests may go on after the stop. Default 10 s.
     pub drain_max: Duration,
@@ -67,11 +70,11 @@ pub struct ServeOptions {
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
-            connections_max: 8_192,
+            connections_max: 16_384,
             per_address_max: 1_024,
             header_read_max: Duration::from_secs(10),
             idle_max: Duration::from_mins(1),
-            write_stall_max: Duration::from_secs(30),
+            write_stall_max: Duration::from_secs(15),
             drain_max: Duration::from_secs(10),
             proxies: TrustedProxies::default(),
         }
@@ -150,6 +153,8 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
         .max_header_list_size(HTTP2_HEADER_BYTES_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
         .max_send_buf_size(HTTP2_SEND_BUFFER_BYTES_MAX)
         .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS_MAX)
         .max_local_error_reset_streams(HTTP2_LOCAL_RESETS_MAX)

@@ -76,6 +76,7 @@ fn development_needs_nothing() {
         passivate: Duration::from_mins(5),
         quarantine: Duration::from_secs(30),
         reconcile: Duration::from_mins(1),
+        unready_from: 10,
     };
     assert_eq!(config.tree, tree);
     let signing = Signing { rotate: Some(Duration::from_hours(90 * 24)), announced: Duration::from_hours(1) };
@@ -217,6 +218,7 @@ fn a_malformed_value_is_one_line_with_its_name() {
         ("FREEHOLD_LOCKOUT_FAILURES_MAX", "0"),
         ("FREEHOLD_LOCKOUT_LOCK_S", "15min"),
         ("FREEHOLD_TREE_PASSIVATE_S", "-1"),
+        ("FREEHOLD_TREE_UNREADY_FROM", "0"),
         ("FREEHOLD_TREE_QUARANTINE_S", "901"),
         ("FREEHOLD_REFRESH_COALESCE_MS", "+50"),
         ("FREEHOLD_MAIL_SMTP_URL", "mail.example.com"),

@@ -44,7 +44,9 @@ mod tenant_tx;
 pub use error::{Cause, Chain, OpenError, StoreError};
 pub use postgres::{Transport, transport};
 pub use store::{Pooler, PostgresOptions, SqliteOptions, Store};
-pub use tenant_tx::{Cell, HasChanges, Keys, KeysTx, Row, STORE_TIMEOUT, System, SystemTx, Tenant, TenantTx, Tx};
+pub use tenant_tx::{
+    Cell, HasChanges, Isolation, Keys, KeysTx, Row, STORE_TIMEOUT, System, SystemTx, Tenant, TenantTx, Tx,
+};
 
 /// Every statement that both engines run, a list for each module: the tests prepare, plan and execute them all.
 pub const STATEMENTS: &[&[sql::Statement]] = &[

@@ -28,14 +28,17 @@ impl Cluster {
             .test_before_acquire(false)
             .connect_lazy_with(self::options(&options.url)?);
         let cluster = Self { pool, pooler: options.pooler };
-        let checked = match cluster.begin(Place::System(None), Mode::Read).await {
-            Ok(tx) => checks::run(tx, cluster.persistent()).await,
-            Err(error) => Err(error.into()),
-        };
+        let checked = cluster.check().await;
         if checked.is_err() {
             cluster.close().await;
         }
         checked.map(|()| cluster)
+    }
+
+    /// Whether the role and the schema keep tenants apart, now.
+    pub(crate) async fn check(&self) -> Result<(), OpenError> {
+        let tx = self.begin(Place::System(None), Mode::Read).await?;
+        checks::run(tx, self.persistent()).await
     }
 
     /// Whether statements stay prepared. Behind a pooler a connection's next transaction may meet another server

@@ -11,7 +11,7 @@ use crate::directory;
 use crate::error::{OpenError, StoreError};
 use crate::postgres::Cluster;
 use crate::sqlite::DataDir;
-use crate::tenant_tx::{Engine, KeysTx, Mode, Place, SystemTx, TenantTx, Tx};
+use crate::tenant_tx::{Engine, Isolation, KeysTx, Mode, Place, SystemTx, TenantTx, Tx};
 
 /// How to open a folder of SQLite files.
 #[derive(Clone, Debug)]
@@ -157,6 +157,15 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut tx = Tx::begin(&self.0.engine, Place::System(None), Mode::Read).await?;
         directory::probe(&mut tx).await
+    }
+
+    /// What keeps tenants apart, looked at now: the engine's own word for it. Not counted in
+    /// [`Store::transactions_begun`].
+    ///
+    /// # Errors
+    /// [`StoreError`], when nobody can say.
+    pub async fn isolation(&self) -> Result<Isolation, StoreError> {
+        self.0.engine.isolation().await
     }
 
     /// `sqlite` or `postgresql`.

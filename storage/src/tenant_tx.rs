@@ -14,7 +14,7 @@ use freehold_domain::id::TenantId;
 use sqlx::{ColumnIndex, Decode, Postgres, Sqlite, Transaction, Type};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::StoreError;
+use crate::error::{OpenError, StoreError};
 use crate::postgres::Cluster;
 use crate::sql::{Sql, Value};
 use crate::sqlite::{DataDir, Lease};
@@ -62,6 +62,18 @@ pub(crate) enum Mode {
     Write,
 }
 
+/// What keeps the tenants of a store apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Each tenant has a file of its own.
+    Files,
+    /// Forced row-level security, which binds the role of the server.
+    RowLevelSecurity {
+        /// Why it does not hold.
+        fault: Option<String>,
+    },
+}
+
 /// The engine of a store.
 #[derive(Debug)]
 pub(crate) enum Engine {
@@ -74,6 +86,17 @@ impl Engine {
         match self {
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgresql",
+        }
+    }
+
+    pub(crate) async fn isolation(&self) -> Result<Isolation, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Isolation::Files),
+            Self::Postgres(cluster) => match cluster.check().await {
+                Ok(()) => Ok(Isolation::RowLevelSecurity { fault: None }),
+                Err(OpenError::Store(error)) => Err(error),
+                Err(fault) => Ok(Isolation::RowLevelSecurity { fault: Some(fault.to_string()) }),
+            },
         }
     }
 

@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 92] = [
+const GARBLED: [(&str, &str); 93] = [
     ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_ACME_CONTACT", "nobody"),
     ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
@@ -192,6 +192,7 @@ const GARBLED: [(&str, &str); 92] = [
     ("FREEHOLD_REDIS_URL", "redis://:cAnArY5ecret@localhost"),
     ("FREEHOLD_REFRESH_COALESCE_MS", "+50"),
     ("FREEHOLD_TREE_PASSIVATE_S", "-1"),
+    ("FREEHOLD_TREE_UNREADY_FROM", "0"),
     ("FREEHOLD_TREE_QUARANTINE_S", "901"),
     ("FREEHOLD_TREE_RECONCILE_S", "301"),
     ("FREEHOLD_SECURITY_CONTACT", "security@example.com"),

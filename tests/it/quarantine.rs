@@ -143,3 +143,30 @@ fn state(server: &Server, verb: &str, slug: &str) {
     let done = server.cli(&["tenant", verb, slug], "");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
+
+/// One failing tenant is its own trouble; where many fail, the node is unready, and ready again once they are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_failing_tenants_make_the_node_unready() {
+    let options =
+        Options::new(Engine::Sqlite).env("FREEHOLD_TREE_UNREADY_FROM", "2").env("FREEHOLD_TREE_QUARANTINE_S", "5");
+    let server = Server::start(options.limits_off()).await;
+    for (slug, ready) in [("acme", 200), ("globex", 503)] {
+        let tenant = server.tenant(slug);
+        let mut conn = Conn::to(&server, &tenant).await;
+        let access = conn.sign_in(&tenant).await.access;
+        let before = metric(&server, "freehold_tenant_quarantines_total").await;
+        until("it is quarantined", async || {
+            let strike = json!({ "fault": "panic", "slug": slug, "actor": "rate_limits" });
+            Conn::open(server.private, "127.0.0.1").await.post("/debug/fault", None, &strike).await;
+            conn.me(&access).await;
+            (metric(&server, "freehold_tenant_quarantines_total").await > before).then_some(())
+        })
+        .await;
+        let answer = server.private_get("/readyz").await;
+        assert_eq!(answer.status, ready, "{slug}");
+        if ready == 503 {
+            assert_eq!(answer.json()["reasons"], json!(["many tenants are quarantined"]));
+        }
+    }
+    until("it is ready", async || (server.private_get("/readyz").await.status == 200).then_some(())).await;
+}

@@ -4,8 +4,8 @@ use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 
 use crate::operators::platform;
-use crate::support::{Answer, Authority, Conn, Engine, Folder, Options, Server, Session, on_both_engines};
-use crate::watch::set_limit;
+use crate::support::{Answer, Authority, Conn, Engine, Folder, Options, Server, Session, on_both_engines, time};
+use crate::watch::{metric, set_limit, until};
 
 const PAGE: &str = "/security";
 const JSON: &str = "/security.json";
@@ -328,11 +328,13 @@ async fn admins_see_how_it_stands_now(engine: Engine) {
     assert_eq!(status["argon2"], json!({ "memory_kib": 19_456, "passes": 3, "lanes": 1 }));
     assert_eq!(status["breached_passwords"], json!({ "source": "service", "circuit": "closed" }));
     assert_eq!((&status["letters_waiting"], &status["counters"]), (&json!(0), &json!("memory")));
+    let kept_by = if engine == Engine::Sqlite { "files" } else { "row_level_security" };
+    assert_eq!(status["isolation"], json!({ "kept_by": kept_by, "holds": true }));
     assert_eq!((&status["certificates"], &status["signing_key"]["age_days"]), (&json!([]), &json!(0)));
     let keys = conn.get("/v1/signing-keys", Some(&session.access)).await.is(200).json();
     let key = &status["signing_key"];
     assert_eq!(key["created_at"], keys["items"][0]["created_at"]);
-    assert!(key["due_at"].as_str() > key["created_at"].as_str(), "{status}");
+    assert!(time(&key["due_at"]) > time(&key["created_at"]), "{status}");
 
     // Each change of the password asks the service, and writes a letter.
     let mut current = acme.password.clone();
@@ -344,6 +346,33 @@ async fn admins_see_how_it_stands_now(engine: Engine) {
     }
     let status = conn.get(STATUS, Some(&session.access)).await.is(200).json();
     assert_eq!((&status["breached_passwords"]["circuit"], &status["letters_waiting"]), (&json!("open"), &json!(3)));
+}
+
+/// What is promised of row-level security is looked at while the server runs: an admin sees it lost, the metric tells it
+/// and the node is unready until it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn row_level_security_that_is_lost_is_told_and_the_node_unready() {
+    let options = Options::new(Engine::Postgres).limits_off().env("FREEHOLD_TREE_RECONCILE_S", "1");
+    let server = Server::start(options).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let access = conn.sign_in(&acme).await.access;
+    let url = server.database().url();
+    let role = url.trim_start_matches("postgres://").split('@').next().unwrap();
+    for (lost, found) in [
+        ("ALTER TABLE member NO FORCE ROW LEVEL SECURITY", "ALTER TABLE member FORCE ROW LEVEL SECURITY"),
+        (&*format!("ALTER ROLE {role} BYPASSRLS"), &*format!("ALTER ROLE {role} NOBYPASSRLS")),
+    ] {
+        for (sql, holds, ready) in [(lost, false, 503), (found, true, 200)] {
+            server.run_sql(&acme, sql).await;
+            let status = conn.get(STATUS, Some(&access)).await.is(200).json();
+            assert_eq!(status["isolation"], json!({ "kept_by": "row_level_security", "holds": holds }), "{sql}");
+            until(sql, async || (server.private_get("/readyz").await.status == ready).then_some(())).await;
+            until(sql, async || (metric(&server, "freehold_tenants_isolated").await == u64::from(holds)).then_some(()))
+                .await;
+        }
+    }
+    assert!(server.log().contains("does not keep tenants apart"));
 }
 
 /// The fields of a `security.txt`.

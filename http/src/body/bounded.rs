@@ -13,7 +13,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::headers::CSP_REPORT;
 use crate::problem::{Kind, Problem};
 
-const SMALL_BYTES_MAX: u64 = 16 * 1024;
+/// Most bytes of a body that is received before a place is taken for its request.
+pub(super) const SMALL_BYTES_MAX: u64 = 16 * 1024;
 const BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why a body could not be read.
@@ -49,8 +50,12 @@ pub(crate) fn limit_of(path: &str) -> u64 {
 
 /// Whether the request announces more than `bytes_max`: it is refused without reading any of it.
 pub(crate) fn too_large(headers: &HeaderMap, bytes_max: u64) -> bool {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    length.is_some_and(|text| text.parse::<u64>().map_or(true, |bytes| bytes > bytes_max))
+    headers.contains_key(CONTENT_LENGTH) && announced(headers).is_none_or(|bytes| bytes > bytes_max)
+}
+
+/// How many bytes the request announces.
+pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The body, failing with a [`BodyFault`] past `bytes_max` or when it has not ended by `deadline`.

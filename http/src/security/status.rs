@@ -30,6 +30,7 @@ pub(crate) struct SecurityStatus {
     signing_key: SigningKeyStatus,
     argon2: Argon2Status,
     breached_passwords: BreachedStatus,
+    isolation: IsolationStatus,
     /// Letters of this tenant that were not taken by a mail server yet.
     letters_waiting: i64,
     /// Where requests are counted: `memory`, each node for itself.
@@ -60,6 +61,15 @@ struct Argon2Status {
     memory_kib: u32,
     passes: u32,
     lanes: u32,
+}
+
+/// What keeps the tenant's rows from others, looked at for this answer.
+#[derive(Serialize, ToSchema)]
+struct IsolationStatus {
+    /// `files`, one a tenant, or `row_level_security` of the database.
+    kept_by: &'static str,
+    /// Whether it binds the server: false when a table lost it, or when the server's role may pass it by.
+    holds: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -97,6 +107,7 @@ pub(crate) async fn status(
             source: breached.source_name(),
             circuit: breached.circuit().map(Circuit::as_str),
         },
+        isolation: IsolationStatus { kept_by: state.kept_apart_by, holds: state.is_kept_apart },
         letters_waiting: state.letters_waiting,
         counters: "memory",
     })))

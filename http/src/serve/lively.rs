@@ -18,6 +18,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::ServeOptions;
 
+/// What a peer that keeps us waiting takes at least, each time as long as it may.
+pub(super) const TAKEN_BYTES_MIN: usize = 16 * 1024;
+
 /// After our last byte, for this long or this many bytes, what still comes is read and dropped. Closing at once would
 /// reset the connection, and a client that is still sending would never see why it was refused.
 const LINGER: Duration = Duration::from_secs(1);
@@ -118,7 +121,8 @@ pub(super) struct Lively<T> {
     opening: [u8; 4],
     opening_len: usize,
     write_stall_max: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// Since the peer first kept us waiting and took less than [`TAKEN_BYTES_MIN`]: the end of its time, and what it took.
+    stalled: Option<(Pin<Box<Sleep>>, usize)>,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -151,15 +155,25 @@ impl<T> Lively<T> {
         }
     }
 
-    /// `progress`, or an error once the peer has taken nothing for too long.
-    fn bounded<R>(&mut self, cx: &mut Context<'_>, progress: Poll<Result<R>>) -> Poll<Result<R>> {
-        if progress.is_ready() {
-            self.stalled = None;
-            return progress;
-        }
+    /// `written`, or an error once the peer has taken too little for too long: a byte now and then is no progress.
+    fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
         let wait = self.write_stall_max;
-        ready!(self.stalled.get_or_insert_with(|| Box::pin(sleep(wait))).as_mut().poll(cx));
-        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the peer takes no bytes")))
+        match (&written, &mut self.stalled) {
+            (Poll::Ready(Ok(bytes)), Some((_, taken))) if *taken + bytes < TAKEN_BYTES_MIN => *taken += bytes,
+            (Poll::Ready(_), stalled) => *stalled = None,
+            (Poll::Pending, stalled) => {
+                let (time, _) = stalled.get_or_insert_with(|| (Box::pin(sleep(wait)), 0));
+                ready!(time.as_mut().poll(cx));
+                return Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the peer takes no bytes")));
+            }
+        }
+        written
+    }
+
+    /// `flushed`, which it is when all was taken.
+    fn all_taken(&mut self, cx: &mut Context<'_>, flushed: Poll<Result<()>>) -> Poll<Result<()>> {
+        let taken = flushed.map_ok(|()| TAKEN_BYTES_MIN);
+        self.bounded(cx, taken).map_ok(|_| ())
     }
 }
 
@@ -174,8 +188,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Lively<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lively<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        let progress = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.bounded(cx, progress)
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.bounded(cx, written)
     }
 
     fn poll_write_vectored(
@@ -183,8 +197,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lively<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        let progress = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.bounded(cx, progress)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.bounded(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -192,15 +206,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lively<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let progress = Pin::new(&mut self.inner).poll_flush(cx);
-        self.bounded(cx, progress)
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        self.all_taken(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
-            let progress = Pin::new(&mut this.inner).poll_shutdown(cx);
-            ready!(this.bounded(cx, progress))?;
+            let flushed = Pin::new(&mut this.inner).poll_shutdown(cx);
+            ready!(this.all_taken(cx, flushed))?;
         }
         let (timer, bytes_left) = this.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER)), LINGER_BYTES_MAX));
         let mut scratch = [0; 4096];

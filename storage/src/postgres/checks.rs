@@ -1,4 +1,4 @@
-//! What is checked before a PostgreSQL database is served: without it, isolation would be a hope.
+//! What is checked before a PostgreSQL database is served, and while it is: without it, isolation would be a hope.
 
 use sqlx::{Postgres, Row, Transaction};
 
