@@ -25,6 +25,11 @@ const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-poli
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
+/// What no page of ours needs, nor anything that is framed by one: sensors, devices and money.
+const NOTHING_PERMITTED: &str = "camera=(), microphone=(), geolocation=(), accelerometer=(), bluetooth=(), \
+                                 display-capture=(), gyroscope=(), hid=(), magnetometer=(), midi=(), payment=(), \
+                                 serial=(), usb=()";
+
 /// The policy of everything that is not a page: nothing may be loaded, framed or posted from it.
 const API_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; upgrade-insecure-requests",
@@ -146,7 +151,7 @@ pub(crate) fn fixed() -> [(HeaderName, &'static str); 5] {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
         (REFERRER_POLICY, "strict-origin-when-cross-origin"),
-        (PERMISSIONS_POLICY, "camera=(), microphone=(), geolocation=()"),
+        (PERMISSIONS_POLICY, NOTHING_PERMITTED),
         (OPENER_POLICY, "same-origin"),
     ]
 }
@@ -273,7 +278,7 @@ mod tests {
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("referrer-policy", "strict-origin-when-cross-origin"),
-            ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+            ("permissions-policy", NOTHING_PERMITTED),
             ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
         ] {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::openapi::operations;
+use crate::operators::platform;
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant};
 
 const COOKIE: &str = "__Host-freehold-refresh";
@@ -197,4 +199,37 @@ async fn signing_out_takes_the_cookie_back() {
     let headers = [("cookie", cookie.as_str()), ("origin", "http://globex.localhost:8080")];
     theirs.send(theirs.request("POST", "/v1/auth/logout", &headers, b"")).await.is_problem(401, "unauthenticated");
     Session::of(&browser.conn.refresh(&token).await);
+}
+
+/// One table, and nothing beside it: whatever changes something refuses the pages of other sites, to nobody, to a member
+/// with a token and to a browser with the cookie, on a tenant's host and on the operators'.
+#[tokio::test]
+async fn no_operation_is_exempt() {
+    let mut browser = Browser::new().await;
+    let (cookie, _) = kept(&browser.sign_in(&[("origin", OWN[0])]).await);
+    let session = browser.conn.sign_in(&browser.acme).await;
+    let bearer = format!("Bearer {}", session.access);
+    let platform = platform(&browser.server).await;
+    let mut operators = Conn::to(&browser.server, &platform).await;
+    let operator = format!("Bearer {}", operators.sign_in(&platform).await.access);
+    let mut asked = 0;
+    for (conn, bearer) in [(&mut browser.conn, bearer), (&mut operators, operator)] {
+        for (method, path, _) in operations(conn).await {
+            if method == "GET" || path == "/csp-report" {
+                continue; // a report changes nothing in anybody's name, and comes from whatever page was loaded
+            }
+            let target = path.replace("{id}", "019a0000-0000-7000-8000-000000000000").replace("{provider}", "google");
+            for credential in [None, Some(("authorization", &bearer)), Some(("cookie", &cookie))] {
+                for foreign in ["https://evil.test", "null", "http://localhost:8080"] {
+                    let mut headers = vec![("content-type", "application/json"), ("origin", foreign)];
+                    headers.extend(credential.map(|(name, value)| (name, value.as_str())));
+                    let answer = conn.send(conn.request(&method, &target, &headers, b"{}")).await;
+                    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (403, "csrf"), "{method} {path}");
+                    asked += 1;
+                }
+            }
+        }
+    }
+    assert!(asked > 300, "{asked}");
+    assert_eq!(browser.conn.me(&session.access).await, 200, "and nothing was done");
 }
