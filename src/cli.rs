@@ -100,9 +100,11 @@ pub enum Verb {
     /// Manage master keys.
     #[command(subcommand)]
     Keys(KeysVerb),
-    /// Measure what a password hash costs on this machine with the configured parameters.
+    /// Look at the server from outside, whether it runs or not, and name each finding with its remedy:
+    /// `{"check", "ok", "found", "remedy"}` a line. Exit 0 when all is well, 78 when the configuration is faulty, else 65.
     Doctor {
-        /// Also propose the strongest parameters with which a hash takes no longer: 1 to 10000 ms.
+        /// Instead, measure what a password hash costs on this machine, and propose the strongest parameters with which it
+        /// takes no longer: 1 to 10000 ms.
         #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
         argon2_target_ms: Option<u64>,
     },

@@ -22,6 +22,7 @@ mod platform;
 mod profile;
 mod redis;
 mod refresh;
+mod roots;
 #[cfg(test)]
 pub(crate) mod scratch;
 mod security;
@@ -42,7 +43,7 @@ use freehold_domain::lockout::LockoutRule;
 use freehold_domain::tier::Limits;
 use freehold_http::client_address::Scheme;
 
-pub(crate) use data::{DEMO_FILE, DEVELOPMENT_KEY_FILE};
+pub(crate) use data::{DEMO_FILE, DEVELOPMENT_KEY_FILE, secrets_in};
 pub use data::{control_socket, prepare_data_dir};
 pub use database::{Database, Pooler};
 pub use env::Env;
@@ -144,7 +145,7 @@ impl Config {
         let listeners = http::read(values, profile, platform.as_ref().map(|platform| &platform.domain));
         let acme = acme::read(values);
         let data_dir = data::read(values);
-        let database = database::read(values);
+        let database = database::read(values, profile);
         redis::read(values);
         let keys = keys::read(values, profile, data_dir.as_deref());
         let limits = limits::read(values, profile);

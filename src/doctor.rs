@@ -1,125 +1,138 @@
-//! `freehold doctor`: what a password hash costs on this machine, and what it could cost.
+//! `freehold doctor`: how a server stands, looked at from outside; every finding is named with its remedy.
+//!
+//! It takes no lock, writes nothing, and asks the server nothing but what anybody may: it can run at any time, as the server's
+//! user. Each check is a line of its own as soon as it is done. What depends on something that failed is not looked at.
 
-use std::time::{Duration, Instant};
+mod argon2;
+mod client;
+mod database;
+mod finding;
+mod listeners;
+mod machine;
+mod mail;
+mod network;
+mod tls;
 
-use freehold_domain::password::{self, Argon2Params, HashError, HashMemory, Password};
-use serde_json::{Value, json};
+use std::time::Duration;
 
+pub use argon2::propose_for;
+use freehold_domain::time::UnixMs;
+
+use self::finding::{Finding, Report};
 use crate::cli::Exit;
 use crate::clock::AMBIENT;
-use crate::config::{Config, passwords};
+use crate::config::{Config, Faults, Profile};
 use crate::failure::Failure;
-use crate::out;
 
-/// Memory that is tried, in KiB, the most first: it is what an attacker's hardware has least of. 64 MiB is what RFC 9106
-/// §4 recommends where memory is scarce; the others are OWASP's rows.
-const MEMORY_KIB: [u32; 6] = [65_536, 47_104, 19_456, 12_288, 9_216, 7_168];
-const PASSES_MAX: u32 = 32;
-/// Hashes of one measurement; the median counts.
-const TRIES: usize = 3;
+/// How far two clocks may be apart: tokens have no leeway, and the answer was under way for a while.
+const SKEW_MS_MAX: u64 = 5_000;
+/// A check that takes longer says so.
+const QUIET_FOR: Duration = Duration::from_secs(2);
 
-/// Prints what a hash costs with the configured parameters and, for a target, the strongest that stay under it.
+/// Looks at everything and tells it.
 ///
 /// # Errors
-/// Exit 70 when there is not enough memory to hash, 69 when nobody reads the result.
-pub fn examine(config: &Config, target: Option<Duration>) -> Result<(), Failure> {
-    let internal = |error: HashError| Failure::new(Exit::Internal, error);
-    let params = config.passwords.params;
-    let configured = shown(params, measure(params).map_err(internal)?);
-    let report = if let Some(target) = target {
-        let (params, took) = propose(target, measure).map_err(internal)?;
-        json!({
-            "argon2": configured, "target_ms": millis(target), "proposed": shown(params, took),
-            "reached": took <= target,
-        })
-    } else {
-        json!({ "argon2": configured })
-    };
-    out::result(&report).map_err(|error| Failure::new(Exit::Unavailable, error))
-}
-
-fn shown(params: Argon2Params, took: Duration) -> Value {
-    json!({ "memory_kib": params.memory_kib(), "passes": params.passes(), "ms": millis(took) })
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// How long a hash takes: the median of a few, in memory that is already there.
-fn measure(params: Argon2Params) -> Result<Duration, HashError> {
-    tracing::info!(memory_kib = params.memory_kib(), passes = params.passes(), "measuring");
-    let password = Password::new("correct horse battery staple").map_err(|_| HashError::Argon2)?;
-    let mut memory = HashMemory::new(params)?;
-    let mut times = Vec::with_capacity(TRIES);
-    password::hash(&password, AMBIENT.random(), params, &mut memory)?;
-    for _ in 0..TRIES {
-        let begun = Instant::now();
-        password::hash(&password, AMBIENT.random(), params, &mut memory)?;
-        times.push(begun.elapsed());
-    }
-    times.sort();
-    Ok(times.get(TRIES / 2).copied().unwrap_or_default())
-}
-
-/// The most memory with which OWASP's minimum stays under `target`, and then the most passes; the least that is allowed
-/// when nothing does.
-fn propose<E>(
-    target: Duration,
-    mut measure: impl FnMut(Argon2Params) -> Result<Duration, E>,
-) -> Result<(Argon2Params, Duration), E> {
-    let mut last = (Argon2Params::default(), Duration::MAX);
-    for memory_kib in MEMORY_KIB {
-        let passes_min = passwords::passes_min(memory_kib);
-        let Some(mut best) = with(memory_kib, passes_min) else { continue };
-        let mut took = measure(best)?;
-        last = (best, took);
-        if took > target {
-            continue;
-        }
-        let fit =
-            u32::try_from(u128::from(passes_min) * target.as_nanos() / took.as_nanos().max(1)).unwrap_or(u32::MAX);
-        for passes in (passes_min + 1..=fit.min(PASSES_MAX)).rev() {
-            let Some(more) = with(memory_kib, passes) else { continue };
-            let time = measure(more)?;
-            if time <= target {
-                (best, took) = (more, time);
-                break;
+/// Exit 78 when the configuration is faulty, and 65 when there is another finding; 69 when nobody reads the result.
+pub async fn examine(config: Result<Config, Faults>) -> Result<(), Failure> {
+    let mut report = Report::default();
+    let config = match config {
+        Ok(config) => config,
+        Err(faults) => {
+            for fault in faults.iter() {
+                report.tell(&Finding::bad(
+                    "configuration",
+                    format!("{}: {}", fault.name(), fault.wrong()),
+                    fault.remedy(),
+                ))?;
             }
+            report.tell(&machine::user(None))?;
+            report.tell(&machine::descriptors(None))?;
+            return report.end(Exit::Config);
         }
-        return Ok((best, took));
-    }
-    Ok(last)
+    };
+    report.tell(&Finding::good("configuration", "every setting is right"))?;
+    let server = machine::find(&config.data_dir).await;
+    report.tell(&machine::server(server.as_ref()))?;
+    report.tell(&machine::user(server.as_ref()))?;
+    report.tell(&machine::descriptors(server.as_ref()))?;
+    report.tell(&machine::data_dir(&config, server.as_ref()))?;
+    report.tell(&machine::secret_files(&config, server.as_ref()))?;
+    report.tell(&master_key(&config))?;
+    report.tell(&network::private_address(&config))?;
+    report.tell(&network::trusted_proxies(&config))?;
+    watched(&mut report, "private-listener", listeners::private(&config)).await?;
+    watched(&mut report, "public-listener", listeners::public(&config)).await?;
+    watched(&mut report, "redirect-listener", listeners::redirect(&config)).await?;
+    watched(&mut report, "tls", tls::look(&config)).await?;
+    watched(&mut report, "database", database::look(&config)).await?;
+    watched(&mut report, "mail", mail::look(&config)).await?;
+    watched(&mut report, "password-hash", async { vec![argon2::cost(config.passwords.params)] }).await?;
+    report.tell(&backups(&config))?;
+    report.end(Exit::Data)
 }
 
-fn with(memory_kib: u32, passes: u32) -> Option<Argon2Params> {
-    Argon2Params::new(memory_kib, passes, 1).ok()
+/// Tells what `looked` finds, and says on stderr that it is at it when that takes long.
+async fn watched(report: &mut Report, check: &str, looked: impl Future<Output = Vec<Finding>>) -> Result<(), Failure> {
+    let mut looked = Box::pin(looked);
+    let in_time = tokio::time::timeout(QUIET_FOR, &mut looked).await;
+    let findings = if let Ok(findings) = in_time {
+        findings
+    } else {
+        tracing::info!(check, "still looking");
+        looked.await
+    };
+    findings.iter().try_for_each(|finding| report.tell(finding))
+}
+
+/// Whether there is one, and where: the configuration refuses a file under the data directory.
+fn master_key(config: &Config) -> Finding {
+    const CHECK: &str = "master-key";
+    let Some(ring) = &config.keys.master else {
+        let data_dir = config.data_dir.display();
+        let found = format!("none is set: development keeps one in {data_dir}, beside what it seals");
+        return match config.profile {
+            Profile::Development => Finding::good(CHECK, found),
+            Profile::Production => Finding::bad(CHECK, found, "make one with `freehold keys new` and keep it apart"),
+        };
+    };
+    let from = config.keys.file.as_ref().map_or("a setting".to_owned(), |file| file.display().to_string());
+    Finding::good(
+        CHECK,
+        format!("{} from {from}, outside the data directory; {} seals", counted(ring.ids().count()), ring.newest()),
+    )
+}
+
+fn counted(keys: usize) -> String {
+    if keys == 1 { "one key".to_owned() } else { format!("{keys} keys") }
+}
+
+/// No finding: there is nothing here that could be broken. But nobody should learn it later.
+fn backups(config: &Config) -> Finding {
+    let what = match config.database {
+        crate::config::Database::Sqlite => config.data_dir.display().to_string(),
+        crate::config::Database::Postgres { .. } => format!("the database and {}", config.data_dir.display()),
+    };
+    Finding::good("backups", format!("this server makes none: back up {what}, and the master key apart from it"))
+}
+
+/// Whether another's clock agrees with ours.
+fn clock(check: &'static str, whose: &str, theirs: UnixMs) -> Finding {
+    let apart_ms = theirs.get().abs_diff(AMBIENT.wall().get());
+    let found = format!("{whose} clock is {}.{:03} s from this one", apart_ms / 1_000, apart_ms % 1_000);
+    if apart_ms <= SKEW_MS_MAX {
+        return Finding::good(check, found);
+    }
+    Finding::bad(check, found, "run chrony or systemd-timesyncd on every machine, and wait until they agree")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
 
-    /// A machine on which so many KiB and one pass take a millisecond.
-    fn proposed(target_ms: u64, kib_per_ms: u32) -> (u32, u32) {
-        let machine = |params: Argon2Params| {
-            let ms = params.memory_kib() * params.passes() / kib_per_ms;
-            Ok::<_, Infallible>(Duration::from_millis(ms.into()))
-        };
-        let Ok((params, took)) = propose(Duration::from_millis(target_ms), machine);
-        assert!(took <= Duration::from_millis(target_ms) || params.memory_kib() == 7_168);
-        (params.memory_kib(), params.passes())
-    }
-
     #[test]
-    fn memory_comes_before_passes_and_neither_goes_past_the_target() {
-        assert_eq!(proposed(100, 1_000), (65_536, 1));
-        assert_eq!(proposed(200, 1_000), (65_536, 3));
-        assert_eq!(proposed(50, 1_000), (47_104, 1));
-        assert_eq!(proposed(40, 1_000), (19_456, 2));
-        assert_eq!(proposed(60_000, 1_000), (65_536, 32));
-        assert_eq!(proposed(1, 1_000), (7_168, 5), "OWASP's minimum, though it takes longer");
+    fn clocks_are_apart_in_both_directions() {
+        let at = |ms: i64| clock("clock", "its", UnixMs::new(AMBIENT.wall().get() + ms)).is_good();
+        assert!(at(0) && at(4_000) && at(-4_000));
+        assert!(!at(7_000) && !at(-7_000));
     }
 }

@@ -38,9 +38,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
             runtime()?.block_on(verbs::tenant(&config, verb))
         }
         Verb::Doctor { argon2_target_ms } => {
-            let config = load(false)?;
-            logging::to_stderr(&config.log);
-            doctor::examine(&config, argon2_target_ms.map(Duration::from_millis))
+            let config = load(false);
+            if let Ok(config) = &config {
+                logging::to_stderr(&config.log);
+            }
+            match argon2_target_ms {
+                Some(ms) => doctor::propose_for(&config?, Duration::from_millis(ms)),
+                None => runtime()?.block_on(doctor::examine(config)),
+            }
         }
         Verb::Operator(verb) => {
             let config = load(false)?;

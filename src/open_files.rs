@@ -25,8 +25,20 @@ pub fn connections_max() -> usize {
     limit.map_or(wanted, |limit| usize::try_from(left(limit)).unwrap_or(wanted).min(wanted))
 }
 
+/// The limit below which there is no room for every connection that the public listener would take.
+#[must_use]
+pub fn wanted() -> u64 {
+    u64::try_from(ServeOptions::default().connections_max).unwrap_or(u64::MAX).saturating_add(KEPT)
+}
+
+/// The limit that a server started from here would have; `None` for none.
+#[must_use]
+pub fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
 /// What a limit leaves for connections: all but [`KEPT`], and of a small one a quarter.
-const fn left(limit: u64) -> u64 {
+pub(crate) const fn left(limit: u64) -> u64 {
     let quarter = limit / 4;
     let rest = limit.saturating_sub(KEPT);
     if rest > quarter { rest } else { quarter }

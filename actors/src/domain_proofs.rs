@@ -29,7 +29,7 @@ const DNS_TRY_WITHIN: Duration = Duration::from_millis(1_500);
 const PAGE: Bounds = Bounds { within: Duration::from_secs(3), bytes_max: 1024 };
 /// Most addresses of a name that are called.
 const ADDRESSES_MAX: usize = 2;
-/// Most looks at the same time.
+/// Looks under way at the same time, at most.
 const AT_ONCE: usize = 8;
 
 /// What the operator has set.
@@ -68,7 +68,7 @@ impl DomainProofs {
         &self.rule.rules
     }
 
-    /// Looks at both places. Nobody is asked twice at the same time by more than eight looks.
+    /// Looks at both places; a look waits while eight others are under way.
     pub async fn look(&self, name: &DomainName, challenge: &Challenge) -> Look {
         let _place = self.at_once.acquire().await;
         let (txt, http) = tokio::join!(self.txt(name, challenge), self.page(name, challenge));
@@ -80,13 +80,9 @@ impl DomainProofs {
     async fn txt(&self, name: &DomainName, challenge: &Challenge) -> Seen {
         match self.records(&format!("{}.", name.txt_name()), RecordType::TXT).await {
             Ok(records) => {
-                let mut texts = records.into_iter().filter_map(|data| match data {
-                    RData::TXT(txt) => Some(txt.txt_data.concat()),
-                    _ => None,
-                });
-                let Some(first) = texts.next() else { return Seen::Nothing };
-                let is_there = challenge.is_txt(&first) || texts.any(|text| challenge.is_txt(&text));
-                if is_there { Seen::Proof } else { Seen::Other }
+                let text = |data| if let RData::TXT(txt) = data { Some(txt.txt_data.concat()) } else { None };
+                let texts: Vec<_> = records.into_iter().filter_map(text).collect();
+                challenge.seen_in(texts.iter().map(Vec::as_slice))
             }
             Err(seen) => seen,
         }
@@ -99,23 +95,9 @@ impl DomainProofs {
             (Err(Seen::NoAnswer), Err(_)) | (Err(_), Err(Seen::NoAnswer)) => return Seen::NoAnswer,
             (v4, v6) => (v4.unwrap_or_default(), v6.unwrap_or_default()),
         };
-        let addresses = v4.into_iter().chain(v6).filter_map(|data| match data {
-            RData::A(address) => Some(IpAddr::V4(address.0)),
-            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-            _ => None,
-        });
-        let mut seen = Seen::Nothing;
-        for address in addresses
-            .filter(|address| {
-                let may = self.may_call(*address);
-                if !may {
-                    seen = Seen::Forbidden;
-                }
-                may
-            })
-            .take(ADDRESSES_MAX)
-            .collect::<Vec<_>>()
-        {
+        let addresses: Vec<_> = v4.iter().chain(&v6).filter_map(RData::ip_addr).collect();
+        let mut seen = if addresses.is_empty() { Seen::Nothing } else { Seen::Forbidden };
+        for address in addresses.into_iter().filter(|address| self.may_call(*address)).take(ADDRESSES_MAX) {
             let to = SocketAddr::new(address, self.rule.http_port);
             seen = match get_plain(to, name.as_str(), PROOF_PATH, PAGE).await {
                 Ok(page) if challenge.is_page(&page) => return Seen::Proof,

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// The address of a service: `https`, or `http` on this machine alone, and perhaps a path; no user, query or fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,11 +136,7 @@ impl Outbound {
     /// # Errors
     /// When the provider does not know the protocol versions of rustls.
     pub(crate) fn to(url: ServiceUrl) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let config = builder.with_root_certificates(roots).with_no_client_auth();
-        Ok(Self { url, tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { url, tls: connector(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })? })
     }
 
     /// Another service, over the same TLS.
@@ -184,17 +181,38 @@ impl Outbound {
         let target = if target.is_empty() { "/" } else { &target };
         let ask = Ask { authority: &self.url.authority, target, headers, form };
         let call = async {
-            let stream = TcpStream::connect((self.url.host.as_str(), self.url.port)).await?;
-            stream.set_nodelay(true)?;
-            if !self.url.is_https {
-                return exchange(stream, ask, bounds).await;
+            let (host, port) = (self.url.host.as_str(), self.url.port);
+            if self.url.is_https {
+                exchange(over_tls(&self.tls, host, port).await?, ask, bounds).await
+            } else {
+                exchange(over_tcp(host, port).await?, ask, bounds).await
             }
-            let name = ServerName::try_from(self.url.host.clone()).map_err(|_| CallFailed::Malformed)?;
-            let stream = self.tls.connect(name, stream).await?;
-            exchange(stream, ask, bounds).await
         };
         timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late))
     }
+}
+
+/// TLS to servers for whom one of these vouches.
+///
+/// # Errors
+/// When the provider does not know the protocol versions of rustls.
+pub(crate) fn connector(roots: RootCertStore) -> Result<TlsConnector, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(TlsConnector::from(Arc::new(builder.with_root_certificates(roots).with_no_client_auth())))
+}
+
+/// A connection over TLS to whoever proves to be `host`, a name or an address without brackets.
+pub(crate) async fn over_tls(tls: &TlsConnector, host: &str, port: u16) -> Result<TlsStream<TcpStream>, CallFailed> {
+    let stream = over_tcp(host, port).await?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| CallFailed::Malformed)?;
+    Ok(tls.connect(name, stream).await?)
+}
+
+async fn over_tcp(host: &str, port: u16) -> Result<TcpStream, CallFailed> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// The text of a page of `host` at this address and no other, over plain HTTP.

@@ -27,6 +27,8 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Where the page of a proof is, over HTTP.
 pub const PROOF_PATH: &str = "/.well-known/freehold-domain-verification";
 
+/// Most characters of a name as somebody writes it.
+const TEXT_CHARS_MAX: usize = 253;
 const TXT_LABEL: &str = "_freehold";
 const TXT_KEY: &str = "freehold-domain-verification=";
 /// With the label of the proof before it, a name has 253 characters at most (RFC 1035 §2.3.4).
@@ -79,12 +81,14 @@ impl FromStr for DomainName {
 
     fn from_str(text: &str) -> Result<Self, NotADomain> {
         let text = text.strip_suffix('.').unwrap_or(text);
-        if text.len() > 4 * CHARS_MAX {
+        if text.chars().nth(TEXT_CHARS_MAX).is_some() {
             return Err(NotADomain::Shape);
         }
         let name = a_labels(text).ok_or(NotADomain::Shape)?;
         let last = name.rsplit('.').next().unwrap_or_default();
-        let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+        // What browsers take for an address (WHATWG URL, "ends in a number").
+        let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+            || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
         if name.len() > CHARS_MAX || is_number {
             return Err(NotADomain::Shape);
         }
@@ -143,10 +147,20 @@ impl Challenge {
         format!("{TXT_KEY}{}", self.0)
     }
 
-    /// Whether a text of the DNS is the proof.
+    /// What the texts that the DNS has are: the proof, that of somebody else, or none at all.
     #[must_use]
-    pub fn is_txt(&self, text: &[u8]) -> bool {
-        text.trim_ascii() == self.txt().as_bytes()
+    pub fn seen_in<'a>(&self, texts: impl IntoIterator<Item = &'a [u8]>) -> Seen {
+        let own = self.txt();
+        let mut seen = Seen::Nothing;
+        for text in texts.into_iter().map(<[u8]>::trim_ascii) {
+            if text == own.as_bytes() {
+                return Seen::Proof;
+            }
+            if text.starts_with(TXT_KEY.as_bytes()) {
+                seen = Seen::Other;
+            }
+        }
+        seen
     }
 
     /// Whether a page is the proof.
@@ -206,13 +220,15 @@ pub enum Finding {
 }
 
 impl Look {
-    /// What it says. Without the word of the DNS nothing is known to be gone: whoever has the name decides there.
+    /// What it says. Whoever has the name decides in the DNS: without its word nothing is known to be gone, and where it names
+    /// somebody else a page proves nothing, for that may be one of ours which outlived a change of owner.
     #[must_use]
     pub const fn finding(self) -> Finding {
         match (self.txt, self.http) {
+            (Seen::Other, _) => Finding::Absent,
             (Seen::Proof, _) | (_, Seen::Proof) => Finding::Proved,
             (Seen::NoAnswer, _) => Finding::Unknown,
-            (Seen::Other | Seen::Nothing | Seen::Forbidden, _) => Finding::Absent,
+            (Seen::Nothing | Seen::Forbidden, _) => Finding::Absent,
         }
     }
 }
@@ -269,9 +285,9 @@ mod tests {
 
     const NOW: UnixMs = UnixMs::new(1_700_000_000_000);
     const RULES: Rules = Rules {
-        recheck: Duration::from_secs(86_400),
-        retry: Duration::from_secs(3_600),
-        detach_after: Duration::from_secs(259_200),
+        recheck: Duration::from_hours(24),
+        retry: Duration::from_hours(1),
+        detach_after: Duration::from_hours(72),
     };
 
     #[test]
@@ -308,6 +324,8 @@ mod tests {
             ("127.0.0.1", NotADomain::Shape),
             ("[::1]", NotADomain::Shape),
             ("a.1", NotADomain::Shape),
+            ("a.0x1", NotADomain::Shape),
+            ("a.0x", NotADomain::Shape),
             ("com", NotADomain::Shape),
             ("co.uk", NotADomain::PublicSuffix),
             ("github.io", NotADomain::PublicSuffix),
@@ -335,13 +353,15 @@ mod tests {
     fn a_proof_is_the_challenge_and_nothing_else() {
         let challenge = Challenge::from_random(&[7; 20]);
         assert_eq!(challenge.as_str().len(), 32);
-        assert!(
-            challenge.is_txt(challenge.txt().as_bytes()) && challenge.is_page(&format!("{}\n", challenge.as_str()))
-        );
+        assert!(challenge.is_page(&format!("{}\n", challenge.as_str())));
         let other = Challenge::from_random(&[8; 20]);
-        for text in [String::new(), challenge.as_str().to_owned(), other.txt(), challenge.txt() + "x"] {
-            assert!(!challenge.is_txt(text.as_bytes()), "{text}");
-        }
+        let seen = |texts: &[&str]| challenge.seen_in(texts.iter().map(|text| text.as_bytes()));
+        let (own, theirs) = (challenge.txt(), other.txt());
+        assert_eq!(seen(&[]), Seen::Nothing);
+        assert_eq!(seen(&["v=spf1 -all", challenge.as_str(), ""]), Seen::Nothing, "of somebody else's business");
+        assert_eq!(seen(&[&theirs]), Seen::Other);
+        assert_eq!(seen(&[&format!("{own}x")]), Seen::Other);
+        assert_eq!(seen(&["v=spf1 -all", &theirs, &own]), Seen::Proof);
         for page in
             [String::new(), challenge.txt(), other.as_str().to_owned(), format!("<p>{}</p>", challenge.as_str())]
         {
@@ -357,6 +377,8 @@ mod tests {
         assert_eq!(finding(Seen::NoAnswer, Seen::Proof), Finding::Proved);
         assert_eq!(finding(Seen::Nothing, Seen::NoAnswer), Finding::Absent);
         assert_eq!(finding(Seen::Other, Seen::Nothing), Finding::Absent);
+        assert_eq!(finding(Seen::Other, Seen::Proof), Finding::Absent, "the DNS names somebody else");
+        assert_eq!(finding(Seen::Nothing, Seen::Proof), Finding::Proved);
         assert_eq!(finding(Seen::NoAnswer, Seen::Nothing), Finding::Unknown);
     }
 

@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::Ipv4Net;
+
 /// Whether the whole Internet routes it.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
@@ -15,35 +17,48 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Networks of IPv4 that are not: this network, private, a provider's customers (RFC 6598), loopback, link local with the
+/// metadata of clouds, private, protocols, documentation, 6to4 relays (RFC 7526), private, benches (RFC 2544), documentation
+/// twice, multicast and reserved.
+const NOT_PUBLIC_V4: [Ipv4Net; 14] = [
+    v4([0, 0, 0, 0], 8),
+    v4([10, 0, 0, 0], 8),
+    v4([100, 64, 0, 0], 10),
+    v4([127, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 0, 0, 0], 24),
+    v4([192, 0, 2, 0], 24),
+    v4([192, 88, 99, 0], 24),
+    v4([192, 168, 0, 0], 16),
+    v4([198, 18, 0, 0], 15),
+    v4([198, 51, 100, 0], 24),
+    v4([203, 0, 113, 0], 24),
+    v4([224, 0, 0, 0], 3),
+];
+
+const fn v4([a, b, c, d]: [u8; 4], bits: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits)
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let refused = match address.octets() {
-        [0 | 10 | 127 | 224..=255, ..] => true, // this network, private, loopback, multicast, reserved
-        [100, 64..=127, ..] => true,            // shared by a provider's customers (RFC 6598)
-        [169, 254, ..] => true,                 // link local, metadata of clouds
-        [172, 16..=31, ..] | [192, 168, ..] => true,
-        [192, 0, 0, _] | [192, 0, 2, _] => true, // protocols (RFC 6890), documentation
-        [192, 88, 99, _] => true,                // 6to4 relays, given up (RFC 7526)
-        [198, 18..=19, ..] => true,              // benches (RFC 2544)
-        [198, 51, 100, _] | [203, 0, 113, _] => true,
-        _ => false,
-    };
-    !refused
+    !NOT_PUBLIC_V4.iter().any(|network| network.contains(&address))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let v4 = |high: u16, low: u16| {
-        let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
-        Ipv4Addr::new(a, b, c, d)
-    };
-    match (a, b) {
-        (0x0064, 0xff9b) if [c, d, e, f] == [0; 4] => is_public_v4(v4(g, h)), // NAT64 (RFC 6052)
-        (0x2002, _) => is_public_v4(v4(b, c)),                                // 6to4 (RFC 3056)
-        (0x2001, 0) => is_public_v4(v4(c, d)) && is_public_v4(v4(!g, !h)),    // Teredo (RFC 4380)
-        (0x2001, 0x0001..=0x01ff) => false,                                   // protocols (RFC 2928)
-        (0x2001, 0x0db8) | (0x3fff, 0x0000..=0x0fff) => false,                // documentation (RFC 3849, RFC 9637)
-        (0x2000..=0x3fff, _) => true,                                         // what is given out (RFC 4291 §2.4)
-        _ => false, // unspecified, loopback, mapped, unique local, link local, multicast and everything else
+    let segments = address.segments();
+    let carried = |high: u16, low: u16| is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match segments {
+        // NAT64 (RFC 6052) and 6to4 (RFC 3056).
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => carried(high, low),
+        // Teredo, which carries the client's address inverted (RFC 4380).
+        [0x2001, 0, server_high, server_low, _, _, high, low] => {
+            carried(server_high, server_low) && carried(!high, !low)
+        }
+        // Protocols (RFC 2928) and documentation (RFC 3849, RFC 9637).
+        [0x2001, 0x0001..=0x01ff | 0x0db8, ..] | [0x3fff, 0x0000..=0x0fff, ..] => false,
+        // What is given out (RFC 4291 §2.4); not: unspecified, loopback, mapped, unique local, link local, multicast.
+        [first, ..] => (0x2000..=0x3fff).contains(&first),
     }
 }
 

@@ -84,10 +84,16 @@ pub(crate) async fn forgot(tenant: Tenant, Valid(email): Valid<Forgot>) -> Resul
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// From the link in the letter.
-    #[schema(required, nullable = false, min_length = 1, max_length = 128)]
+    #[schema(
+        required,
+        nullable = false,
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     token: Option<String>,
     /// As long as the tenant's settings demand.
-    #[schema(required, nullable = false, format = Password, min_length = 8, max_length = 1024)]
+    #[schema(required, nullable = false, format = Password, pattern = r"^[^\u0000\r\n]*$", min_length = 8, max_length = 1024)]
     new_password: Option<String>,
 }
 
@@ -155,7 +161,13 @@ pub(crate) async fn change_email(member: Member, Valid(new): Valid<ChangeEmail>)
 #[serde(deny_unknown_fields)]
 pub struct Verify {
     /// From the link in the letter.
-    #[schema(required, nullable = false, min_length = 1, max_length = 128)]
+    #[schema(
+        required,
+        nullable = false,
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     token: Option<String>,
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn answer(
     let (mut parts, body) = request.into_parts();
     let mut response = match enter(node, cleartext, &parts, &counted).await {
         Ok(Entry::Preflight) => api_host::preflight(),
-        Ok(Entry::Elsewhere(redirect)) => redirect,
+        Ok(Entry::Answered(answer)) => answer,
         Ok(Entry::Open(entered)) => {
             parts.extensions.insert(*entered);
             let Ok(response) = faces.call(Request::from_parts(parts, body)).await;
@@ -140,8 +140,8 @@ enum Entry {
     ByKey(Box<Keyed>),
     /// Not at all: a browser asks about one that it may send.
     Preflight,
-    /// Over HTTPS.
-    Elsewhere(Response<Body>),
+    /// By what needs no route.
+    Answered(Response<Body>),
 }
 
 async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: &Counted) -> Result<Entry, Problem> {
@@ -156,8 +156,11 @@ async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: 
         });
     }
     note_domain(&node, arrival).await?;
+    if let Some(domain) = arrival.domain().filter(|_| request.uri.path() == PROOF_PATH && request.method.is_safe()) {
+        return Ok(Entry::Answered(domains::shown_proof(domain))); // whatever the state of its tenant
+    }
     if let Some(redirect) = sent_to_https(&node, cleartext, request, arrival) {
-        return Ok(Entry::Elsewhere(redirect));
+        return Ok(Entry::Answered(redirect));
     }
     if arrival.place() == Some(&Place::Api) && api_host::takes_key(request) {
         return if api_host::is_preflight(request) {
@@ -214,13 +217,12 @@ pub(crate) async fn note_domain(node: &Node, arrival: &Arrival) -> Result<(), Pr
 }
 
 /// Where a request is sent that came without TLS, if it is: not one that asks whether the server is ready, for a load
-/// balancer asks that as it likes, not one that looks whether a domain is ours, and not one to a host that is nobody's.
+/// balancer asks that as it likes, and not one to a host that is nobody's.
 fn sent_to_https(node: &Node, cleartext: Cleartext, request: &Parts, arrival: &Arrival) -> Option<Response<Body>> {
     let is_clear = arrival.client.is_none_or(|client| client.scheme == Scheme::Http);
     let (host, place) = arrival.host.as_ref()?;
     let is_somebodys = *place != Place::Unknown || arrival.domain().is_some();
-    let is_answered = [READYZ, PROOF_PATH].contains(&request.uri.path());
-    let is_sent = cleartext == Cleartext::Redirected && is_clear && is_somebodys && !is_answered;
+    let is_sent = cleartext == Cleartext::Redirected && is_clear && is_somebodys && request.uri.path() != READYZ;
     is_sent.then(|| redirect::to_https(host, &request.uri, node.settings.public_port))
 }
 

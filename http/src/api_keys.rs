@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::access::{May, Routes};
 use crate::auth::parsed;
-use crate::body::{Valid, Validate};
+use crate::body::{Valid, Validate, given, whole};
 use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::headers::no_store;
@@ -117,17 +117,20 @@ pub(crate) async fn list(member: Member, Query(part): Query<ListPart>) -> Result
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
-    #[schema(required, nullable = false, min_length = 1, max_length = 100)]
+    #[schema(required, schema_with = openapi::one_line::<100>)]
     name: Option<String>,
     #[schema(required, nullable = false, schema_with = openapi::key_kind)]
     kind: Option<String>,
     /// What it may be used for; everything, where this is left out.
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, schema_with = openapi::scopes)]
     scopes: Option<Vec<String>>,
     /// `scheme://host[:port]` of the pages that may use it: for a publishable key at least one, for a secret one none.
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, max_items = 20)]
     allowed_origins: Option<Vec<String>>,
     /// When it ends; never, where this is left out.
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, format = DateTime)]
     expires_at: Option<String>,
 }
@@ -227,6 +230,7 @@ pub(crate) async fn create(member: Member, Valid(new): Valid<CreateApiKey>) -> R
 #[serde(deny_unknown_fields)]
 pub struct RotateApiKey {
     /// For how many seconds the key goes on working as it was; 0 ends that at once.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(required, nullable = false, minimum = 0, maximum = 604_800)]
     overlap_s: Option<u64>,
 }

@@ -58,9 +58,10 @@ pub enum Transport {
 pub struct Login {
     #[schema(required, nullable = false, format = Email, min_length = 3, max_length = 254)]
     email: Option<String>,
-    #[schema(required, nullable = false, format = Password, min_length = 1, max_length = 1024)]
+    #[schema(required, nullable = false, format = Password, pattern = r"^[^\u0000\r\n]*$", min_length = 1, max_length = 1024)]
     password: Option<String>,
     #[serde(default, deserialize_with = "word")]
+    #[schema(nullable = false)]
     transport: Option<Transport>,
 }
 
@@ -100,6 +101,7 @@ pub(crate) async fn login(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refresh {
+    #[schema(pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     refresh_token: Option<String>,
 }
 
@@ -213,10 +215,10 @@ async fn session(cx: &Context, leaving: Leaving) -> Result<Session, Refusal> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
-    #[schema(required, nullable = false, format = Password, min_length = 1, max_length = 1024)]
+    #[schema(required, nullable = false, format = Password, pattern = r"^[^\u0000\r\n]*$", min_length = 1, max_length = 1024)]
     current_password: Option<String>,
     /// As long as the tenant's settings demand: 15 characters at least, or 8 where a second factor is always asked for.
-    #[schema(required, nullable = false, format = Password, min_length = 8, max_length = 1024)]
+    #[schema(required, nullable = false, format = Password, pattern = r"^[^\u0000\r\n]*$", min_length = 8, max_length = 1024)]
     new_password: Option<String>,
 }
 

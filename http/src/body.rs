@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::bounded::{BodyFault, bound, limit_of, too_large};
-pub(crate) use self::json::{given, shown, word};
+pub(crate) use self::json::{given, shown, whole, word};
 use crate::faults::Faults;
 use crate::problem::{Kind, Problem};
 

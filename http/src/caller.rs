@@ -104,7 +104,10 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// A cookie's value. A second one of the same name cannot be ours: the `__Host-` prefix allows one (RFC 6265bis).
-fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
+///
+/// # Errors
+/// A validation [`Problem`] for that.
+pub fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
     let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(known, _)| *known == name);
     match (values.next(), values.next()) {

@@ -59,6 +59,42 @@ pub struct Certificate {
     not_after: UnixMs,
 }
 
+/// A certificate that somebody was shown, without its key.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    der: CertificateDer<'static>,
+    not_after: UnixMs,
+}
+
+impl Leaf {
+    /// Reads one. `None` for what is none.
+    #[must_use]
+    pub fn new(der: &CertificateDer<'_>) -> Option<Self> {
+        Some(Self { not_after: not_after(der)?, der: der.clone().into_owned() })
+    }
+
+    /// Until when it is good.
+    #[must_use]
+    pub const fn not_after(&self) -> UnixMs {
+        self.not_after
+    }
+
+    /// Whether it is good for this host: a name, or an address without brackets.
+    #[must_use]
+    pub fn speaks_for(&self, host: &str) -> bool {
+        ParsedCertificate::try_from(&self.der).is_ok_and(|leaf| is_for(&leaf, host))
+    }
+}
+
+fn not_after(der: &CertificateDer<'_>) -> Option<UnixMs> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    Some(UnixMs::new(parsed.validity().not_after.timestamp().saturating_mul(1_000)))
+}
+
+fn is_for(leaf: &ParsedCertificate<'_>, host: &str) -> bool {
+    ServerName::try_from(host).is_ok_and(|name| verify_server_name(leaf, &name).is_ok())
+}
+
 /// Every certificate: those of files, in the order in which they are tried, and those that were issued, each for its host.
 #[derive(Clone, Debug, Default)]
 pub struct Certificates {
@@ -78,8 +114,7 @@ impl Certificate {
             .collect::<Result<_, _>>()
             .map_err(|_| NotACertificate::NoChain)?;
         let leaf = chain.first().ok_or(NotACertificate::NoChain)?;
-        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| NotACertificate::Unreadable)?;
-        let not_after = UnixMs::new(parsed.validity().not_after.timestamp().saturating_mul(1_000));
+        let not_after = not_after(leaf).ok_or(NotACertificate::Unreadable)?;
         let key = PrivateKeyDer::from_pem_slice(pem.key.expose()).map_err(|_| NotACertificate::NoKey)?;
         let provider = CryptoProvider::get_default().ok_or(NotACertificate::NoKey)?;
         let key = provider.key_provider.load_private_key(key).map_err(|_| NotACertificate::NoKey)?;
@@ -96,9 +131,7 @@ impl Certificate {
 
     /// Whether it is good for this host: a name, or an address without brackets.
     fn speaks_for(&self, host: &str) -> bool {
-        let name = ServerName::try_from(host);
-        let leaf = self.key.end_entity_cert().and_then(ParsedCertificate::try_from);
-        matches!((name, leaf), (Ok(name), Ok(leaf)) if verify_server_name(&leaf, &name).is_ok())
+        self.key.end_entity_cert().and_then(ParsedCertificate::try_from).is_ok_and(|leaf| is_for(&leaf, host))
     }
 }
 

@@ -64,7 +64,7 @@ impl<S: Sync> FromRequest<S> for Reported {
 /// Anybody can send one and nothing of it is believed: it is counted, kept once for each sort, at most 200 of them for 30
 /// days, without queries, fragments and samples of code. Reports of other kinds and of pages of other hosts are left out.
 #[utoipa::path(post, path = "/csp-report", tag = "public", operation_id = "report_csp",
-    request_body(content((Object = "application/csp-report"), (Object = "application/reports+json"))),
+    request_body(content((Object = "application/csp-report"), (Vec<Object> = "application/reports+json"))),
     responses((status = 204, description = "Taken.")),
 )]
 pub(crate) async fn take(tenant: Tenant, Reported(reports): Reported) -> Result<StatusCode, Problem> {

@@ -12,9 +12,9 @@ use freehold_domain::policy::Permission;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::{May, Public, Routes};
+use crate::access::{May, Routes};
 use crate::body::{Valid, Validate};
-use crate::caller::{Member, Tenant, run};
+use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::{Kind, Problem};
@@ -39,13 +39,12 @@ pub fn routes() -> Routes {
         .patch("/v1/domains/{domain}", change(), self::change)
         .delete("/v1/domains/{domain}", change(), remove)
         .post("/v1/domains/{domain}/verify", change(), verify)
-        .get(PROOF_PATH, Public, proof)
 }
 
 /// Every domain of the tenant, by name: twenty at most.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DomainList {
-    items: Vec<Domain>,
+    items: Vec<DomainBody>,
     /// `null`: there is no other part.
     #[schema(required)]
     next_cursor: Option<String>,
@@ -53,7 +52,7 @@ pub(crate) struct DomainList {
 
 /// A domain of the tenant's own.
 #[derive(Serialize, ToSchema)]
-struct Domain {
+struct DomainBody {
     /// Its name, in A-labels.
     domain: String,
     state: DomainState,
@@ -111,7 +110,7 @@ struct HttpProof {
     body: String,
 }
 
-impl From<DomainItem> for Domain {
+impl From<DomainItem> for DomainBody {
     fn from(item: DomainItem) -> Self {
         let DomainItem { name, challenge, attached_at, failing_since, .. } = item;
         Self {
@@ -141,7 +140,7 @@ fn name(text: &str) -> Result<DomainName, Problem> {
 }
 
 fn shown(item: DomainItem) -> Response {
-    no_store(Json(Domain::from(item)))
+    no_store(Json(DomainBody::from(item)))
 }
 
 /// What a wish about a domain was refused for.
@@ -155,7 +154,8 @@ pub(crate) fn problem(refusal: DomainRefusal) -> Problem {
         DomainRefusal::TooSoon => conflict(TOO_SOON).retry_after(LOOK_EVERY),
         DomainRefusal::NotProved(Look { txt, http }) => {
             let mut faults = Faults::default();
-            faults.add("proof.txt", told(txt));
+            let of_others = "names somebody else: take that record away";
+            faults.add("proof.txt", if txt == Seen::Other { of_others } else { told(txt) });
             faults.add("proof.http", told(http));
             faults.into()
         }
@@ -178,7 +178,7 @@ const fn told(seen: Seen) -> &'static str {
 )]
 pub(crate) async fn list(member: Member, Query(()): Query<()>) -> Result<Response, Problem> {
     let items = ops::list(member.cx(), &member.claims).await?;
-    let items = items.into_iter().map(Domain::from).collect();
+    let items = items.into_iter().map(DomainBody::from).collect();
     Ok(no_store(Json(DomainList { items, next_cursor: None })))
 }
 
@@ -188,7 +188,7 @@ pub(crate) async fn list(member: Member, Query(()): Query<()>) -> Result<Respons
 pub struct ClaimDomain {
     /// A name of the tenant's own, such as `shop.example.com`; internationalised names too. No public suffix, nothing under
     /// the platform's domain.
-    #[schema(required, nullable = false, max_length = 1_000)]
+    #[schema(required, nullable = false, example = "shop.example.com", min_length = 3, max_length = 254)]
     domain: Option<String>,
 }
 
@@ -209,7 +209,7 @@ impl Validate for ClaimDomain {
 /// is forgotten after a week. 409 `conflict` when the tenant claims it already, or has twenty.
 #[utoipa::path(post, path = "/v1/domains", tag = "domains", operation_id = "claim_domain", request_body = ClaimDomain,
     security(("bearer" = [])),
-    responses((status = 201, description = "The domain.", body = Domain), (status = 409, description = "problem")),
+    responses((status = 201, description = "The domain.", body = DomainBody), (status = 409, description = "problem")),
 )]
 pub(crate) async fn claim(member: Member, Valid(name): Valid<ClaimDomain>) -> Result<Response, Problem> {
     let (cx, claims) = (member.tenant.cx, member.claims);
@@ -220,7 +220,7 @@ pub(crate) async fn claim(member: Member, Valid(name): Valid<ClaimDomain>) -> Re
 /// `GET /v1/domains/{domain}`: one of them; admins alone.
 #[utoipa::path(get, path = "/v1/domains/{domain}", tag = "domains", operation_id = "read_domain",
     security(("bearer" = [])), params(("domain" = String, Path, description = "The domain.")),
-    responses((status = 200, description = "The domain.", body = Domain)),
+    responses((status = 200, description = "The domain.", body = DomainBody)),
 )]
 pub(crate) async fn read(member: Member, Path(text): Path<String>, Query(()): Query<()>) -> Result<Response, Problem> {
     Ok(shown(ops::read(member.cx(), &member.claims, &name(&text)?).await?))
@@ -248,7 +248,7 @@ impl Validate for ChangeDomain {
 #[utoipa::path(patch, path = "/v1/domains/{domain}", tag = "domains", operation_id = "change_domain",
     request_body = ChangeDomain, security(("bearer" = [])),
     params(("domain" = String, Path, description = "The domain.")),
-    responses((status = 200, description = "The domain, as it is now.", body = Domain)),
+    responses((status = 200, description = "The domain, as it is now.", body = DomainBody)),
 )]
 pub(crate) async fn change(
     member: Member,
@@ -280,24 +280,15 @@ pub(crate) async fn remove(member: Member, Path(text): Path<String>) -> Result<S
 #[utoipa::path(post, path = "/v1/domains/{domain}/verify", tag = "domains", operation_id = "verify_domain",
     request_body = Option<Nothing>, security(("bearer" = [])),
     params(("domain" = String, Path, description = "The domain.")),
-    responses((status = 200, description = "It is attached.", body = Domain), (status = 409, description = "problem")),
+    responses((status = 200, description = "It is attached.", body = DomainBody), (status = 409, description = "problem")),
 )]
 pub(crate) async fn verify(member: Member, Path(text): Path<String>, _: Valid<Nothing>) -> Result<Response, Problem> {
     let (name, cx, claims) = (name(&text)?, member.tenant.cx, member.claims);
     Ok(shown(run(async move { ops::verify(&cx, &claims, &name).await }).await?))
 }
 
-/// `GET /.well-known/freehold-domain-verification` at an attached domain: its proof over HTTP, so that one which was given
-/// at another server stays when the domain leads here. 404 at every other host: nothing here proves what is only claimed.
-#[utoipa::path(get, path = "/.well-known/freehold-domain-verification", tag = "public", operation_id = "domain_proof",
-    responses((status = 200, description = "The proof.", content_type = "text/plain", body = String)),
-)]
-pub(crate) async fn proof(tenant: Tenant, Query(()): Query<()>) -> Result<Response, Problem> {
-    let domain = tenant.domain.ok_or_else(|| Problem::new(Kind::NotFound))?;
-    Ok(shown_proof(&domain))
-}
-
-/// The page that proves an attached domain.
+/// The page that proves an attached domain, at that domain alone: a proof over HTTP that was given at another server stays when
+/// the domain leads here. Nothing here proves what is only claimed.
 pub(crate) fn shown_proof(domain: &Attached) -> Response {
     let shown = format!("{}\n", domain.challenge.as_str());
     no_store(([(CONTENT_TYPE, "text/plain; charset=utf-8")], shown))

@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::arrival::Arrival;
 use crate::client_address::Scheme;
-use crate::host::{Authority, Place};
+use crate::host::{Authority, Place, Platform};
 use crate::problem::Problem;
 use freehold_actors::ambient::Ambient;
 use freehold_actors::node::Attached;
@@ -207,6 +207,24 @@ pub(crate) fn secure(response: &mut Response<Body>, context: Context<'_>) {
     }
 }
 
+/// The names of those security headers that an answer of `host`, no page, does not have as it should; `said` are its headers,
+/// their names in lower case.
+#[must_use]
+pub fn amiss(said: &[(String, String)], scheme: Scheme, host: &str, platform: &Platform) -> Vec<String> {
+    let host = Authority::parse(host).ok();
+    let place = host.as_ref().map(|host| platform.place(host));
+    let host = host.as_ref().zip(place.as_ref());
+    let mut promised = Response::new(Body::empty());
+    secure(&mut promised, Context { scheme, host, domain: None, no_store: false });
+    let is_amiss = |name: &HeaderName| {
+        let said = said.iter().filter(|(known, _)| known == name.as_str()).map(|(_, value)| value.as_bytes());
+        !said.eq(promised.headers().get(name).map(HeaderValue::as_bytes))
+    };
+    let set = fixed().map(|(name, _)| name);
+    let others = [RESOURCE_POLICY, CONTENT_SECURITY_POLICY, SERVER, STRICT_TRANSPORT_SECURITY];
+    set.into_iter().chain(others).filter(is_amiss).map(|name| name.as_str().to_owned()).collect()
+}
+
 /// RFC 6797: only over TLS, and never for a local name or an address.
 fn hsts(context: Context<'_>) -> Option<HeaderValue> {
     let (host, place) = context.host?;
@@ -222,7 +240,6 @@ mod tests {
     use freehold_domain::time::UnixMs;
 
     use super::*;
-    use crate::host::Platform;
 
     fn headers_of(answer: impl IntoResponse, scheme: Scheme, host: &str) -> Vec<(String, String)> {
         let host = Authority::parse(host).expect("a host");
@@ -272,6 +289,26 @@ mod tests {
             value(&headers_of(no_store(()), Scheme::Http, "a.test"), "cache-control").as_deref(),
             Some("no-store")
         );
+    }
+
+    #[test]
+    fn what_is_missing_or_otherwise_is_named() {
+        let platform = Platform::new("example.com").expect("a domain");
+        let named = |said: &[(String, String)], scheme| amiss(said, scheme, "acme.example.com", &platform).join(" ");
+        let mut said = headers_of(no_store(()), Scheme::Https, "acme.example.com");
+        assert_eq!(named(&said, Scheme::Https), "");
+        assert_eq!(named(&said, Scheme::Http), "strict-transport-security", "which is not told over HTTP");
+        said.retain(|(name, _)| name != "x-frame-options");
+        for (name, value) in &mut said {
+            if name == "referrer-policy" {
+                "unsafe-url".clone_into(value);
+            }
+        }
+        said.extend(
+            [("x-content-type-options", "nosniff"), ("server", "nginx")]
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        assert_eq!(named(&said, Scheme::Https), "x-content-type-options x-frame-options referrer-policy server");
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub mod forward;
 pub mod headers;
 pub mod help;
 pub mod host;
+pub mod http_date;
 pub mod invitations;
 pub mod me;
 pub mod members;

@@ -90,7 +90,7 @@ impl From<MemberItem> for MemberBody {
 #[serde(deny_unknown_fields)]
 pub struct ChangeMember {
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    #[schema(nullable = false, schema_with = openapi::one_line::<200>)]
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, schema_with = openapi::role)]

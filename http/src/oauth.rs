@@ -112,9 +112,10 @@ pub(crate) async fn link(member: Member, Path(provider): Path<String>, _: Valid<
 #[serde(deny_unknown_fields)]
 pub struct Handoff {
     /// From the fragment of `/auth/handoff`. Good once, for thirty seconds, in the browser that began.
-    #[schema(required, nullable = false)]
+    #[schema(required, nullable = false, min_length = 1, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     code: Option<String>,
     #[serde(default, deserialize_with = "word")]
+    #[schema(nullable = false)]
     transport: Option<Transport>,
 }
 

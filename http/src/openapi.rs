@@ -14,7 +14,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 pub(crate) use self::schemas::{
-    AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, provider, registration,
+    AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, one_line, provider, registration,
     require_second_factor, role, roles, scopes, tenant_state,
 };
 use crate::access::Routes;
@@ -120,13 +120,6 @@ struct Api;
         csp_reports::take,
         csp_reports::list,
         csp_reports::clear,
-        domains::list,
-        domains::claim,
-        domains::read,
-        domains::change,
-        domains::remove,
-        domains::verify,
-        domains::proof,
         signing_keys::list,
         signing_keys::rotate,
         public::jwks,
@@ -171,8 +164,15 @@ struct Operators;
 
 /// The document of a tenant's host.
 fn document() -> utoipa::openapi::OpenApi {
-    completed(Tenant::openapi(), &public::tenant_host(public::shared()))
+    let mut document = Tenant::openapi();
+    document.merge(Domains::openapi());
+    completed(document, &public::tenant_host(public::shared()))
 }
+
+/// A tenant's own domains: what the operators' host has not.
+#[derive(OpenApi)]
+#[openapi(paths(domains::list, domains::claim, domains::read, domains::change, domains::remove, domains::verify,))]
+struct Domains;
 
 /// The document of the operators' host.
 fn platform_document() -> utoipa::openapi::OpenApi {

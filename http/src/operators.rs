@@ -17,10 +17,11 @@ use freehold_domain::text::OneLine;
 use freehold_domain::time::UnixMs;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::ObjectBuilder;
 
 use crate::access::{May, Routes};
 use crate::auth::parsed;
-use crate::body::{Valid, Validate};
+use crate::body::{Valid, Validate, given};
 use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::headers::no_store;
@@ -104,7 +105,7 @@ impl From<TenantItem> for TenantBody {
 pub struct CreateTenant {
     #[schema(required, nullable = false, pattern = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
     slug: Option<String>,
-    #[schema(required, nullable = false, min_length = 1, max_length = 200)]
+    #[schema(required, schema_with = openapi::one_line::<200>)]
     name: Option<String>,
     #[schema(required, nullable = false)]
     admin: Option<FirstAdmin>,
@@ -131,14 +132,24 @@ impl Validate for CreateTenant {
     }
 }
 
+fn reason() -> ObjectBuilder {
+    openapi::one_line::<500>().description(Some("Why, on one line."))
+}
+
+fn reason_shown() -> ObjectBuilder {
+    openapi::one_line::<500>().description(Some("Why, on one line; the member sees it."))
+}
+
 /// `{reason?, until?}`
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetState {
     /// Why, on one line.
-    #[schema(nullable = false, min_length = 1, max_length = 500)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, schema_with = reason)]
     reason: Option<String>,
     /// When the state ends by itself: a time to come.
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, format = DateTime)]
     until: Option<String>,
 }
@@ -275,7 +286,7 @@ pub(crate) async fn resume(
 /// `GET /v1/tenants/{id}/tree`: the actors that serve a tenant on this node.
 #[utoipa::path(get, path = "/v1/tenants/{id}/tree", tag = "tenants", operation_id = "tenant_tree",
     security(("bearer" = [])), params(("id" = Uuid, Path, description = "The tenant.")),
-    responses((status = 200, description = "The actors; `null` while the tenant is parked.", body = Object)),
+    responses((status = 200, description = "The actors; `null` while the tenant is parked.", body = Option<Object>)),
 )]
 pub(crate) async fn tree(member: Member, Path(text): Path<String>, Query(()): Query<()>) -> Result<Response, Problem> {
     let tree = operators::tree(member.cx(), &member.claims, id(&text)?).await?;
@@ -290,7 +301,7 @@ pub struct Impersonate {
     #[schema(required, nullable = false, format = Uuid)]
     member_id: Option<String>,
     /// Why, on one line; the member sees it.
-    #[schema(required, nullable = false, min_length = 1, max_length = 500)]
+    #[schema(required, schema_with = reason_shown)]
     reason: Option<String>,
 }
 

@@ -15,6 +15,9 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;mar
     color-scheme:light dark}pre,.wide{overflow:auto;padding:1rem;border:1px solid #8884;border-radius:.5rem}\
     caption{text-align:left;font-weight:bold}th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0}";
 
+/// Ours have no icon. A browser that is not told so asks for `/favicon.ico` and complains that there is none.
+pub(crate) const ICON: &str = "<link rel=\"icon\" href=\"data:,\">";
+
 /// `GET /` of the platform's own domain.
 pub async fn apex(nonce: Nonce, Extension(node): Extension<Arc<Node>>) -> Response {
     let domain = escape_html(&node.settings.platform_domain);
@@ -58,7 +61,7 @@ pub(crate) fn page_with_script(nonce: Nonce, title: &str, body: &str, script: &'
 pub(crate) fn page(nonce: Nonce, title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style nonce=\"{nonce}\">{STYLE}</style></head>\
+         <meta name=\"viewport\" content=\"width=device-width\">{ICON}<style nonce=\"{nonce}\">{STYLE}</style></head>\
          <body><main>{body}</main></body></html>\n"
     );
     Page::new(nonce, html).into_response()

@@ -80,9 +80,9 @@ fn apex(shared: Routes) -> Routes {
     )
 }
 
-/// What a tenant's host serves, besides what every host does.
+/// What a tenant's host serves, besides what every host does. Its own domains are for tenants alone: the platform has one.
 pub(crate) fn tenant_host(shared: Routes) -> Routes {
-    tenant(shared).get("/openapi.json", Public, openapi::tenant)
+    tenant(shared).merge(domains::routes()).get("/openapi.json", Public, openapi::tenant)
 }
 
 /// What the operators' host serves: what a tenant's does, for the platform is one, and what is for operators alone.
@@ -110,7 +110,6 @@ fn tenant(shared: Routes) -> Routes {
         .merge(settings::routes())
         .merge(audit::routes())
         .merge(api_keys::routes())
-        .merge(domains::routes())
         .merge(signing_keys::routes())
         .merge(csp_reports::routes())
 }

@@ -1,5 +1,6 @@
 //! From plain HTTP to HTTPS: the same address, by a 308, which keeps method and body (RFC 9110 §15.4.9); and the answers to
-//! HTTP challenges of a certificate authority (RFC 8555 §8.3), which asks whose a host is before that has a certificate.
+//! HTTP challenges of a certificate authority (RFC 8555 §8.3), which asks whose a host is before that has a certificate;
+//! and the pages that prove custom domains.
 
 use std::convert::Infallible;
 use std::sync::Arc;

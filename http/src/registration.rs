@@ -20,7 +20,7 @@ use crate::account::{Post, Presented, Taken, form, taken};
 use crate::admission::{BREACHED, COMMON};
 use crate::advice;
 use crate::auth::{new_password, parsed};
-use crate::body::{Valid, Validate};
+use crate::body::{Valid, Validate, given};
 use crate::caller::{Tenant, run};
 use crate::faults::Faults;
 use crate::headers::{Nonce, no_store};
@@ -40,12 +40,13 @@ pub struct Register {
     #[schema(required, nullable = false, format = Email, min_length = 3, max_length = 254)]
     email: Option<String>,
     /// As long as the tenant's settings demand: 15 characters at least.
-    #[schema(required, nullable = false, format = Password, min_length = 15, max_length = 1024)]
+    #[schema(required, nullable = false, format = Password, pattern = r"^[^\u0000\r\n]*$", min_length = 15, max_length = 1024)]
     password: Option<String>,
-    #[schema(required, nullable = false, min_length = 1, max_length = 200)]
+    #[schema(required, schema_with = openapi::one_line::<200>)]
     name: Option<String>,
     /// The token of an invitation, from its letter.
-    #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     invitation: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::access::{Credential, Routes};
 use crate::auth::{Transport, parsed, session_started};
-use crate::body::{Valid, Validate, word};
+use crate::body::{Valid, Validate, given, word};
 use crate::caller::{Tenant, run};
 use crate::faults::Faults;
 use crate::problem::{Kind, Problem};
@@ -24,15 +24,18 @@ pub fn routes() -> Routes {
 #[serde(deny_unknown_fields)]
 pub struct SecondFactor {
     /// From the answer to the sign-in.
-    #[schema(required, nullable = false)]
+    #[schema(required, nullable = false, min_length = 1, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     challenge: Option<String>,
     /// The code that the authenticator shows; or else a backup code.
+    #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, pattern = "^[0-9]{6}$")]
     totp: Option<String>,
     /// A backup code; or else a code of the authenticator.
-    #[schema(nullable = false, max_length = 64)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, min_length = 1, max_length = 64)]
     backup_code: Option<String>,
     #[serde(default, deserialize_with = "word")]
+    #[schema(nullable = false)]
     transport: Option<Transport>,
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::{May, Routes};
-use crate::body::{Valid, Validate, given, word};
+use crate::body::{Valid, Validate, given, whole, word};
 use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::openapi;
@@ -97,25 +97,25 @@ pub struct ChangeSettings {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, schema_with = openapi::roles)]
     second_factor_roles: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(nullable = false, minimum = 0, maximum = 7_776_000)]
     second_factor_grace_s: Option<u32>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(nullable = false, minimum = 0, maximum = 60)]
     refresh_reuse_grace_s: Option<u32>,
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     support_access: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(nullable = false, minimum = 900, maximum = 7_776_000)]
     session_idle_s: Option<u32>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(nullable = false, minimum = 900, maximum = 7_776_000)]
     session_lifetime_s: Option<u32>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(nullable = false, minimum = 15, maximum = 64)]
     password_chars_min: Option<u32>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "whole")]
     #[schema(nullable = false, minimum = 8, maximum = 64)]
     password_chars_min_with_second_factor: Option<u32>,
 }

@@ -89,6 +89,7 @@ pub enum TakeoverWord {
 #[serde(deny_unknown_fields)]
 pub struct RotateSigningKey {
     #[serde(default, deserialize_with = "word")]
+    #[schema(nullable = false)]
     takeover: Option<TakeoverWord>,
 }
 

@@ -1,19 +1,14 @@
 //! `[acme]`: certificates from an authority that speaks ACME, ordered and renewed by the server itself.
 
-use std::path::Path;
 use std::time::Duration;
 
 use freehold_actors::acme::AcmeRule;
 use freehold_actors::outbound::ServiceUrl;
 use freehold_domain::acme::Retry;
 use freehold_domain::email::Email;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
 use super::http::REDIRECT_LISTEN;
-use super::keys::Refusal;
-use super::tls::read_chain;
+use super::roots;
 use super::values::Values;
 
 pub(super) const DIRECTORY: &str = "acme.directory";
@@ -32,11 +27,7 @@ pub(super) fn read(values: &mut Values) -> Option<Option<AcmeRule>> {
     let contact = values.read(CONTACT, "an e-mail address", "write it like certificates@example.com", |text| {
         text.parse::<Email>().ok()
     });
-    let ca_file = values.read(CA_FILE, "a path", "write the path of a PEM file", |text| Some(text.to_owned()));
-    let roots = ca_file.as_deref().map(roots);
-    if let Some(Err((fault, remedy))) = &roots {
-        values.fault(CA_FILE, fault, remedy);
-    }
+    let roots = roots::setting(values, CA_FILE);
     let retry_s = values.number(RETRY_S, "seconds", 1..=3_600);
     if !values.is_set(DIRECTORY) {
         for setting in [TERMS_AGREED, CONTACT, CA_FILE] {
@@ -63,21 +54,11 @@ pub(super) fn read(values: &mut Values) -> Option<Option<AcmeRule>> {
     }
     let contact = contact.map(|contact| contact.as_str().to_owned());
     let retry = Retry { first: Duration::from_secs(u64::from(retry_s?)) };
-    Some(Some(AcmeRule { directory, contact, roots: roots.transpose().ok()?, retry }))
+    Some(Some(AcmeRule { directory, contact, roots: roots?, retry }))
 }
 
 fn directory(text: &str) -> Option<String> {
     ServiceUrl::parse(text).filter(|_| text.starts_with("https://")).map(|_| text.to_owned())
-}
-
-/// Who vouches for the authority's server.
-fn roots(path: &str) -> Result<Vec<CertificateDer<'static>>, Refusal> {
-    let bytes = read_chain(Path::new(path))?;
-    let useless = || (format!("{path} holds no certificate in PEM that can be trusted"), "name the right file, in PEM");
-    let roots: Vec<_> = CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|_| useless())?;
-    let mut store = RootCertStore::empty();
-    let all_fit = roots.iter().all(|root| store.add(root.clone()).is_ok());
-    if all_fit && !roots.is_empty() { Ok(roots) } else { Err(useless()) }
 }
 
 #[cfg(test)]

@@ -47,16 +47,19 @@ pub(super) fn read(values: &mut Values) -> Option<PathBuf> {
 /// The directory and what holds secrets in it, where others could read it. One that is not there yet holds nothing;
 /// tenants' files are not looked at one by one, since there may be thousands: their folder is.
 fn exposed_in(data_dir: &Path) -> Vec<(String, &'static str)> {
-    // What is no directory is refused by `prepare_data_dir`.
-    let Ok(entries) = fs::read_dir(data_dir) else { return vec![] };
-    let held = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(holds_secrets));
-    let looked_at = [data_dir.to_owned()].into_iter().chain(held.map(|entry| entry.path()));
     let fault = |path: PathBuf| {
         // SQLite removes its side files when it likes.
         let (fault, remedy) = exposed(&fs::metadata(&path).ok()?)?;
         Some((format!("{} {fault}", path.display()), remedy))
     };
-    looked_at.filter_map(fault).collect()
+    secrets_in(data_dir).into_iter().filter_map(fault).collect()
+}
+
+/// The directory and what holds secrets in it; nothing where it is no directory, which [`prepare_data_dir`] refuses.
+pub(crate) fn secrets_in(data_dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(data_dir) else { return vec![] };
+    let held = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(holds_secrets));
+    [data_dir.to_owned()].into_iter().chain(held.map(|entry| entry.path())).collect()
 }
 
 /// The databases with their logs and the copies made before an upgrade, the tenants, the keys, the passwords and

@@ -1,7 +1,9 @@
 //! `[database]`: which engine holds the data.
 
 use freehold_domain::secret::Secret;
+use freehold_storage::{Transport, transport};
 
+use super::profile::Profile;
 use super::values::Values;
 
 pub(super) const URL: &str = "database.url";
@@ -34,9 +36,9 @@ pub enum Database {
     },
 }
 
-pub(super) fn read(values: &mut Values) -> Option<Database> {
-    let url = address(values, URL);
-    let migrate_url = address(values, MIGRATE_URL);
+pub(super) fn read(values: &mut Values, profile: Profile) -> Option<Database> {
+    let url = address(values, URL, profile);
+    let migrate_url = address(values, MIGRATE_URL, profile);
     let pooler = values.read(POOLER, "a kind of pooler", "write none or transaction", |text| match text {
         "none" => Some(Pooler::None),
         "transaction" => Some(Pooler::Transaction),
@@ -53,11 +55,18 @@ pub(super) fn read(values: &mut Values) -> Option<Database> {
     Some(url.map_or(Database::Sqlite, |url| Database::Postgres { url, migrate_url, pooler }))
 }
 
-fn address(values: &mut Values, setting: &str) -> Option<Secret<String>> {
+/// Off this machine the database's certificate is looked at, in production always.
+fn address(values: &mut Values, setting: &str, profile: Profile) -> Option<Secret<String>> {
     let remedy = "write it like postgres://role:password@host:5432/database";
-    values.read(setting, "a PostgreSQL address", remedy, |text| {
+    let url = values.read(setting, "a PostgreSQL address", remedy, |text| {
         let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"))?;
         let wrong = |c: char| c.is_whitespace() || c.is_control();
         (!rest.is_empty() && !rest.contains(wrong)).then(|| Secret::new(text.to_owned()))
-    })
+    })?;
+    if profile == Profile::Production && matches!(transport(&url), Ok(Transport::Unverified)) {
+        let remedy = "write sslmode=verify-full, and sslrootcert=FILE for an authority of your own";
+        values.fault(setting, "does not look at the certificate of the database", remedy);
+        return None;
+    }
+    Some(url)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use freehold_actors::domain_proofs::ProofRule;
 use freehold_domain::custom_domain::Rules;
 
-use super::http::networks;
+use super::http::networks_of;
 use super::profile::Profile;
 use super::values::Values;
 
@@ -29,12 +29,7 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<ProofRule> {
     if profile == Profile::Production && http_port.is_some_and(|port| port != HTTP_PORT_DEFAULT) {
         values.fault(HTTP_PORT, "is another than 80, where others than a domain's owner may listen", "remove it");
     }
-    let private_networks = values.read(
-        PRIVATE_CIDRS,
-        "a list of networks, none of which is every address",
-        "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8",
-        networks,
-    );
+    let private_networks = networks_of(values, PRIVATE_CIDRS);
     let seconds = |values: &mut Values, setting| values.number(setting, "seconds", 1..=31_536_000);
     let (recheck, retry) = (seconds(values, RECHECK_S), seconds(values, RETRY_S));
     let detach_after = seconds(values, DETACH_AFTER_S);

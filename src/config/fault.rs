@@ -16,6 +16,18 @@ impl Fault {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn wrong(&self) -> &str {
+        &self.wrong
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
 }
 
 impl fmt::Display for Fault {

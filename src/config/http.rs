@@ -49,18 +49,8 @@ pub(super) fn read(values: &mut Values, profile: Profile, domain: Option<&Domain
     {
         values.fault(PRIVATE_LISTEN, "is the address of the public listener", "choose another port");
     }
-    let trusted_proxies = values.read(
-        TRUSTED_PROXIES,
-        "a list of networks, none of which is every address",
-        "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8",
-        networks,
-    );
-    let denied = values.read(
-        DENIED_CIDRS,
-        "a list of networks, none of which is every address",
-        "write CIDRs with commas between, like 192.0.2.0/24,2001:db8::/32",
-        networks,
-    );
+    let trusted_proxies = networks_of(values, TRUSTED_PROXIES);
+    let denied = networks_of(values, DENIED_CIDRS);
     let has_tls = tls::SETTINGS.iter().chain(&[acme::DIRECTORY]).any(|setting| values.is_set(setting));
     // With ACME, files need not be for the platform: what they are not good for is ordered.
     let must_be_for = domain.filter(|_| !values.is_set(acme::DIRECTORY)).map(Domain::as_str);
@@ -113,7 +103,13 @@ fn address(values: &mut Values, setting: &str) -> Option<SocketAddr> {
     values.read(setting, "an IP address and a port", remedy, |text| text.parse().ok())
 }
 
-pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
+/// The networks that `setting` lists, if it is set.
+pub(super) fn networks_of(values: &mut Values, setting: &str) -> Option<Vec<IpNet>> {
+    let remedy = "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8";
+    values.read(setting, "a list of networks, none of which is every address", remedy, networks)
+}
+
+fn networks(text: &str) -> Option<Vec<IpNet>> {
     let network = |text: &str| {
         let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
         (network.prefix_len() > 0).then(|| network.trunc())

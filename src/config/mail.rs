@@ -10,14 +10,16 @@ use freehold_domain::secret::Secret;
 
 use super::data::OUTBOX_DIR;
 use super::platform::Platform;
+use super::roots;
 use super::values::Values;
 
 pub(super) const SMTP_URL: &str = "mail.smtp_url";
+const SMTP_CA_FILE: &str = "mail.smtp_ca_file";
 const OUTBOX: &str = "mail.outbox";
 const FROM: &str = "mail.from";
 const RETRY_S: &str = "mail.retry_s";
 const GIVE_UP_S: &str = "mail.give_up_s";
-pub(super) const SETTINGS: &[&str] = &[SMTP_URL, OUTBOX, FROM, RETRY_S, GIVE_UP_S];
+pub(super) const SETTINGS: &[&str] = &[SMTP_URL, SMTP_CA_FILE, OUTBOX, FROM, RETRY_S, GIVE_UP_S];
 
 const TLS_PORT: u16 = 465;
 const SUBMISSION_PORT: u16 = 587;
@@ -36,6 +38,10 @@ pub struct Mail {
 pub(super) fn read(values: &mut Values, platform: Option<&Platform>, data_dir: Option<&Path>) -> Option<Mail> {
     let remedy = "write it like smtps://user:password@mail.example.com, special characters as %XX";
     let smtp = values.read(SMTP_URL, "an smtps or smtp address", remedy, parse_smtp);
+    let roots = roots::setting(values, SMTP_CA_FILE);
+    if values.is_set(SMTP_CA_FILE) && !values.is_set(SMTP_URL) && !values.is_faulty(SMTP_CA_FILE) {
+        values.fault(SMTP_CA_FILE, "is set, and FREEHOLD_MAIL_SMTP_URL is not", "set both, or neither");
+    }
     let outbox = values.read(OUTBOX, "a path", "write the path of a folder", |text| {
         (!text.contains('\0')).then(|| PathBuf::from(text))
     });
@@ -49,8 +55,9 @@ pub(super) fn read(values: &mut Values, platform: Option<&Platform>, data_dir: O
     let default_from = || platform.and_then(|platform| format!("no-reply@{}", platform.domain).parse().ok());
     let from = if values.is_set(FROM) { from } else { default_from() };
     let default_outbox = || data_dir.map(|dir| dir.join(OUTBOX_DIR));
+    let roots = roots?;
     let way = match (smtp, outbox) {
-        (Some(smtp), _) => Some(Way::Smtp(smtp)),
+        (Some(smtp), _) => Some(Way::Smtp(Smtp { roots, ..smtp })),
         (None, _) if values.is_set(SMTP_URL) => None,
         (None, outbox) => outbox.or_else(default_outbox).map(Way::Outbox),
     };
@@ -73,7 +80,7 @@ fn parse_smtp(text: &str) -> Option<Smtp> {
         "smtp" => (Security::StartTls, SUBMISSION_PORT),
         _ => return None,
     };
-    Some(Smtp { host, port: port.unwrap_or(default_port), security, login })
+    Some(Smtp { host, port: port.unwrap_or(default_port), security, login, roots: None })
 }
 
 fn parse_login(text: &str) -> Option<(String, Secret<String>)> {

@@ -6,7 +6,7 @@ use freehold_domain::slug::Slug;
 use freehold_http::client_address::Scheme;
 use ipnet::IpNet;
 
-use super::http::networks;
+use super::http::networks_of;
 use super::profile::Profile;
 use super::values::Values;
 
@@ -181,12 +181,7 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<Platform> {
         let remedy = format!("write {domain} as its host, or change FREEHOLD_PLATFORM_DOMAIN");
         values.fault(PUBLIC_URL, "its host is not the platform domain", &remedy);
     }
-    let operator_cidrs = values.read(
-        OPERATOR_CIDRS,
-        "a list of networks, none of which is every address",
-        "write CIDRs with commas between, like 10.0.0.0/8,fd00::/8",
-        networks,
-    );
+    let operator_cidrs = networks_of(values, OPERATOR_CIDRS);
     let slugs = |text: &str| text.split(',').map(|slug| slug.trim().parse().ok()).collect::<Option<Vec<Slug>>>();
     let remedy = "write labels with commas between, like billing,shop";
     let reserved_slugs = values.read(RESERVED_SLUGS, "a list of slugs", remedy, slugs);

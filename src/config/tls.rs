@@ -51,6 +51,11 @@ impl TlsFiles {
         certificates(&self.pairs, self.domain.as_deref()).map_err(|(_, (fault, _))| fault)
     }
 
+    /// The files of the private keys.
+    pub fn keys(&self) -> impl Iterator<Item = &Path> {
+        self.pairs.iter().map(|pair| pair.key.as_path())
+    }
+
     /// The state of the files now.
     #[must_use]
     pub fn stamp(&self) -> Stamp {

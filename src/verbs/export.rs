@@ -6,7 +6,7 @@ use std::pin::pin;
 use freehold_actors::node::Node;
 use freehold_actors::ops::export::{Export, Leaver, export};
 use freehold_domain::slug::Slug;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{patiently, refused, replies, say};
 use crate::cli::Exit;
@@ -49,9 +49,12 @@ pub(super) async fn perform(node: &Node, slug: &Slug) -> Result<Vec<Value>, Fail
 
 fn line(member: &Leaver) -> Value {
     let Leaver { email, name, role, password_hash } = member;
-    let mut line = json!({ "email": email.as_str(), "name": name.as_str(), "role": role.as_str() });
-    if let Some(hash) = password_hash {
-        line["password_hash"] = hash.expose().as_str().into();
-    }
-    line
+    let hash = password_hash.as_ref().map(|hash| hash.expose().as_str());
+    let mut fields = Map::from_iter([
+        ("email".to_owned(), email.as_str().into()),
+        ("name".to_owned(), name.as_str().into()),
+        ("role".to_owned(), role.as_str().into()),
+    ]);
+    fields.extend(hash.map(|hash| ("password_hash".to_owned(), hash.into())));
+    fields.into()
 }

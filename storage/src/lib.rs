@@ -34,6 +34,7 @@ pub mod security_report;
 pub mod setting;
 pub mod signing_key;
 pub mod sql;
+pub mod vitals;
 
 mod error;
 mod postgres;
@@ -42,6 +43,7 @@ mod store;
 mod tenant_tx;
 
 pub use error::{Cause, Chain, OpenError, StoreError};
+pub use postgres::{Transport, transport};
 pub use store::{Pooler, PostgresOptions, SqliteOptions, Store};
 pub use tenant_tx::{Cell, HasChanges, Keys, KeysTx, Row, STORE_TIMEOUT, System, SystemTx, Tenant, TenantTx, Tx};
 

@@ -1,13 +1,13 @@
 //! PostgreSQL: one database for all tenants, kept apart by row-level security.
 
 mod checks;
-
-use std::str::FromStr;
+mod transport;
 
 use freehold_domain::secret::Secret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool, Postgres, Transaction};
 
+pub use self::transport::{Transport, transport};
 use crate::error::{OpenError, StoreError};
 use crate::store::{Pooler, PostgresOptions};
 use crate::tenant_tx::{Mode, Place, STORE_TIMEOUT};
@@ -90,7 +90,7 @@ fn is_lost(error: &sqlx::Error) -> bool {
 
 /// How to connect to `url`, directly or through a pooler.
 pub(crate) fn options(url: &Secret<String>) -> Result<PgConnectOptions, OpenError> {
-    let options = PgConnectOptions::from_str(url.expose()).map_err(|_| OpenError::Address)?;
+    let options = transport::protected(url)?;
     // A pooler refuses a parameter that it does not track.
     Ok(options.application_name("freehold").extra_float_digits(None).disable_statement_logging())
 }

@@ -86,11 +86,17 @@ async fn what_a_running_server_is_told_is_in_force_at_once(engine: Engine) {
     assert_eq!(result(&limit("2/h")), json!({ "slug": "acme", "tier": "api-tenant", "limit": "2/h" }));
     let told = conn.get("/v1/me", Some(access)).await;
     assert_eq!((told.header("x-ratelimit-tier"), told.header("x-ratelimit-limit")), (Some("api-tenant"), Some("2")));
-    let mut last = told;
-    for _ in 0..2 {
-        last = conn.get("/v1/me", Some(access)).await;
+    // What is left of the level under the limit before keeps the second one waiting for a moment, or not.
+    let mut passed = u8::from(told.status == 200);
+    for _ in 0..4 {
+        let answer = conn.get("/v1/me", Some(access)).await;
+        if answer.status == 200 {
+            passed += 1;
+        } else {
+            answer.is_problem(429, "rate-limited");
+        }
     }
-    last.is_problem(429, "rate-limited");
+    assert!((1..=2).contains(&passed), "{passed}");
     // A wider one as well: the bucket is still empty, but it fills at the new rate, within a second and not an hour.
     result(&limit("1000000/s"));
     let since = Instant::now();
@@ -204,10 +210,9 @@ fn the_doctor_measures_a_hash_and_proposes_no_weaker_one_than_owasp() {
         command.env("FREEHOLD_PROFILE", "development").env("FREEHOLD_PASSWORDS_PASSES", "3").arg("doctor").args(args);
         result(&command.output().unwrap())
     };
-    let measured = doctor(&[]);
-    assert_eq!((&measured["argon2"]["memory_kib"], &measured["argon2"]["passes"]), (&json!(19_456), &json!(3)));
-    assert!(measured["argon2"]["ms"].as_u64().unwrap() > 0 && measured["proposed"].is_null());
     let strict = doctor(&["--argon2-target-ms", "1"]);
+    assert_eq!((&strict["argon2"]["memory_kib"], &strict["argon2"]["passes"]), (&json!(19_456), &json!(3)));
+    assert!(strict["argon2"]["ms"].as_u64().unwrap() > 0);
     assert_eq!((&strict["proposed"]["memory_kib"], &strict["proposed"]["passes"]), (&json!(7_168), &json!(5)));
     assert_eq!((&strict["reached"], &strict["target_ms"]), (&json!(false), &json!(1)));
 }

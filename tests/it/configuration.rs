@@ -116,14 +116,14 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 91] = [
+const GARBLED: [(&str, &str); 92] = [
     ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_ACME_CONTACT", "nobody"),
     ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
     ("FREEHOLD_ACME_RETRY_S", "0"),
     ("FREEHOLD_ACME_TERMS_AGREED", "yes"),
-    ("FREEHOLD_DATABASE_MIGRATE_URL", "http://db"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
+    ("FREEHOLD_DATABASE_MIGRATE_URL", "postgres://u:cAnArY5ecret@db.example.com/x?sslmode=require"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
     ("FREEHOLD_DATA_DIR", " "),
     ("FREEHOLD_HTTP_LISTEN", "localhost:80"),
@@ -162,6 +162,7 @@ const GARBLED: [(&str, &str); 91] = [
     ("FREEHOLD_MAIL_GIVE_UP_S", "0"),
     ("FREEHOLD_MAIL_OUTBOX", " "),
     ("FREEHOLD_MAIL_RETRY_S", "1h"),
+    ("FREEHOLD_MAIL_SMTP_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_MAIL_SMTP_URL", "imap://cAnArY5ecret@mail.example.com"),
     ("FREEHOLD_OAUTH_GITHUB_API_URL", "http://api.github.com"),
     ("FREEHOLD_OAUTH_GITHUB_AUTHORIZE_URL", "github.com"),

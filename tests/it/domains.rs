@@ -1,13 +1,15 @@
 //! Custom domains: claimed by anybody, attached to whoever proves them, and to nobody any more once the proof is gone.
 
-mod names;
+pub(crate) mod names;
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use self::names::{Names, Web};
 use crate::audit::log;
 use crate::oauth::{self, Browser, Fake};
-use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines};
+use crate::support::{Answer, Conn, Database, Engine, Line, Options, Proxy, Server, Session, Tenant, on_both_engines};
 use crate::watch::until;
 
 const SHOP: &str = "shop.test";
@@ -36,10 +38,18 @@ struct Scene {
 impl Scene {
     async fn with(options: Options) -> Self {
         let (names, web) = (Names::start().await, Web::start().await);
-        let options = options
+        let server = Server::start(Self::asking(&names, &web, options)).await;
+        Self::at_server(server, names, web).await
+    }
+
+    fn asking(names: &Names, web: &Web, options: Options) -> Options {
+        options
             .env("FREEHOLD_DOMAINS_RESOLVER", &names.address.to_string())
-            .env("FREEHOLD_DOMAINS_HTTP_PORT", &web.address.port().to_string());
-        let server = Server::start(options.limits_off()).await;
+            .env("FREEHOLD_DOMAINS_HTTP_PORT", &web.address.port().to_string())
+            .limits_off()
+    }
+
+    async fn at_server(server: Server, names: Names, web: Web) -> Self {
         let acme = server.tenant("acme");
         let mut conn = Conn::to(&server, &acme).await;
         let access = conn.sign_in(&acme).await.access;
@@ -122,7 +132,7 @@ async fn a_domain_is_claimed_proved_served_and_detached_when_its_proof_is_gone(e
     again.is_problem(409, "conflict");
     assert_eq!(again.header("retry-after"), Some("5"));
     scene.names.texts("_freehold.shop.test", &[&challenge, "freehold-domain-verification="]);
-    unproved(&scene.verify(SHOP).await, "something else", "is not there");
+    unproved(&scene.verify(SHOP).await, "somebody else", "is not there");
     shop.get(PROOF, None).await.is_problem(404, "not-found");
 
     scene.show(&claimed);
@@ -174,7 +184,7 @@ async fn a_verified_domain_is_nobody_elses_and_a_claim_keeps_nobody_from_it(engi
     let squatted = other.post(DOMAINS, Some(&access), &json!({ "domain": SHOP })).await.is(201).json();
     let attached = scene.attach(SHOP).await;
     assert_ne!(squatted["proof"]["txt"]["value"], attached["proof"]["txt"]["value"], "one proof for one tenant");
-    unproved(&verify(&mut other, &access, SHOP).await, "something else", "is not there");
+    unproved(&verify(&mut other, &access, SHOP).await, "somebody else", "is not there");
     // Even with a proof of its own, as long as acme has it.
     let texts = [&squatted, &attached].map(|item| item["proof"]["txt"]["value"].as_str().unwrap().to_owned());
     scene.names.texts("_freehold.shop.test", &[&texts[0], &texts[1]]);
@@ -350,4 +360,25 @@ async fn browsers_are_told_of_a_custom_domain_and_of_names_under_it_only_by_its_
     }
     // Without TLS nothing of the kind.
     assert_eq!(scene.at(SHOP).await.get("/", None).await.header("strict-transport-security"), None);
+}
+
+/// What was known holds on while the store is away, as it does for the platform's hosts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_domain_is_found_while_the_store_is_away_for_a_moment() {
+    let (names, web, database) = (Names::start().await, Web::start().await, Database::new().await);
+    let proxy = Proxy::before(database.port()).await;
+    let options = Scene::asking(&names, &web, Options::new(Engine::Postgres));
+    let server = Server::start_through(options, database, proxy.port);
+    let mut scene = Scene::at_server(server, names, web).await;
+    scene.attach(SHOP).await;
+    let mut shop = scene.at("shop.test:8080").await;
+    shop.get("/.well-known/jwks.json", None).await.is(200);
+    proxy.set(Line::Cut);
+    tokio::time::sleep(Duration::from_millis(1_100)).await; // it is asked of the store every second
+    shop.get("/.well-known/jwks.json", None).await.is(200);
+    scene.at("nobody.test").await.get("/", None).await.is_problem(503, "unavailable");
+    proxy.set(Line::Open);
+    let back = async || (scene.at("nobody.test").await.get("/", None).await.status == 404).then_some(());
+    until("the store is back", back).await;
+    shop.get("/.well-known/jwks.json", None).await.is(200);
 }

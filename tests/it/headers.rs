@@ -146,3 +146,24 @@ async fn hsts_is_told_behind_tls_and_never_on_localhost() {
         assert_eq!(answer.header("strict-transport-security"), wanted, "{scheme}://{host}");
     }
 }
+
+/// 128 random bits: that two of ten thousand are the same has a chance of 10⁻³¹.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_answers_of_a_page_have_as_many_nonces() {
+    const ANSWERS: usize = 10_000;
+    let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let mut nonces = std::collections::HashSet::new();
+    for _ in 0..ANSWERS {
+        let answer = conn.get("/problems/not-found", None).await;
+        let policy = answer.is(200).header("content-security-policy").unwrap().to_owned();
+        let nonce = policy.split_once("script-src 'nonce-").unwrap().1.split_once('\'').unwrap().0.to_owned();
+        assert_eq!(nonce.len(), 22, "{policy}");
+        assert!(policy.contains(&format!("style-src 'nonce-{nonce}'")), "{policy}");
+        let page = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(page.contains(&format!("nonce=\"{nonce}\"")), "the page has the nonce of its policy: {page}");
+        assert!(nonces.insert(nonce), "a nonce that was there before");
+    }
+    assert_eq!(nonces.len(), ANSWERS);
+}

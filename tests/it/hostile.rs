@@ -1,9 +1,12 @@
 //! Clients that mean no good: refused before a tenant is asked, counted, and nobody else notices.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Answer, Conn, Engine, Options, Server};
-use crate::watch::metric;
+use crate::watch::{metric, until};
 
 /// A few of each kind; the rule has the whole list.
 const PROBES: [&str; 8] = [
@@ -91,7 +94,7 @@ async fn every_state_is_set_by_the_command_line_and_ends_when_it_is_told_to() {
     let mut conn = Conn::to(&server, &acme).await;
     let session = conn.sign_in(&acme).await;
     for (verb, state, status, replaced) in [
-        ("suspend", "suspended", 403, Some("active")),
+        ("suspend", "suspended", 403, None),
         ("suspend", "suspended", 403, None),
         ("freeze", "read-only", 200, Some("suspended")),
         ("drain", "draining", 503, Some("read-only")),
@@ -112,10 +115,51 @@ async fn every_state_is_set_by_the_command_line_and_ends_when_it_is_told_to() {
     assert!(server.cli(&["tenant", "hold", "acme", "--until", &soon], "").status.success());
     conn.get("/v1/me", Some(&session.access)).await.is_problem(503, "tenant-held");
     let conn = tokio::sync::Mutex::new(conn);
-    crate::watch::until("it is served again", async || {
-        (conn.lock().await.me(&session.access).await == 200).then_some(())
-    })
-    .await;
+    until("it is served again", async || (conn.lock().await.me(&session.access).await == 200).then_some(())).await;
+}
+
+/// Connections of one address that never end their requests: heads and bodies.
+const SLOW: usize = 200;
+/// How long the server may bear with them.
+const CUT_WITHIN: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_are_cut_and_lock_nobody_else_out() {
+    let server = Server::start(Options::new(Engine::Sqlite).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut probe = Conn::to(&server, &acme).await;
+    let access = probe.sign_in(&acme).await.access;
+    assert_eq!(probe.me(&access).await, 200);
+    let before = descriptors(&server);
+    let head = "GET / HTTP/1.1\r\nhost: acme.localhost\r\nx-slow: ";
+    let body = "POST /v1/auth/login HTTP/1.1\r\nhost: acme.localhost\r\ncontent-type: application/json\r\n\
+                content-length: 999\r\n\r\n{";
+    let since = Instant::now();
+    let mut slow = tokio::task::JoinSet::new();
+    for (address, sent) in [([127, 0, 0, 2], head), ([127, 0, 0, 3], body)] {
+        for _ in 0..SLOW {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((address, 0).into()).unwrap();
+            let mut stream = socket.connect(server.http).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            // To the end of the connection, whatever is answered before.
+            slow.spawn(async move { drop(stream.read_to_end(&mut vec![]).await) });
+        }
+    }
+    until("they are all connected", async || (descriptors(&server) >= before + 2 * SLOW).then_some(())).await;
+    // Somebody from another address is served meanwhile, over a new connection too.
+    let mut other = Conn::to(&server, &acme).await;
+    assert_eq!((other.me(&access).await, probe.me(&access).await), (200, 200));
+    drop(other);
+    tokio::time::timeout(CUT_WITHIN, slow.join_all()).await.expect("every slow client is cut");
+    eprintln!("{} slow clients were cut within {:?}", 2 * SLOW, since.elapsed());
+    until("the descriptors are back", async || (descriptors(&server) <= before).then_some(())).await;
+    assert_eq!(probe.me(&access).await, 200);
+}
+
+/// How many files and sockets the server has open.
+fn descriptors(server: &Server) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
 }
 
 /// The time so many seconds from now.

@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::json;
 
 use crate::second_factor::Enrolled;
-use crate::support::{Answer, Conn, Engine, Mail, Options, Server, Session, Smtp, SmtpMode, Tenant, on_both_engines};
+use crate::support::{
+    Answer, Authority, Conn, Engine, Folder, Mail, Options, Server, Session, Smtp, SmtpMode, Tenant, on_both_engines,
+};
 use crate::watch::{metric, until};
 
 const NEW_PASSWORD: &str = "a wholly different phrase";
@@ -201,4 +203,30 @@ async fn of_two_nodes_one_sends_a_letter() {
     let letters = smtp.taken();
     let ids: BTreeSet<_> = letters.iter().map(|letter| letter.header("Message-ID")).collect();
     assert_eq!((letters.len(), ids.len()), (LETTERS, LETTERS));
+}
+
+/// A letter is said to nobody whose certificate is not good, and waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_go_over_tls_to_a_server_whose_certificate_is_good_and_wait_until_it_is() {
+    let (folder, authority, other) = (Folder::new(), Authority::new(), Authority::new());
+    let files = authority.certify(folder.path(), "mail", &["localhost"]);
+    let strange = folder.path().join("strange");
+    fs::create_dir(&strange).unwrap();
+    let smtp = Smtp::start_tls(&files).await;
+    let options = Options::new(Engine::Sqlite)
+        .limits_off()
+        .env("FREEHOLD_MAIL_SMTP_URL", &smtp.tls_url())
+        .env("FREEHOLD_MAIL_SMTP_CA_FILE", &other.root_file(&strange).display().to_string())
+        .env("FREEHOLD_MAIL_RETRY_S", "1");
+    let server = Server::start(options).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    conn.post("/v1/auth/password/forgot", None, &json!({ "email": acme.email })).await.is(202);
+    let tried = "freehold_mail_not_taken_total{reason=\"away\"}";
+    until("it was tried", async || (metric(&server, tried).await > 1).then_some(())).await;
+    assert_eq!(smtp.taken().len(), 0, "nothing was said");
+    let root = authority.root_file(folder.path());
+    let server = server.restarted_with("FREEHOLD_MAIL_SMTP_CA_FILE", &root.display().to_string());
+    until("it is taken", async || (smtp.taken().len() == 1).then_some(())).await;
+    drop(server);
 }

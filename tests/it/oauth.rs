@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub(crate) use self::browser::Browser;
 use self::browser::parameter;
 pub(crate) use self::fake::Fake;
-use self::oidc::Oidc;
+pub(crate) use self::oidc::Oidc;
 use crate::audit::log;
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant, on_both_engines};
 
@@ -118,7 +118,7 @@ pub(crate) async fn finish_link(browser: &mut Browser, started: &Answer) -> Answ
 }
 
 async fn a_real_openid_provider_links_and_signs_in(engine: Engine) {
-    let oidc = Oidc::start();
+    let oidc = Oidc::start("http://localhost:8080/oauth/callback");
     let mut scene = Scene::with(oidc.configure(Options::new(engine))).await;
     let account = json!({ "sub": "g-1087", "email": "ada@home.example", "email_verified": true, "name": "Ada" });
     oidc.account(&account).await;

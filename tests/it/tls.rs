@@ -170,6 +170,25 @@ async fn the_plain_listener_sends_everybody_to_https_and_does_nothing_else() {
     Conn::open(plain, "evil.test").await.get("/", None).await.is_problem(404, "not-found");
 }
 
+/// Whoever only comes to be sent on is counted like everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_sent_to_https_is_counted_by_address() {
+    let scene = Scene::new().await;
+    let server = scene.server.restarted_with("FREEHOLD_LIMITS_ADDRESS", "2/h");
+    let mut conn = Conn::open(server.redirect.unwrap(), "acme.example.test").await;
+    let mut sent_on = 0;
+    for _ in 0..4 {
+        let answer = conn.get("/", None).await;
+        if answer.status == 308 {
+            sent_on += 1;
+        } else {
+            answer.is_problem(429, "rate-limited");
+            assert_eq!(answer.json()["tier"], "address");
+        }
+    }
+    assert!((1..=2).contains(&sent_on), "{sent_on}");
+}
+
 /// A proxy that is trusted must say that its client came by HTTPS.
 #[tokio::test(flavor = "multi_thread")]
 async fn in_production_a_request_without_https_is_sent_there() {

@@ -1,14 +1,17 @@
 //! Freehold's scripts. `cargo xtask` alone lists them.
 
 mod bench;
-mod oidc;
+mod fuzz;
+mod npm;
 mod out;
+mod pinned;
 mod prerequisites;
 mod process;
 mod services;
 mod test;
 mod tidy;
 mod up;
+mod verifiers;
 
 use std::env;
 use std::ffi::OsString;
@@ -20,10 +23,11 @@ const HELP: &str = "\
 cargo xtask VERB
 
   up [-- ARGS]             build the server and run it with the demo tenants; ARGS go to `freehold serve`
-  test [--fast] [-- ARGS]  everything a change must pass; --fast leaves out clippy and the advisories;
+  test [--fast] [-- ARGS]  everything a change must pass; --fast leaves out clippy, fuzzing and the advisories;
                            ARGS go to `cargo test`
   services -- CMD...       run CMD beside a throw-away PostgreSQL and PgBouncer, their addresses in FREEHOLD_TEST_*
   bench [NAME] [-- ARGS]   run all benches, or the one of this name; ARGS go to the bench
+  fuzz [TARGET] [SECONDS]  run the fuzz targets, or one, for so many seconds each (5)
   tidy                     the rules of this repository that no compiler or lint can hold";
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn dispatch() -> Result<ExitCode> {
         ("services", []) => services::beside(&passed),
         ("bench", []) => bench::all(&passed),
         ("bench", [name]) => bench::one(name, &passed),
+        ("fuzz", own) if passed.is_empty() => fuzz(own),
         ("tidy", []) if passed.is_empty() => tidy::tidy(),
         (services::KEEPER, []) => services::keep(),
         (up::GUIDE, [data_dir]) => up::guide(data_dir),
@@ -63,6 +68,19 @@ fn dispatch() -> Result<ExitCode> {
         }
         _ => bail!("unknown verb or argument\n{HELP}"),
     }
+}
+
+/// `[TARGET] [SECONDS]`
+fn fuzz(own: &[&str]) -> Result<ExitCode> {
+    let (named, seconds) = match own {
+        [] => (None, None),
+        [one] if one.bytes().all(|byte| byte.is_ascii_digit()) => (None, Some(*one)),
+        [target] => (Some(*target), None),
+        [target, seconds] => (Some(*target), Some(*seconds)),
+        _ => bail!("too many arguments\n{HELP}"),
+    };
+    let seconds = seconds.map_or(Ok(fuzz::SECONDS), str::parse).context("SECONDS is a whole number")?;
+    fuzz::run(named, seconds).map(|()| ExitCode::SUCCESS)
 }
 
 /// What stands before `--` is ours, what follows is handed on.

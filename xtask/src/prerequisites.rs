@@ -1,5 +1,5 @@
-//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer, nginx, Caddy, pebble (a certificate authority for tests),
-//! and Node.js for an `OpenID` provider.
+//! The programs the tests need: PostgreSQL 15 or newer, PgBouncer, nginx, Caddy and pebble (a certificate authority for tests);
+//! Node.js for an `OpenID` provider; and Node.js, Python and Chromium for what judges the server from outside.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +15,9 @@ const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isread
 const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer, nginx, caddy and pebble (with \
                        pebble-challtestsrv), on Debian: apt-get install postgresql pgbouncer nginx caddy pebble";
 const NPM_REMEDY: &str = "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm";
+const PYTHON_REMEDY: &str = "install Python 3.10 or newer with venv, on Debian: apt-get install python3 python3-venv";
+const CXX_REMEDY: &str = "install a C++ compiler, on Debian: apt-get install g++";
+const CHROMIUM_REMEDY: &str = "install Chromium, on Debian: apt-get install chromium";
 /// A machine that has just started may be updating itself, and a download may fail once.
 const APT_LOCK_WAIT: &str = "DPkg::Lock::Timeout=180";
 const APT_RETRIES: &str = "Acquire::Retries=3";
@@ -73,6 +76,44 @@ pub(crate) fn find_or_install_npm() -> Result<PathBuf> {
         install(&["nodejs", "npm"]).context(NPM_REMEDY)?;
     }
     found().context(NPM_REMEDY)
+}
+
+/// A Python that can make virtual environments; on a Debian-like machine that is ours, installs it first.
+///
+/// # Errors
+/// It is missing and cannot be installed.
+pub(crate) fn find_or_install_python() -> Result<PathBuf> {
+    let can = |python: &Path| process::output(Command::new(python).args(["-c", "import ensurepip, venv"])).is_ok();
+    let found = || process::find("python3").filter(|python| can(python));
+    if found().is_none() && process::is_root() && process::find("apt-get").is_some() {
+        out::note("installing python3 and python3-venv");
+        install(&["python3", "python3-venv"]).context(PYTHON_REMEDY)?;
+    }
+    found().context(PYTHON_REMEDY)
+}
+
+/// A C++ compiler, for libFuzzer; on a Debian-like machine that is ours, installs it first.
+///
+/// # Errors
+/// It is missing and cannot be installed.
+pub(crate) fn find_or_install_cxx() -> Result<PathBuf> {
+    if process::find("c++").is_none() && process::is_root() && process::find("apt-get").is_some() {
+        out::note("installing g++");
+        install(&["g++"]).context(CXX_REMEDY)?;
+    }
+    process::find("c++").context(CXX_REMEDY)
+}
+
+/// Chromium; on a Debian-like machine that is ours, installs it first.
+///
+/// # Errors
+/// It is missing and cannot be installed.
+pub(crate) fn find_or_install_chromium() -> Result<PathBuf> {
+    if process::find("chromium").is_none() && process::is_root() && process::find("apt-get").is_some() {
+        out::note("installing chromium");
+        install(&["chromium"]).context(CHROMIUM_REMEDY)?;
+    }
+    process::find("chromium").context(CHROMIUM_REMEDY)
 }
 
 fn newest_postgres() -> Option<PathBuf> {

@@ -1,5 +1,5 @@
-//! A throw-away PostgreSQL with a PgBouncer before it, for as long as the tests run; and the folder of an `OpenID` provider,
-//! which tests start by themselves.
+//! A throw-away PostgreSQL with a PgBouncer before it, for as long as the tests run; and where the programs are that tests
+//! start by themselves: an `OpenID` provider, and what judges the server from outside.
 //!
 //! They belong to a keeper, this program in a process of its own (and out of reach of Ctrl-C), which stops them and
 //! removes their folder when its stdin ends. That happens however we end, so nothing has to catch a signal.
@@ -18,9 +18,14 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{oidc, out, prerequisites, process};
+use crate::npm::Packages;
+use crate::{out, prerequisites, process, verifiers};
 
 pub(crate) use keeper::{KEEPER, keep};
+
+/// The `OpenID` provider of the tests.
+const OIDC: Packages =
+    Packages { what: "the OpenID provider of the tests", source: "tests/it/oauth", home: "target/oidc-provider" };
 
 /// The running services; dropping them stops them.
 pub(crate) struct Services {
@@ -34,7 +39,8 @@ impl Services {
     /// # Errors
     /// One does not start; the keeper has said why on stderr.
     pub(crate) fn start() -> Result<Self> {
-        let oidc = oidc::find_or_install()?;
+        let oidc = OIDC.find_or_install()?;
+        let verifiers = verifiers::find_or_install()?;
         let mut keeper = Command::new(env::current_exe()?)
             .arg(KEEPER)
             .process_group(0)
@@ -47,7 +53,8 @@ impl Services {
         for line in BufReader::new(stdout).lines() {
             let line = line?;
             if line == keeper::READY {
-                services.env.push((oidc::DIR_VAR.to_owned(), oidc.display().to_string()));
+                services.env.push(("FREEHOLD_TEST_OIDC_DIR".to_owned(), oidc.display().to_string()));
+                services.env.extend(verifiers);
                 return Ok(services);
             }
             let (name, value) = line.split_once('=').with_context(|| format!("the keeper says {line:?}"))?;

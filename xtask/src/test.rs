@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::services::Services;
-use crate::{out, prerequisites, process, tidy};
+use crate::{fuzz, out, prerequisites, process, tidy};
 
 const CLIPPY: [&str; 11] = [
     "clippy", "--workspace", "--all-targets", "--profile", "quick", "--features", "test-faults", "--locked", "--",
@@ -21,14 +21,13 @@ const ADVISORY_DB: &str = "FREEHOLD_ADVISORY_DB";
 
 /// All steps.
 pub(crate) fn full(args: &[OsString]) -> Result<ExitCode> {
-    let mut steps = Steps::of(7);
-    let outcome =
-        check(&mut steps, Depth::Full).and_then(|()| tests(&mut steps, args)).and_then(|()| advisories(&mut steps));
+    let mut steps = Steps::of(8);
+    let outcome = check(&mut steps, Depth::Full).and_then(|()| tests(&mut steps, args)).and_then(|()| last(&mut steps));
     steps.summary();
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// Without clippy and the advisories.
+/// Without clippy, the fuzz targets and the advisories.
 pub(crate) fn fast(args: &[OsString]) -> Result<ExitCode> {
     let mut steps = Steps::of(5);
     let outcome = check(&mut steps, Depth::Fast).and_then(|()| tests(&mut steps, args));
@@ -44,7 +43,10 @@ enum Depth {
 
 fn check(steps: &mut Steps, depth: Depth) -> Result<()> {
     steps.run("prerequisites", || prerequisites::find_or_install().map(drop))?;
-    steps.run("format", || process::run(&mut process::cargo(&["fmt", "--all", "--check"])))?;
+    steps.run("format", || {
+        process::run(&mut process::cargo(&["fmt", "--all", "--check"]))?;
+        process::run(&mut process::cargo(&["fmt", "--check", "--manifest-path", fuzz::MANIFEST]))
+    })?;
     if depth == Depth::Full {
         steps.run("clippy", || process::run(&mut process::cargo(&CLIPPY)))?;
     }
@@ -54,6 +56,11 @@ fn check(steps: &mut Steps, depth: Depth) -> Result<()> {
 fn tests(steps: &mut Steps, args: &[OsString]) -> Result<()> {
     let services = steps.run("services", Services::start)?;
     steps.run("tests", || process::run(services.reach(process::cargo(&TEST).args(args))))
+}
+
+fn last(steps: &mut Steps) -> Result<()> {
+    steps.run("fuzz", || fuzz::run(None, fuzz::SECONDS))?;
+    advisories(steps)
 }
 
 fn advisories(steps: &mut Steps) -> Result<()> {

@@ -15,16 +15,14 @@ use hyper::http::response::Parts;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use rustls::RootCertStore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::ambient::Ambient;
 use crate::breaker::{Breaker, NoResult};
-use crate::outbound::{CallFailed, broken_off};
+use crate::outbound::{CallFailed, broken_off, connector, over_tls};
 
 /// From the look-up of the name to the last byte.
 const CALL_WITHIN: Duration = Duration::from_secs(20);
@@ -62,11 +60,8 @@ enum Failed {
 impl Way {
     /// The way to an authority for whose server one of these vouches.
     pub(super) fn new(roots: RootCertStore, ambient: Ambient) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let config = builder.with_root_certificates(roots).with_no_client_auth();
         let breaker = Arc::new(Breaker::new("acme", BREAKER, ambient));
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), breaker })
+        Ok(Self { tls: connector(roots)?, breaker })
     }
 
     /// Calls for one order, and what is heard in them.
@@ -103,10 +98,7 @@ impl Way {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         head.uri = target.parse::<Uri>().map_err(|_| CallFailed::Malformed)?;
 
-        let stream = TcpStream::connect((host.as_str(), authority.port_u16().unwrap_or(443))).await?;
-        stream.set_nodelay(true)?;
-        let name = ServerName::try_from(host).map_err(|_| CallFailed::Malformed)?;
-        let stream = self.tls.connect(name, stream).await?;
+        let stream = over_tls(&self.tls, &host, authority.port_u16().unwrap_or(443)).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut driver = JoinSet::new(); // dropped, it closes the connection
         driver.spawn(connection);

@@ -14,9 +14,10 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, MultiPartKind, SinglePart};
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters, TlsParametersBuilder};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use rustls::pki_types::CertificateDer;
 use tokio::fs;
 use tokio::io::AsyncWriteExt as _;
 
@@ -46,6 +47,8 @@ pub struct Smtp {
     pub security: Security,
     /// User and password, where it wants them.
     pub login: Option<(String, Secret<String>)>,
+    /// Who vouches for it, in the place of Mozilla's authorities.
+    pub roots: Option<Vec<CertificateDer<'static>>>,
 }
 
 /// How the connection to an SMTP server is protected.
@@ -174,6 +177,20 @@ impl Carrier {
         tokio::time::timeout(TAKEN_WITHIN, carried).await.unwrap_or(Err(NotTaken::Away))
     }
 
+    /// Greets the mail server as for a letter, TLS and password included, and leaves. A folder is not looked at.
+    ///
+    /// # Errors
+    /// [`NotTaken`]
+    pub async fn greet(&self, within: Duration) -> Result<(), NotTaken> {
+        let Opened::Smtp(transport) = &self.way else { return Ok(()) };
+        let greeted = tokio::time::timeout(within, transport.test_connection()).await;
+        match greeted.map(|answer| answer.map_err(|error| error.status())) {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Err(Some(code))) => Err(NotTaken::Refused(code.into())),
+            Ok(Ok(false) | Err(None)) | Err(_) => Err(NotTaken::Away),
+        }
+    }
+
     /// The letter as a message of text and HTML. `None` when its address cannot be written.
     fn message(&self, Parcel { id, written, letter, sender }: Parcel<'_>) -> Option<Message> {
         let Rendered { sender, subject, text, html } = letter.content.render(sender);
@@ -195,7 +212,7 @@ impl Carrier {
 }
 
 fn transport(smtp: Smtp, domain: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, NoTls> {
-    let parameters = || TlsParameters::new(smtp.host.clone()).map_err(|_| NoTls);
+    let parameters = || parameters(&smtp).map_err(|_| NoTls);
     let tls = match smtp.security {
         Security::Tls => Tls::Wrapper(parameters()?),
         Security::StartTls => Tls::Required(parameters()?),
@@ -211,6 +228,16 @@ fn transport(smtp: Smtp, domain: &str) -> Result<AsyncSmtpTransport<Tokio1Execut
         Some((user, password)) => builder.credentials(Credentials::new(user, password.expose().clone())).build(),
         None => builder.build(),
     })
+}
+
+fn parameters(smtp: &Smtp) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+    let builder = TlsParameters::builder(smtp.host.clone());
+    let Some(roots) = &smtp.roots else { return builder.build() };
+    let own = builder.certificate_store(CertificateStore::None);
+    let add = |builder: TlsParametersBuilder, root: &CertificateDer<'_>| {
+        Certificate::from_der(root.to_vec()).map(|root| builder.add_root_certificate(root))
+    };
+    roots.iter().try_fold(own, add)?.build()
 }
 
 fn taken<T>(answer: Result<T, lettre::transport::smtp::Error>) -> Result<(), NotTaken> {

@@ -48,7 +48,7 @@ pub struct DomainItem {
 /// Why a wish about a domain was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DomainRefusal {
-    /// The name is the platform's, or under it; or the tenant is the platform's own, which has no other.
+    /// The name is the platform's, or under it.
     #[error("the platform's own")]
     Platform,
     /// The tenant claims it already.
@@ -94,7 +94,7 @@ pub async fn read(cx: &Context, caller: &AccessClaims, name: &DomainName) -> Res
 pub async fn claim(cx: &Context, caller: &AccessClaims, name: &DomainName) -> Result<DomainItem, Refusal> {
     cx.admit_member(caller).await?;
     let node = &cx.node;
-    if cx.slot.slug.is_platform() || name.is_within(&node.settings.platform_domain) {
+    if name.is_within(&node.settings.platform_domain) {
         return Err(DomainRefusal::Platform.into());
     }
     let challenge = Challenge::from_random(&node.ambient.random());

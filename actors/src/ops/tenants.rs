@@ -278,7 +278,7 @@ pub struct Term<'a> {
 pub struct StateSet {
     /// The tenant, as it is now.
     pub tenant: TenantRow,
-    /// The name of the state that held until then, if it was another one; what had ended by itself did not hold.
+    /// The name of the state out of service that this one took the place of; what had ended by itself held no longer.
     pub replaced: Option<String>,
 }
 
@@ -306,8 +306,8 @@ pub async fn set_state(
     // Decisions are told apart by their time: this one is later than the last, whatever the clocks say.
     let now = node.ambient.now().max(known.updated_at_ms.plus(Duration::from_millis(1)));
     let has_ended = known.state.until_ms.is_some_and(|until| now >= until);
-    let held = if has_ended { TenantState::Active.as_str().to_owned() } else { known.state.name };
-    let replaced = Some(held).filter(|held| held != state.as_str());
+    let is_other = |held: &String| [TenantState::Active, state].iter().all(|state| held != state.as_str());
+    let replaced = Some(known.state.name).filter(|held| !has_ended && state != TenantState::Active && is_other(held));
     let row = TenantStateRow { name: state.as_str().to_owned(), reason: reason.map(str::to_owned), until_ms: until };
     let mut tx = node.store.system_write_for(id).await?;
     directory::set_state(&mut tx, id, &row, now).await?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, IntoDeserializer};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Unexpected};
 use serde_json::error::Category;
 
 use crate::problem::Problem;
@@ -39,6 +39,21 @@ pub(crate) fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> 
 /// For a field that may be left out and has no value of nothing: `null` is a wrong type. With `#[serde(default)]`.
 pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
     T::deserialize(field).map(Some)
+}
+
+/// For a whole number, which is one however it is written: `5`, `5.0` and `5e0` (JSON Schema 2020-12, Core §4.2.1).
+pub(crate) fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(field: D) -> Result<Option<T>, D::Error> {
+    let number = serde_json::Number::deserialize(field)?;
+    let expected = &"a whole number within bounds";
+    let digits = match (number.as_u64(), number.as_f64()) {
+        (Some(digits), _) => Some(digits),
+        (None, Some(other)) if other.fract() != 0.0 => {
+            return Err(D::Error::invalid_type(Unexpected::Float(other), expected));
+        }
+        (None, other) => other.and_then(|other| other.to_string().parse().ok()),
+    };
+    let value = digits.and_then(|digits| T::try_from(digits).ok());
+    value.map(Some).ok_or_else(|| D::Error::invalid_value(Unexpected::Other("a number"), expected))
 }
 
 /// A name that came with the request, if it is harmless; faults may show it.
@@ -117,6 +132,8 @@ mod tests {
         size: u8,
         #[serde(default, deserialize_with = "word")]
         kind: Option<Kind>,
+        #[serde(default, deserialize_with = "whole")]
+        count: Option<u8>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -165,6 +182,22 @@ mod tests {
         }
         assert_eq!(told(b"{\"name\": \"\xff\"}").1, "must be UTF-8");
         assert!(parse::<Body>(br#"{"name": "a", "items": [{"size": 1, "kind": "big"}]}"#).is_ok());
+        for (count, message) in [
+            ("5.5", "has the wrong type"),
+            ("null", "has the wrong type"),
+            (r#""5""#, "has the wrong type"),
+            ("-1", "is not valid"),
+            ("256.0", "is not valid"),
+            ("1e300", "is not valid"),
+        ] {
+            let text = format!(r#"{{"name": "a", "items": [{{"size": 1, "count": {count}}}]}}"#);
+            assert_eq!(told(text.as_bytes()), ("items[0].count".to_owned(), message.to_owned()), "{count}");
+        }
+        for count in ["5", "5.0", "50e-1", "0.5E+1"] {
+            let text = format!(r#"{{"name": "a", "items": [{{"size": 1, "count": {count}}}]}}"#);
+            let body = parse::<Body>(text.as_bytes()).expect("a body");
+            assert_eq!(body.items.first().and_then(|item| item.count), Some(5), "{count}");
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub(crate) struct ListParams {
     #[param(minimum = 1, maximum = 200, default = 50, nullable = false)]
     limit: Option<u16>,
     /// The `next_cursor` of the part before.
-    #[param(min_length = 1, max_length = 512, nullable = false)]
+    #[param(min_length = 1, max_length = 512, nullable = false, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     cursor: Option<String>,
 }
 
@@ -93,7 +93,10 @@ pub(crate) struct ListParams {
 #[expect(dead_code, reason = "a shape: `AuditPart` reads it")]
 pub(crate) struct AuditParams {
     /// By this member, or by this kind of actor: `operator`, `system` or `unknown`.
-    #[param(nullable = false)]
+    #[param(
+        nullable = false,
+        pattern = "^(operator|system|unknown|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"
+    )]
     actor: Option<String>,
     /// Of this action.
     #[param(nullable = false, schema_with = action)]
@@ -168,6 +171,14 @@ pub(crate) fn action() -> Object {
 /// Who acts.
 pub(crate) fn actor_kind() -> Object {
     one_of(crate::audit::actor_kinds())
+}
+
+/// A text on one line, as [`freehold_domain::text::OneLine`] takes it: no control character, none that is hidden but the
+/// joiners, and not white space alone.
+pub(crate) fn one_line<const MAX: usize>() -> ObjectBuilder {
+    const PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]*$";
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX));
+    text.pattern(Some(PATTERN))
 }
 
 fn one_of(names: impl IntoIterator<Item = &'static str>) -> Object {

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Kind, Problem};
 use crate::headers::{Nonce, Page};
+use crate::pages::ICON;
 
 /// `GET /problems/{slug}`: a short page for people; 404 for a slug that is not in the table.
 ///
@@ -19,7 +20,7 @@ pub async fn page(nonce: Nonce, Path(slug): Path<String>) -> Result<Response, Pr
     // Everything in the text is from the table of kinds: nothing needs escaping.
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><style nonce=\"{nonce}\">\
+         <meta name=\"viewport\" content=\"width=device-width\">{ICON}<style nonce=\"{nonce}\">\
          body{{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}}code{{opacity:.7}}\
          </style></head><body><main><h1>{title}</h1><p>{explanation}</p><p><code>{status} {slug}</code></p></main></body></html>\n",
         title = kind.title(),

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -51,11 +52,16 @@ impl Drop for Running {
     }
 }
 
-/// A port that was free a moment ago, for TCP and UDP.
+/// A port that was free a moment ago, for TCP and UDP; none of those that the system gives to whoever asks for any, for it
+/// would be given away again before it is used.
 fn free() -> SocketAddr {
+    const OURS: Range<u16> = 20_000..32_000;
     loop {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).unwrap();
+        let port = OURS.start + u16::from_ne_bytes(random) % (OURS.end - OURS.start);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return address;
         }
     }
@@ -116,7 +122,7 @@ impl Pebble {
             .args(["-dnsserver", &dns.to_string()])
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_AUTHZREUSE", "0")
-            .env("PEBBLE_WFE_NONCEREJECT", "10") // clients must cope
+            .env("PEBBLE_WFE_NONCEREJECT", "2") // clients must cope, and give up at the third in a row
             .spawn()
             .unwrap();
         let said = Arc::new(Mutex::new(String::new()));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, TXT};
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::proto::rr::{RData, Record};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -86,20 +86,12 @@ impl Zone {
         answer.add_query(query.clone());
         answer.metadata.recursion_desired = true;
         answer.metadata.recursion_available = true;
-        let data: Vec<RData> = match query.query_type() {
-            RecordType::TXT => {
-                let texts = self.texts.get(&name).into_iter().flatten();
-                texts.map(|text| RData::TXT(TXT::new(vec![text.clone()]))).collect()
-            }
-            kind => {
-                let addresses = self.addresses.get(&name).into_iter().flatten();
-                let data = addresses.map(|address| match address {
-                    IpAddr::V4(address) => RData::A(A(*address)),
-                    IpAddr::V6(address) => RData::AAAA(AAAA(*address)),
-                });
-                data.filter(|data| data.record_type() == kind).collect()
-            }
-        };
+        let texts = self.texts.get(&name).into_iter().flatten().map(|text| RData::TXT(TXT::new(vec![text.clone()])));
+        let addresses = self.addresses.get(&name).into_iter().flatten().map(|address| match address {
+            IpAddr::V4(address) => RData::A(A(*address)),
+            IpAddr::V6(address) => RData::AAAA(AAAA(*address)),
+        });
+        let data: Vec<_> = texts.chain(addresses).filter(|data| data.record_type() == query.query_type()).collect();
         answer.metadata.response_code = match () {
             () if self.failing => ResponseCode::ServFail,
             () if data.is_empty() => ResponseCode::NXDomain,

@@ -16,12 +16,13 @@ pub(crate) struct Oidc {
 }
 
 impl Oidc {
-    pub(crate) fn start() -> Self {
+    /// A provider that sends browsers back to this address alone.
+    pub(crate) fn start(redirect_uri: &str) -> Self {
         let folder = std::env::var("FREEHOLD_TEST_OIDC_DIR")
             .unwrap_or_else(|_| panic!("run the tests with `cargo xtask test`, which installs an OpenID provider"));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/oauth/provider.mjs");
         let mut child = Command::new("node")
-            .args([script.to_str().unwrap(), &folder, "http://localhost:8080/oauth/callback"])
+            .args([script.to_str().unwrap(), &folder, redirect_uri])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,7 @@ use crate::watch::until;
 pub(crate) const MASTER: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
+const NOBODY: u32 = 65_534;
 
 /// The binary, with an environment of its own.
 pub(crate) fn freehold() -> Command {
@@ -36,11 +38,19 @@ pub(crate) fn freehold() -> Command {
 pub(crate) struct Options {
     engine: Engine,
     env: Vec<(String, String)>,
+    /// The user to run as, where the tests are root.
+    user: Option<u32>,
 }
 
 impl Options {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, env: vec![] }
+        Self { engine, env: vec![], user: None }
+    }
+
+    /// Runs as nobody where the tests run as root; otherwise as whoever runs the tests.
+    pub(crate) fn unprivileged(mut self) -> Self {
+        self.user = rustix::process::geteuid().is_root().then_some(NOBODY);
+        self
     }
 
     /// Sets an environment variable.
@@ -100,6 +110,11 @@ impl Server {
     /// A server on a database that is there, which it reaches at this port of loopback.
     pub(crate) fn start_through(options: Options, database: Database, port: u16) -> Self {
         let options = options.env("FREEHOLD_DATABASE_URL", &database.url_at(port));
+        Self::start_with(options, database)
+    }
+
+    /// A server on a database that is there, which it reaches as the options say.
+    pub(crate) fn start_with(options: Options, database: Database) -> Self {
         Self::run(options, Arc::new(Folder::new()), Some(Arc::new(database)))
     }
 
@@ -164,7 +179,26 @@ impl Server {
             command.env("FREEHOLD_DATABASE_URL", database.url());
         }
         command.envs(options.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        if let Some(user) = options.user {
+            std::os::unix::fs::chown(folder.path(), Some(user), None).unwrap();
+            command.uid(user);
+        }
         command
+    }
+
+    /// The report of `freehold doctor`, told where this server listens, with settings of its own; and its exit code.
+    pub(crate) fn doctor(&self, settings: &[(&str, &str)]) -> (Option<i32>, Vec<Value>) {
+        let mut command = Self::command(&self.options, &self.folder, self.database.as_deref());
+        command
+            .env("FREEHOLD_HTTP_LISTEN", self.http.to_string())
+            .env("FREEHOLD_PRIVATE_LISTEN", self.private.to_string());
+        if let Some(redirect) = self.redirect {
+            command.env("FREEHOLD_HTTP_REDIRECT_LISTEN", redirect.to_string());
+        }
+        let output = command.envs(settings.iter().copied()).arg("doctor").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (output.status.code(), lines)
     }
 
     /// Runs a verb of the command line against this server's data directory.

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
-use super::Mail;
+use super::{Files, Mail};
 
 /// What the server does with those who come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,11 @@ pub(crate) enum Mode {
     Drop,
 }
 
+/// What a conversation goes over.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 struct State {
     mode: Mode,
     taken: Vec<Vec<u8>>,
@@ -37,14 +43,28 @@ pub(crate) struct Smtp {
 
 impl Smtp {
     pub(crate) async fn start(mode: Mode) -> Self {
+        Self::listen(mode, None).await
+    }
+
+    /// One that speaks TLS from the first byte.
+    pub(crate) async fn start_tls(files: &Files) -> Self {
+        Self::listen(Mode::Take, Some(files.acceptor())).await
+    }
+
+    async fn listen(mode: Mode, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let smtp = Self { port, state: Arc::new(Mutex::new(State { mode, taken: vec![], logins: vec![] })) };
         let serving = smtp.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let serving = serving.clone();
-                tokio::spawn(async move { serving.talk(stream).await });
+                let (serving, tls) = (serving.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serving.talk(stream).await,
+                        Some(tls) => serving.talk(tls.accept(stream).await.ok()?).await,
+                    }
+                });
             }
         });
         smtp
@@ -53,6 +73,11 @@ impl Smtp {
     /// The address for `FREEHOLD_MAIL_SMTP_URL`, with `user:password@` or nothing in front of the host.
     pub(crate) fn url(&self, login: &str) -> String {
         format!("smtp://{login}127.0.0.1:{}", self.port)
+    }
+
+    /// The same over TLS.
+    pub(crate) fn tls_url(&self) -> String {
+        format!("smtps://localhost:{}", self.port)
     }
 
     pub(crate) fn set(&self, mode: Mode) {
@@ -74,7 +99,7 @@ impl Smtp {
     }
 
     /// One conversation; `None` when somebody hung up.
-    async fn talk(&self, stream: TcpStream) -> Option<()> {
+    async fn talk(&self, stream: impl Stream) -> Option<()> {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
         self.speaks(&mut stream).await?;
@@ -113,7 +138,7 @@ impl Smtp {
 
 impl Smtp {
     /// Goes on only while it speaks at all; a connection that was open before is treated like every other.
-    async fn speaks(&self, stream: &mut BufReader<TcpStream>) -> Option<()> {
+    async fn speaks(&self, stream: &mut BufReader<impl Stream>) -> Option<()> {
         match self.mode() {
             Mode::Away => None,
             Mode::Hang => {
@@ -126,12 +151,12 @@ impl Smtp {
     }
 }
 
-async fn say(stream: &mut BufReader<TcpStream>, answer: &str) -> Option<()> {
+async fn say(stream: &mut BufReader<impl Stream>, answer: &str) -> Option<()> {
     stream.write_all(format!("{answer}\r\n").as_bytes()).await.ok()
 }
 
 /// A letter up to the line that is a dot (RFC 5321 §4.5.2).
-async fn letter(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+async fn letter(stream: &mut BufReader<impl Stream>) -> Option<Vec<u8>> {
     let mut letter = vec![];
     loop {
         let mut line = vec![];

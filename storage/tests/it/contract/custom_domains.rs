@@ -41,7 +41,7 @@ pub(crate) async fn lead_to_one_tenant(bed: &Bed) {
     assert_eq!((row.tenant, row.challenge.as_str(), row.hsts_subdomains), (acme, "one", true));
     assert_eq!((row.attached_at_ms, row.looked_at_ms, row.look_at_ms), (Some(NOW), Some(later), Some(soon)));
     assert_eq!(domains::one(&mut tx, acme, SHOP).await.unwrap().as_ref(), Some(&row));
-    assert_eq!(domains::attached_page(&mut tx, "", 9).await.unwrap(), [row.clone()]);
+    assert_eq!(domains::attached_page(&mut tx, "", 9).await.unwrap().first(), Some(&row));
     assert!(domains::attached_page(&mut tx, SHOP, 9).await.unwrap().is_empty());
     let names: Vec<_> = domains::list(&mut tx, acme).await.unwrap().into_iter().map(|row| row.domain).collect();
     assert_eq!(names, ["a.test", SHOP]);
