@@ -53,7 +53,12 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = sweeps.tick() => sweep_all(&node).await,
             _ = gauges.tick() => set_gauges(&node),
-            _ = looks.tick() => reconcile_all(&node).await,
+            _ = looks.tick() => {
+                reconcile_all(&node).await;
+                if let Err(error) = ops::security_reports::measure(&node).await {
+                    tracing::warn!(error = %Chain(&error), "reports of weaknesses could not be counted");
+                }
+            }
             _ = domains.tick() => {
                 if let Err(error) = ops::domains::look_at_due(&node).await {
                     tracing::warn!(error = %Chain(&error), "custom domains could not be looked at");
@@ -109,6 +114,9 @@ async fn sweep_all(node: &Node) {
         if let Err(error) = sweep(node, &slot, node.ambient.now()).await {
             tracing::warn!(tenant.id = %id, error = %Chain(&error), "a tenant's store could not be swept");
         }
+    }
+    if let Err(error) = ops::security_reports::sweep(node, ROWS_MAX).await {
+        tracing::warn!(error = %Chain(&error), "reports of weaknesses could not be swept");
     }
     if let Err(error) = sweep_system(&node.store, node.ambient.now()).await {
         tracing::warn!(error = %Chain(&error), "the system store could not be swept");

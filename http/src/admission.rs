@@ -314,6 +314,9 @@ impl From<Refusal> for Problem {
         const MUST_ENROL: &str =
             "This tenant requires a second factor: enrol one, and refresh the session. Nothing else is allowed before.";
         const NOT_FRESH: &str = "This takes a session that was started within the last five minutes: sign in again.";
+        const NO_ROOM: &str =
+            "Too many reports wait for an answer. Write to whom /.well-known/security.txt names, or try again later.";
+        const ANSWERED: &str = "The report was answered before: the first answer stands.";
         match refusal {
             Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
             Refusal::Locked(locked) => Self::new(Kind::AccountLocked).retry_after(locked.retry_after),
@@ -325,6 +328,8 @@ impl From<Refusal> for Problem {
             }
             Refusal::Domain(refusal) => domains::problem(refusal),
             Refusal::OAuth(refused) => Self::new(kind_of(refused)),
+            Refusal::NoRoomForReports => Self::new(Kind::Conflict).detail(NO_ROOM),
+            Refusal::ReportAnswered => Self::new(Kind::Conflict).detail(ANSWERED),
             Refusal::LastWayIn => Self::new(Kind::Conflict).detail(LAST_WAY_IN),
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
             Refusal::NoSupportAccess => Self::new(Kind::Forbidden).detail(NO_SUPPORT),
