@@ -1,7 +1,7 @@
 //! What every public request passes before its route: address bucket → tenant → its state → its gate.
 //!
 //! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
-//! be read on every host. At the API host it is the key that names the tenant: see [`crate::api_host`].
+//! be read on every host, and reports of weaknesses go to the platform's own tenant from every host. At the API host it is the key that names the tenant: see [`crate::api_host`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ use crate::host::Place;
 use crate::problem::{self, Kind, Problem};
 use crate::public::{Cleartext, READYZ};
 use crate::redirect;
+use crate::security_reports;
 
 /// Requests that were refused for what they ask or from where they come, by `reason`.
 const REFUSED: &str = "freehold_requests_filtered_total";
@@ -171,6 +172,12 @@ async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: 
     }
     let is_for_everybody = request.uri.path().starts_with(problem::PAGES);
     let slot = if is_for_everybody { None } else { tenant(&node, arrival, client).await? };
+    let is_served_here = slot.is_some() || arrival.place() == Some(&Place::Apex);
+    let slot = if is_served_here && security_reports::is_for_operators(request) {
+        Some(node.slot(&Slug::platform()).await.map_err(unreachable)?) // from anywhere, and however the host's tenant stands
+    } else {
+        slot
+    };
     let Some(slot) = slot else {
         let (counted, arrival) = (counted.clone(), Arc::clone(arrival));
         return Ok(Entry::Open(Box::new(Entered { node, caller, counted, arrival })));
