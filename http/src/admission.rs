@@ -173,7 +173,7 @@ async fn enter(node: Arc<Node>, cleartext: Cleartext, request: &Parts, counted: 
     let is_for_everybody = request.uri.path().starts_with(problem::PAGES);
     let slot = if is_for_everybody { None } else { tenant(&node, arrival, client).await? };
     let is_served_here = slot.is_some() || arrival.place() == Some(&Place::Apex);
-    let slot = if is_served_here && security_reports::is_for_operators(request) {
+    let slot = if is_served_here && security_reports::is_for_operators(request.uri.path()) {
         Some(node.slot(&Slug::platform()).await.map_err(unreachable)?) // from anywhere, and however the host's tenant stands
     } else {
         slot
