@@ -10,7 +10,7 @@ pub const TENANT_MAX: u32 = 256;
 /// Requests of the whole node in flight at once.
 pub const NODE_MAX: u32 = 8_192;
 /// Small bodies that are being sent to the whole node at once.
-pub const SENDING_MAX: u32 = 16_384;
+pub const SENDING_MAX: u32 = 8_192;
 
 /// A counted door.
 #[derive(Debug, Default)]

@@ -56,6 +56,9 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
             _ = looks.tick() => {
                 look_at_isolation(&node).await;
                 reconcile_all(&node).await;
+                if let Err(error) = ops::security_reports::measure(&node).await {
+                    tracing::warn!(error = %Chain(&error), "reports of weaknesses could not be counted");
+                }
             }
             _ = domains.tick() => {
                 if let Err(error) = ops::domains::look_at_due(&node).await {
@@ -125,6 +128,9 @@ async fn sweep_all(node: &Node) {
         if let Err(error) = sweep(node, &slot, node.ambient.now()).await {
             tracing::warn!(tenant.id = %id, error = %Chain(&error), "a tenant's store could not be swept");
         }
+    }
+    if let Err(error) = ops::security_reports::sweep(node, ROWS_MAX).await {
+        tracing::warn!(error = %Chain(&error), "reports of weaknesses could not be swept");
     }
     if let Err(error) = sweep_system(&node.store, node.ambient.now()).await {
         tracing::warn!(error = %Chain(&error), "the system store could not be swept");

@@ -70,3 +70,9 @@ pub const ACME_ORDERS: &str = "freehold_acme_orders_total";
 pub const ACME_MISSING: &str = "freehold_acme_hosts_without_certificate";
 /// Seconds until the first of the certificates by ACME ends; negative once it has.
 pub const ACME_LEFT: &str = "freehold_acme_certificate_left_seconds";
+/// Seconds that the oldest report of a weakness waits for its answer; 0 when none does.
+pub const SECURITY_REPORT_OLDEST: &str = "freehold_security_report_oldest_open_seconds";
+/// Reports of weaknesses that wait for their answer.
+pub const SECURITY_REPORTS_OPEN: &str = "freehold_security_reports_open";
+/// Those of them that wait for longer than they may.
+pub const SECURITY_REPORTS_OVERDUE: &str = "freehold_security_reports_overdue";

@@ -114,7 +114,8 @@ impl Settings {
     }
 
     /// The public origin of a host.
-    pub(crate) fn origin(&self, host: &str) -> String {
+    #[must_use]
+    pub fn origin(&self, host: &str) -> String {
         let scheme = self.public_scheme;
         self.public_port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}"))
     }

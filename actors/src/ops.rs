@@ -28,6 +28,7 @@ pub mod refusal;
 pub mod registration;
 pub mod second_factor;
 pub mod security;
+pub mod security_reports;
 pub mod session_list;
 pub mod settings;
 pub mod sign_in;

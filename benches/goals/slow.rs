@@ -99,7 +99,7 @@ fn opening(host: &str, n: usize) -> String {
         1 => format!(
             "POST /v1/auth/login HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{{"
         ),
-        _ => format!("GET /security HTTP/1.1\r\nhost: {host}\r\n\r\n").repeat(100),
+        _ => format!("GET /openapi.json HTTP/1.1\r\nhost: {host}\r\n\r\n").repeat(100),
     }
 }
 

@@ -109,6 +109,10 @@ actions! {
     IdentityUnlinked "identity.unlinked";
     /// An admin cleared the list of what browsers reported; the subject is the tenant.
     CspReportsCleared "csp_reports.cleared";
+    /// Somebody told of a weakness; the subject is the report. At the platform alone, like the next one.
+    SecurityReportReceived "security_report.received";
+    /// An operator noted that a report was answered; the subject is the report.
+    SecurityReportAnswered "security_report.answered";
     /// An admin changed the tenant's settings; the subject is the tenant.
     SettingsChanged "settings.changed";
     /// A custom domain was claimed; the subject of this and the next ones is the tenant.

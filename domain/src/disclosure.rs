@@ -65,6 +65,14 @@ impl FromStr for Contact {
     }
 }
 
+impl Contact {
+    /// The mailbox, if it is one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<Email> {
+        self.0.strip_prefix("mailto:").and_then(|address| address.parse().ok())
+    }
+}
+
 impl fmt::Display for Contact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -119,6 +127,12 @@ pub struct Disclosure {
 }
 
 impl Disclosure {
+    /// The mailbox that is preferred, if there is one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<Email> {
+        self.contacts.iter().find_map(Contact::mailbox)
+    }
+
     /// Until when what is read at `now` holds: so many days on, rounded down to the day. It is later than `now` where that
     /// is a day or more.
     #[must_use]
@@ -141,6 +155,9 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Contact>().map(|contact| contact.to_string()).as_deref(), Ok(wanted));
         }
+        let mailbox = |text: &str| text.parse::<Contact>().ok().and_then(|contact| contact.mailbox());
+        assert_eq!(mailbox("https://example.com/report"), None);
+        assert_eq!(mailbox("mailto:a@example.com"), "a@example.com".parse().ok());
         for wrong in [
             "",
             "security@example.com",

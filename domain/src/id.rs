@@ -80,6 +80,8 @@ ids! {
     InvitationId;
     /// One sort of violation that browsers reported.
     CspReportId;
+    /// What somebody told of a weakness.
+    SecurityReportId;
     /// An account at a provider that a member signs in with.
     IdentityId;
     /// A family of refresh tokens: one sign-in on one device, the session (`sid`) of its access tokens.

@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::email::Email;
+use crate::id::SecurityReportId;
 use crate::keys::{Place, Sealable};
 use crate::role::Role;
 use crate::secret::Secret;
@@ -76,6 +77,13 @@ pub enum Content {
     SessionReplayed(Occasion),
     /// An admin took the member's second factor away.
     SecondFactorReset(Occasion),
+    /// Somebody told of a weakness of the server: to whoever runs it. What was told is not in the letter.
+    SecurityReport {
+        /// What it is found by.
+        reference: SecurityReportId,
+        /// Until when it is to be answered.
+        due: UnixMs,
+    },
 }
 
 /// A token to be used once, and until when.
@@ -172,6 +180,7 @@ impl Content {
             Self::CredentialChanged { .. } => "credential_changed",
             Self::SessionReplayed(_) => "session_replayed",
             Self::SecondFactorReset(_) => "second_factor_reset",
+            Self::SecurityReport { .. } => "security_report",
         }
     }
 

@@ -39,6 +39,7 @@ pub mod revocation;
 pub mod role;
 pub mod rotation;
 pub mod secret;
+pub mod security_report;
 pub mod settings;
 pub mod signing_rotation;
 pub mod slug;

@@ -174,7 +174,7 @@ mod tests {
     ];
 
     /// What our own clients ask for, and names and words that only sound like trouble.
-    const ORDINARY: [&str; 52] = [
+    const ORDINARY: [&str; 54] = [
         "/v1/sessions?cursor=%00",
         "/",
         "/v1/me",
@@ -193,6 +193,8 @@ mod tests {
         "/v1/invitations?limit=1",
         "/v1/signing-keys/rotate",
         "/v1/csp-reports",
+        "/v1/security-reports",
+        "/security/report",
         "/.well-known/jwks.json",
         "/.well-known/security.txt",
         "/.well-known/openid-configuration",

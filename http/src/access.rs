@@ -73,6 +73,7 @@ use crate::forward::Asked;
 use crate::headers::Nonce;
 use crate::problem::{Kind, Problem};
 use crate::query::Query;
+use crate::security_reports::Told;
 
 /// Anybody may.
 #[derive(Clone, Copy, Debug)]
@@ -328,6 +329,7 @@ impl Anybody for Here {}
 impl Anybody for Nonce {}
 impl Anybody for Raw {}
 impl Anybody for Reported {}
+impl Anybody for Told {}
 impl<T> Anybody for Query<T> {}
 impl<T: Validate> Anybody for Valid<T> {}
 impl<T> Anybody for Path<T> {}

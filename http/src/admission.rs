@@ -1,7 +1,9 @@
 //! What every public request passes before its route: address bucket → tenant → its state → its body → its gate.
 //!
 //! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
-//! be read on every host. A body comes in before the gate, so that clients who are slow to send keep nobody's place. At the API host it is the key that names the tenant: see [`crate::api_host`].
+//! be read on every host, and reports of weaknesses go to the platform's own tenant from every host. A body comes in before
+//! the gate, so that clients who are slow to send keep nobody's place. At the API host it is the key that names the tenant:
+//! see [`crate::api_host`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use crate::host::Place;
 use crate::problem::{self, Kind, Problem};
 use crate::public::{Cleartext, READYZ};
 use crate::redirect;
+use crate::security_reports;
 
 /// Requests that were refused for what they ask or from where they come, by `reason`.
 const REFUSED: &str = "freehold_requests_filtered_total";
@@ -181,6 +184,12 @@ async fn enter(
     }
     let is_for_everybody = request.uri.path().starts_with(problem::PAGES);
     let slot = if is_for_everybody { None } else { tenant(&node, arrival, client).await? };
+    let is_served_here = slot.is_some() || arrival.place() == Some(&Place::Apex);
+    let slot = if is_served_here && security_reports::is_for_operators(request.uri.path()) {
+        Some(node.slot(&Slug::platform()).await.map_err(unreachable)?) // from anywhere, and however the host's tenant stands
+    } else {
+        slot
+    };
     let Some(slot) = slot else {
         let (counted, arrival) = (counted.clone(), Arc::clone(arrival));
         return Ok(Entry::Open(Box::new(Entered { node, caller, counted, arrival })));
@@ -331,6 +340,9 @@ impl From<Refusal> for Problem {
         const MUST_ENROL: &str =
             "This tenant requires a second factor: enrol one, and refresh the session. Nothing else is allowed before.";
         const NOT_FRESH: &str = "This takes a session that was started within the last five minutes: sign in again.";
+        const NO_ROOM: &str =
+            "Too many reports wait for an answer. Write to whom /.well-known/security.txt names, or try again later.";
+        const ANSWERED: &str = "The report was answered before: the first answer stands.";
         match refusal {
             Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
             Refusal::Locked(locked) => Self::new(Kind::AccountLocked).retry_after(locked.retry_after),
@@ -342,6 +354,8 @@ impl From<Refusal> for Problem {
             }
             Refusal::Domain(refusal) => domains::problem(refusal),
             Refusal::OAuth(refused) => Self::new(kind_of(refused)),
+            Refusal::NoRoomForReports => Self::new(Kind::Conflict).detail(NO_ROOM),
+            Refusal::ReportAnswered => Self::new(Kind::Conflict).detail(ANSWERED),
             Refusal::LastWayIn => Self::new(Kind::Conflict).detail(LAST_WAY_IN),
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),
             Refusal::NoSupportAccess => Self::new(Kind::Forbidden).detail(NO_SUPPORT),

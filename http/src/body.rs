@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::bounded::{BodyFault, bound, limit_of, too_large};
-use self::bounded::{SMALL_BYTES_MAX, announced};
+use self::bounded::{RECEIVED_BYTES_MAX, announced};
 pub(crate) use self::json::{given, shown, whole, word};
 use crate::faults::Faults;
 use crate::problem::{Kind, Problem};
@@ -82,8 +82,8 @@ fn check<T: Validate>(text: &[u8]) -> Result<T::Checked, Problem> {
 /// handler. No client that is slow to send one keeps a place that another could use, and the memory of all that are
 /// being sent is bounded.
 pub(crate) async fn receive(node: &Node, request: &Parts, body: &mut Body) -> Result<(), Problem> {
-    let is_small = limit_of(request.uri.path()) <= SMALL_BYTES_MAX
-        || announced(&request.headers).is_some_and(|bytes| bytes <= SMALL_BYTES_MAX);
+    let is_small = limit_of(request.uri.path()) <= RECEIVED_BYTES_MAX
+        || announced(&request.headers).is_some_and(|bytes| bytes <= RECEIVED_BYTES_MAX);
     if body.is_end_stream() || !is_small {
         return Ok(());
     }

@@ -87,7 +87,8 @@ pub(crate) fn is_from_own_page(parts: &Parts, method: &Method) -> Result<bool, P
     let client = arrival.client.ok_or_else(internal)?;
     let (host, _) = arrival.host.as_ref().ok_or_else(internal)?;
     let public = Origin::parse(&admitted.node.settings.issuer(&admitted.slot.slug));
-    let own: Vec<_> = public.into_iter().chain([Origin::of_host(client.scheme, host)]).collect();
+    let of_host = Origin::parse(&admitted.node.settings.origin(host.host()));
+    let own: Vec<_> = public.into_iter().chain(of_host).chain([Origin::of_host(client.scheme, host)]).collect();
     let check = |carries| origin::check(method, carries, &parts.headers, &own, &[]);
     check(Carries::Nothing)?;
     Ok(check(Carries::Cookie).is_ok())

@@ -54,6 +54,7 @@ pub mod request_id;
 pub mod rfc3339;
 pub mod second_factor;
 pub mod security;
+pub mod security_reports;
 mod series;
 pub mod serve;
 pub mod settings;

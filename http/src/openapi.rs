@@ -14,15 +14,15 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 pub(crate) use self::schemas::{
-    AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, one_line, provider, registration,
+    AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, lines, one_line, provider, registration,
     require_second_factor, role, roles, scopes, tenant_state,
 };
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
     account, api_host, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me,
-    members, oauth, operators, pages, problem, public, registration, second_factor, security, settings, signing_keys,
-    totp,
+    members, oauth, operators, pages, problem, public, registration, second_factor, security, security_reports,
+    settings, signing_keys, totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -130,6 +130,8 @@ struct Api;
         security::tenant_page,
         security::tenant_told,
         security::status,
+        security_reports::form,
+        security_reports::receive,
         disclosure::security_txt,
         oauth::handoff,
         tenant,
@@ -147,7 +149,10 @@ pub async fn platform() -> impl IntoResponse {
 #[openapi(
     info(title = "Freehold: the operators' host", description = "Every answer below is given at `admin.{platform}`."),
     servers((url = "/")),
-    tags((name = "tenants", description = "What operators see and do.")),
+    tags(
+        (name = "tenants", description = "What operators see and do."),
+        (name = "security reports", description = "What anybody told of weaknesses."),
+    ),
     paths(
         operators::list,
         operators::create,
@@ -158,6 +163,9 @@ pub async fn platform() -> impl IntoResponse {
         operators::resume,
         operators::impersonate,
         operators::tree,
+        security_reports::list,
+        security_reports::read,
+        security_reports::answer,
     ),
 )]
 struct Operators;

@@ -24,7 +24,8 @@ use crate::readiness::Readiness;
 use crate::security::Deployment;
 use crate::{
     account, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me, members,
-    oauth, openapi, operators, pages, registration, second_factor, security, settings, signing_keys, totp,
+    oauth, openapi, operators, pages, registration, second_factor, security, security_reports, settings, signing_keys,
+    totp,
 };
 
 pub(crate) const READYZ: &str = "/readyz";
@@ -73,11 +74,12 @@ pub(crate) fn shared() -> Routes {
 /// What the platform's own domain serves, besides what every host does; like the others it takes a [`Node`] and a
 /// [`Deployment`].
 fn apex(shared: Routes) -> Routes {
-    shared.get("/", Public, pages::apex).merge(security::routes()).merge(disclosure::routes()).get(
-        "/oauth/callback",
-        Credential,
-        oauth::callback::callback,
-    )
+    shared
+        .get("/", Public, pages::apex)
+        .merge(security::routes())
+        .merge(disclosure::routes())
+        .merge(security_reports::routes())
+        .get("/oauth/callback", Credential, oauth::callback::callback)
 }
 
 /// What a tenant's host serves, besides what every host does. Its own domains are for tenants alone: the platform has one.
@@ -87,7 +89,11 @@ pub(crate) fn tenant_host(shared: Routes) -> Routes {
 
 /// What the operators' host serves: what a tenant's does, for the platform is one, and what is for operators alone.
 pub(crate) fn operators_host(shared: Routes) -> Routes {
-    tenant(shared).merge(operators::routes()).get("/openapi.json", Public, openapi::platform)
+    tenant(shared).merge(operators::routes()).merge(security_reports::operators_routes()).get(
+        "/openapi.json",
+        Public,
+        openapi::platform,
+    )
 }
 
 fn tenant(shared: Routes) -> Routes {
@@ -96,6 +102,7 @@ fn tenant(shared: Routes) -> Routes {
         .get("/.well-known/jwks.json", Public, jwks)
         .merge(security::tenant_routes())
         .merge(disclosure::routes())
+        .merge(security_reports::routes())
         .merge(help::routes())
         .merge(auth::routes())
         .merge(account::routes())

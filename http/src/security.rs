@@ -32,6 +32,7 @@ use crate::pages;
 use crate::problem::Problem;
 use crate::public::Cleartext;
 use crate::rfc3339;
+use crate::security_reports::FORM;
 use crate::serve::Tls;
 
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
@@ -137,7 +138,10 @@ pub(crate) async fn page(
     Extension(node): Extension<Arc<Node>>,
     Extension(deployment): Extension<Arc<Deployment>>,
 ) -> Response {
-    html(nonce, &View::of_everybody(&node, &deployment, &TenantSettings::default()).told())
+    // The API's host has no form, so it is the one of the platform's own, with the scheme of this page.
+    let form = format!("{}{FORM}", node.settings.origin(&node.settings.platform_domain));
+    let form = form.split_once(':').map_or(form.as_str(), |(_, rest)| rest);
+    html(nonce, &View::of_everybody(&node, &deployment, &TenantSettings::default()).told(), form)
 }
 
 /// `GET /security.json`: what this server promises, and what of it is kept here and now.
@@ -160,7 +164,7 @@ pub(crate) async fn tenant_page(
     tenant: Tenant,
     Extension(deployment): Extension<Arc<Deployment>>,
 ) -> Result<Response, Problem> {
-    Ok(html(nonce, &View::of_tenant(&tenant, &deployment).told()))
+    Ok(html(nonce, &View::of_tenant(&tenant, &deployment).told(), FORM))
 }
 
 /// `GET /security.json`: what this server promises this tenant, and what of it is kept here and now.
@@ -178,6 +182,6 @@ fn json(told: &Security<'_>) -> Response {
     ([(CACHE_CONTROL, CACHED)], Json(told)).into_response()
 }
 
-fn html(nonce: Nonce, told: &Security<'_>) -> Response {
-    no_store(pages::page(nonce, "Security", &page::body(told)))
+fn html(nonce: Nonce, told: &Security<'_>, form: &str) -> Response {
+    no_store(pages::page(nonce, "Security", &page::body(told, form)))
 }

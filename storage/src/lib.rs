@@ -30,6 +30,7 @@ pub mod rate_limit;
 pub mod root_key;
 pub mod roster;
 pub mod second_factor;
+pub mod security_report;
 pub mod setting;
 pub mod signing_key;
 pub mod sql;
@@ -71,6 +72,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     root_key::ALL,
     roster::ALL,
     second_factor::ALL,
+    security_report::ALL,
     setting::ALL,
     signing_key::ALL,
 ];

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use freehold_domain::id::{
-    ApiKeyId, AuditId, CspReportId, FamilyId, IdentityId, InvitationId, MailId, MemberId, NodeId, SigningKeyId,
-    TenantId,
+    ApiKeyId, AuditId, CspReportId, FamilyId, IdentityId, InvitationId, MailId, MemberId, NodeId, SecurityReportId,
+    SigningKeyId, TenantId,
 };
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
@@ -160,6 +160,7 @@ values! {
     NodeId => Uuid, |id| id.uuid();
     InvitationId => Uuid, |id| id.uuid();
     CspReportId => Uuid, |id| id.uuid();
+    SecurityReportId => Uuid, |id| id.uuid();
     IdentityId => Uuid, |id| id.uuid();
     AuditId => Uuid, |id| id.uuid();
     MailId => Uuid, |id| id.uuid();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use self::names::{Names, Web};
 use crate::audit::log;
 use crate::oauth::{self, Browser, Fake};
+use crate::operators::platform;
 use crate::support::{Answer, Conn, Database, Engine, Line, Options, Proxy, Server, Session, Tenant, on_both_engines};
 use crate::watch::until;
 
@@ -335,6 +336,14 @@ async fn a_custom_domain_is_the_tenants_own_host(engine: Engine) {
     let code = json!({ "code": code });
     let posted = browser.post("http://shop.test:8080/v1/auth/oauth/handoff", &code).await;
     assert_eq!(scene.conn.me(&Session::of(&posted).access).await, 200);
+    // What is told of weaknesses here is told at this name.
+    let platform = platform(&scene.server).await;
+    shop.get("/security/report", None).await.is(200);
+    shop.post("/v1/security-reports", None, &json!({ "text": "an open door" })).await.is(201);
+    let mut operators = Conn::to(&scene.server, &platform).await;
+    let operator = operators.sign_in(&platform).await.access;
+    let told = operators.get("/v1/security-reports", Some(&operator)).await.is(200).json();
+    assert_eq!(told["items"][0]["host"], SHOP, "{told}");
     // Reports of browsers are taken of pages of this host.
     let page = shop.get("/", None).await;
     let policy = page.is(200).header("content-security-policy").unwrap();

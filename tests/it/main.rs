@@ -58,6 +58,7 @@ mod restart;
 mod second_factor;
 mod second_factor_rule;
 mod security_page;
+mod security_reports;
 mod sessions;
 mod settings;
 mod signing_keys;

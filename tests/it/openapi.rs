@@ -45,7 +45,9 @@ async fn the_committed_document_of_the_operators_host_is_the_one_that_is_served(
     let of_tenants = operations(&mut Conn::to(&server, &acme).await).await;
     for (method, path, _) in operations(&mut conn).await {
         let is_of_tenants = of_tenants.iter().any(|(m, p, _)| (m, p) == (&method, &path));
-        assert_eq!(is_of_tenants, !path.starts_with("/v1/tenants"), "{method} {path}");
+        let is_of_operators = path.starts_with("/v1/tenants") || path.starts_with("/v1/security-reports/");
+        let lists_reports = path == "/v1/security-reports" && method == "GET";
+        assert_eq!(is_of_tenants, !is_of_operators && !lists_reports, "{method} {path}");
     }
     let access = conn.sign_in(&platform).await.access;
     let access = Some(access.as_str());
@@ -55,6 +57,13 @@ async fn the_committed_document_of_the_operators_host_is_the_one_that_is_served(
     let term = json!({ "reason": "a test", "until": "2999-01-01T00:00:00Z" });
     is_like(&conn.post(&suspend, access, &term).await.is(200).json(), &document, "Tenant");
     is_like(&conn.get("/v1/tenants", access).await.is(200).json(), &document, "TenantPage");
+    let report = conn.post("/v1/security-reports", None, &json!({ "text": "a door", "reporter": "Eve" })).await;
+    let receipt = report.is(201).json();
+    is_like(&receipt, &document, "SecurityReportReceipt");
+    is_like(&conn.get("/v1/security-reports", access).await.is(200).json(), &document, "SecurityReportList");
+    let answer = format!("/v1/security-reports/{}/answer", receipt["id"].as_str().unwrap());
+    let answered = conn.post(&answer, access, &json!({ "note": "closed" })).await.is(200).json();
+    is_like(&answered, &document, "SecurityReport");
 }
 
 /// The operations of the document: method, path, and what is said about it.

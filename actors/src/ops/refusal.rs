@@ -65,6 +65,12 @@ pub enum Refusal {
     /// A wish about a custom domain was not done.
     #[error(transparent)]
     Domain(DomainRefusal),
+    /// Too many reports of weaknesses wait for an answer.
+    #[error("no room for reports")]
+    NoRoomForReports,
+    /// The report of a weakness was answered before.
+    #[error("the report was answered")]
+    ReportAnswered,
     /// The member could not sign in any more.
     #[error("the last way in stays")]
     LastWayIn,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::id::SecurityReportId;
 
 const SENDER: Sender<'_> = Sender { name: "Acme & Söhne", origin: "https://acme.example.com" };
 const AT: UnixMs = UnixMs::new(1_795_729_620_000);
@@ -25,6 +26,7 @@ fn every_content() -> Vec<Content> {
         Content::NewDevice { occasion: occasion(), user_agent: "Mozilla/5.0 \"><img src=x>\r\nX: y".to_owned() },
         Content::SessionReplayed(occasion()),
         Content::SecondFactorReset(occasion()),
+        Content::SecurityReport { reference: SecurityReportId::new(AT, [7; 10]), due: AT },
     ];
     contents.extend(
         CredentialChange::ALL.iter().map(|change| Content::CredentialChanged { change: *change, occasion: occasion() }),

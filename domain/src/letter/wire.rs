@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Content, CredentialChange, Letter, Link, Name, Occasion};
 use crate::email::Email;
+use crate::id::SecurityReportId;
 use crate::role::Role;
 use crate::secret::Secret;
 use crate::time::UnixMs;
@@ -31,6 +32,7 @@ enum Said<'a> {
     CredentialChanged { change: Cow<'a, str>, occasion: When },
     SessionReplayed { occasion: When },
     SecondFactorReset { occasion: When },
+    SecurityReport { reference: SecurityReportId, due: UnixMs },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,6 +67,7 @@ impl<'a> From<&'a Letter> for Wire<'a> {
             }
             Content::SessionReplayed(occasion) => Said::SessionReplayed { occasion: occasion.into() },
             Content::SecondFactorReset(occasion) => Said::SecondFactorReset { occasion: occasion.into() },
+            Content::SecurityReport { reference, due } => Said::SecurityReport { reference: *reference, due: *due },
         };
         Self { to: letter.to.as_str().into(), content }
     }
@@ -90,6 +93,7 @@ impl Wire<'_> {
             }
             Said::SessionReplayed { occasion } => Content::SessionReplayed(occasion.into()),
             Said::SecondFactorReset { occasion } => Content::SecondFactorReset(occasion.into()),
+            Said::SecurityReport { reference, due } => Content::SecurityReport { reference, due },
         };
         Some(Letter { to, content })
     }

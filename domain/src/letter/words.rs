@@ -64,6 +64,20 @@ pub(super) fn draft(content: &Content, sender: Sender<'_>) -> Draft {
             let parts = [first, second, IGNORE.to_owned()].map(Part::Words).into();
             Draft { subject: format!("No account at {tenant}"), parts }
         }
+        Content::SecurityReport { reference, due } => {
+            let origin = sender.origin;
+            let parts = vec![
+                Part::Words(format!(
+                    "Somebody told {tenant} of a weakness of the server. What was told is not in this letter."
+                )),
+                Part::Fact { name: "Reference", value: reference.to_string() },
+                Part::Fact { name: "To be answered by", value: in_utc(*due) },
+                Part::Words(format!(
+                    "Operators read it at {origin}/v1/security-reports/{reference}, and note there that it was answered."
+                )),
+            ];
+            Draft { subject: "A report of a weakness".to_owned(), parts }
+        }
         Content::EmailChanged(_)
         | Content::NewDevice { .. }
         | Content::CredentialChanged { .. }
@@ -125,6 +139,7 @@ fn notice(content: &Content, tenant: &str) -> Draft {
         | Content::ResetPassword(_)
         | Content::AlreadyMember
         | Content::NoAccount
+        | Content::SecurityReport { .. }
         | Content::ConfirmNewEmail(_) => return Draft { subject: tenant.to_owned(), parts: vec![] },
     };
     with_occasion(subject, first, occasion, browser, last)

@@ -70,6 +70,8 @@ permissions! {
     TenantsSetState "tenants" "set_state" "To suspend, freeze, drain, hold and resume a tenant.";
     TenantsReadTree "tenants" "read_tree" "To see the actors of a tenant.";
     TenantsImpersonate "tenants" "impersonate" "To act as a member of a tenant, for support.";
+    SecurityReportsList "security_reports" "list" "To read what anybody told of weaknesses.";
+    SecurityReportsAnswer "security_reports" "answer" "To note that whoever told of a weakness was answered.";
 }
 
 impl Permission {

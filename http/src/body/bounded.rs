@@ -12,9 +12,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::headers::CSP_REPORT;
 use crate::problem::{Kind, Problem};
+use crate::security_reports::REPORTS;
 
+const SMALL_BYTES_MAX: u64 = 16 * 1024;
 /// Most bytes of a body that is received before a place is taken for its request.
-pub(super) const SMALL_BYTES_MAX: u64 = 16 * 1024;
+pub(super) const RECEIVED_BYTES_MAX: u64 = 64 * 1024;
 const BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why a body could not be read.
@@ -45,7 +47,12 @@ impl BodyFault {
 
 /// How many bytes the body of a request for this path may have. One place, so that no route can forget it.
 pub(crate) fn limit_of(path: &str) -> u64 {
-    if path.starts_with("/v1/auth/") || path == CSP_REPORT { SMALL_BYTES_MAX } else { BYTES_MAX }
+    match path {
+        CSP_REPORT => SMALL_BYTES_MAX,
+        REPORTS => RECEIVED_BYTES_MAX, // 10,000 characters may have 40,000 bytes
+        path if path.starts_with("/v1/auth/") => SMALL_BYTES_MAX,
+        _ => BYTES_MAX,
+    }
 }
 
 /// Whether the request announces more than `bytes_max`: it is refused without reading any of it.
@@ -117,6 +124,7 @@ mod tests {
     fn limits_by_path() {
         assert_eq!(limit_of("/v1/auth/login"), 16 * 1024);
         assert_eq!(limit_of("/csp-report"), 16 * 1024);
+        assert_eq!(limit_of("/v1/security-reports"), 64 * 1024);
         assert_eq!(limit_of("/v1/authors"), 1024 * 1024);
         assert_eq!(limit_of("/webhooks/stripe"), 1024 * 1024);
     }

@@ -181,6 +181,14 @@ pub(crate) fn one_line<const MAX: usize>() -> ObjectBuilder {
     text.pattern(Some(PATTERN))
 }
 
+/// A text on several lines, as [`freehold_domain::security_report::Lines`] takes it: no control character but line ends and
+/// tabs, and not white space alone.
+pub(crate) fn lines<const MAX: usize>() -> ObjectBuilder {
+    const PATTERN: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX));
+    text.pattern(Some(PATTERN))
+}
+
 fn one_of(names: impl IntoIterator<Item = &'static str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }

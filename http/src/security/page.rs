@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::Security;
 use super::entry::Entry;
 
-/// The page's content: a section a promise. Everything that is not ours is escaped.
-pub(super) fn body(told: &Security<'_>) -> String {
+/// The page's content: where the `form` for reports is, and a section a promise. Everything that is not ours is escaped.
+pub(super) fn body(told: &Security<'_>, form: &str) -> String {
     let about = match told.tenant {
         Some(slug) => format!("<code>{}</code>, with what this tenant has set for itself", escape_html(slug)),
         None => "a tenant that has set nothing for itself; each tenant's own host says what it has set".to_owned(),
@@ -18,7 +18,8 @@ pub(super) fn body(told: &Security<'_>) -> String {
     let mut html = format!(
         "<h1>Security</h1><p>What this server promises, and how it keeps it, made from the settings it runs with and not \
          written by hand. About {about}. As of <time>{at}</time>, {server}.</p><p>{count} promises, {broken} of them not \
-         kept by this server; each says why. The same <a href=\"/security.json\">as JSON</a>.</p>",
+         kept by this server; each says why. The same <a href=\"/security.json\">as JSON</a>.</p><p>Something is weak? <a href=\"{form}\">Report it</a>.</p>",
+        form = escape_html(form),
         at = escape_html(&told.answered_at),
         server = escape_html(told.server),
         count = told.promises.len(),
@@ -74,7 +75,8 @@ mod tests {
         let entry = Entry::new("K1", "It is <kept>", "By \"how\".").with("a_b", "<x>").unless(true, "Off & away.");
         let told =
             Security { server: "freehold", answered_at: "now".into(), tenant: Some("acme"), promises: vec![entry] };
-        let html = body(&told);
+        let html = body(&told, "/\"form");
+        assert!(html.contains("<a href=\"/&quot;form\">"), "{html}");
         assert!(html.contains("<h2>It is &lt;kept&gt;</h2>") && html.contains("<td>&lt;x&gt;</td>"), "{html}");
         assert!(html.contains("not kept") && html.contains("Off &amp; away."), "{html}");
         assert!(html.contains("1 promises, 1 of them"), "{html}");

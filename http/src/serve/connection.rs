@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::Response;
+use axum::http::{Response, Version};
 use http_body_util::{BodyExt, Collected};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
@@ -98,7 +98,15 @@ impl Connection {
         let io = TokioIo::new(Candid::new(socket, Arc::clone(&life), refuse));
         let handler = service_fn({
             let life = Arc::clone(&life);
-            move |request: Request<Incoming>| answer(service.clone(), request.map(Body::new), peer, life.request())
+            move |request: Request<Incoming>| {
+                let (service, busy, life) = (service.clone(), life.request(), Arc::clone(&life));
+                async move {
+                    if request.version() < Version::HTTP_2 {
+                        life.wait_taken().await;
+                    }
+                    answer(service, request.map(Body::new), peer, busy).await
+                }
+            }
         });
         // The type has no name: the watch sees it through the trait.
         let mut http = Box::pin(builder.serve_connection(io, handler).into_owned());

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::ServeOptions;
@@ -34,6 +35,8 @@ pub(super) struct Life {
     served: AtomicBool,
     /// Whether some of an answer that is over may still wait to be written.
     unflushed: AtomicBool,
+    /// Woken when it does so no longer.
+    taken: Notify,
     /// Milliseconds after `born`.
     idle_since: AtomicU64,
     /// Milliseconds after `born`, plus one; 0 while no header is being read.
@@ -47,6 +50,7 @@ impl Life {
             requests: AtomicUsize::new(0),
             served: AtomicBool::new(false),
             unflushed: AtomicBool::new(false),
+            taken: Notify::new(),
             idle_since: AtomicU64::new(0),
             reading_since: AtomicU64::new(0),
         })
@@ -86,7 +90,21 @@ impl Life {
 
     /// Everything that was written is with the kernel.
     pub(super) fn flushed(&self) {
-        self.unflushed.store(false, Ordering::Relaxed);
+        if self.unflushed.swap(false, Ordering::Relaxed) {
+            self.taken.notify_waiters();
+        }
+    }
+
+    /// Waits until the answer before is with the kernel: who asks on without taking what was answered makes us keep one
+    /// answer and not one for each question. For HTTP/1.1 alone, where answers come one after the other.
+    pub(super) async fn wait_taken(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if !self.unflushed.load(Ordering::Relaxed) {
+                return;
+            }
+            taken.await;
+        }
     }
 
     fn now(&self) -> u64 {

@@ -15,6 +15,7 @@ mod one_time_tokens;
 mod recorder;
 mod roster;
 mod second_factor;
+mod security_reports;
 mod sessions;
 mod system;
 
@@ -59,6 +60,7 @@ async fn keeps_the_contract(kind: Kind) {
     api_keys::are_kept(&bed).await;
     custom_domains::lead_to_one_tenant(&bed).await;
     csp_reports::are_kept_once_and_in_bounds(&bed).await;
+    security_reports::wait_are_answered_once_and_stay_in_bounds(&bed).await;
     oauth::identities_are_kept(&bed).await;
     oauth::flows_are_kept(&bed).await;
     oauth::one_rival_takes(&bed).await;

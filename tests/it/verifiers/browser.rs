@@ -40,6 +40,7 @@ async fn pages_work_in_chromium_and_what_is_injected_does_not() {
               "fields": { "email": INVITED, "name": "Grace Hopper", "password": NEW_PASSWORD } },
             { "url": url(&format!("/auth/reset#token={reset}")), "fields": { "new_password": NEW_PASSWORD } },
             { "url": url("/auth/verify#token=nonsense"), "fields": {} },
+            { "url": url("/security/report"), "fields": { "text": "an open\ndoor", "reporter": "Eve" } },
         ],
         "start": url("/v1/auth/oauth/google/start"),
         "injected": url("/security"),
@@ -49,14 +50,17 @@ async fn pages_work_in_chromium_and_what_is_injected_does_not() {
         let complaints: Vec<_> = complaints.as_array().unwrap().iter().filter(|text| !is_refusal(page, text)).collect();
         assert!(complaints.is_empty(), "{page}: {complaints:?}");
     }
+    let said = result["forms"].as_array().unwrap();
     assert_eq!(
-        result["forms"],
-        json!([
-            "Welcome. Sign in with your address and password.",
-            "The password is changed. Sign in with it.",
-            "The link was used before, or its time is over. Ask for another."
-        ])
+        said[..3],
+        [
+            json!("Welcome. Sign in with your address and password."),
+            json!("The password is changed. Sign in with it."),
+            json!("The link was used before, or its time is over. Ask for another."),
+        ]
     );
+    let thanks = said[3].as_str().unwrap();
+    assert!(thanks.starts_with("Thank you. The reference of your report is 0"), "{thanks}");
     assert_eq!(result["home"], json!({ "url": url("/"), "refreshed": 200 }));
     for email in [&scene.acme.email, INVITED] {
         conn.post("/v1/auth/login", None, &json!({ "email": email, "password": NEW_PASSWORD })).await.is(200);

@@ -1,5 +1,6 @@
 //! What holds for every request: TLS, headers, limits, logs, configuration.
 
+use freehold_domain::security_report::{ANSWERED_KEPT, ANSWERED_WITHIN, OPEN_MAX};
 use freehold_domain::tier::{Limit, Tier};
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ use crate::public::Cleartext;
 use crate::serve::ServeOptions;
 
 /// The tiers that something counts today. The others have a limit and nothing to limit yet.
-const COUNTED: [Tier; 11] = [
+const COUNTED: [Tier; 12] = [
     Tier::Address,
     Tier::LoginAddress,
     Tier::LoginAccount,
@@ -21,6 +22,7 @@ const COUNTED: [Tier; 11] = [
     Tier::Refresh,
     Tier::ApiMember,
     Tier::ApiTenant,
+    Tier::PublicForm,
     Tier::CspReport,
     Tier::Operator,
 ];
@@ -55,6 +57,7 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
         ),
         configuration(view),
         disclosure(view),
+        reports(),
     ]);
     entries
 }
@@ -149,4 +152,18 @@ fn disclosure(view: View<'_>) -> Entry {
         "Every host of the platform serves /.well-known/security.txt (RFC 9116), which never has expired.",
     )
     .unless(is_missing, "The operator has named nobody to tell.")
+}
+
+fn reports() -> Entry {
+    Entry::new(
+        "A40",
+        "A report of a weakness starts a clock of 48 hours, and whoever runs the server sees it run out.",
+        "Once there is an operator, every host but the API's has a form at /security/report. A report is kept sealed and read by \
+         operators alone; the letter that tells of it says nothing of what it says. Metrics tell how many wait, how many for \
+         too long, and for how long the oldest.",
+    )
+    .with("answered_within_h", ANSWERED_WITHIN.as_secs() / 3_600)
+    .with("waiting_max", OPEN_MAX)
+    .with("answered_kept_days", ANSWERED_KEPT.as_secs() / 86_400)
+    .with("counted_by", Tier::PublicForm.as_str())
 }
