@@ -81,6 +81,7 @@ pub fn set_gauges(node: &Node) {
     metrics::gauge!(metric::QUARANTINED_TENANTS).set(u32::try_from(quarantined).unwrap_or(u32::MAX));
     metrics::gauge!(metric::ISOLATED).set(u32::from(node.is_isolated()));
     metrics::gauge!(metric::IN_FLIGHT).set(node.in_flight());
+    metrics::gauge!(metric::RECEIVING).set(node.receiving());
     metrics::gauge!(metric::MAIL_TENANTS).set(u32::try_from(node.post.tenants_waiting()).unwrap_or(u32::MAX));
     metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));
 }

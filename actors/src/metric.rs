@@ -20,6 +20,8 @@ pub const QUARANTINED_TENANTS: &str = "freehold_tenants_quarantined";
 pub const ISOLATED: &str = "freehold_tenants_isolated";
 /// Requests in flight on the node.
 pub const IN_FLIGHT: &str = "freehold_requests_in_flight";
+/// Requests whose small bodies are still being sent.
+pub const RECEIVING: &str = "freehold_requests_receiving";
 /// Requests shed, by `reason`.
 pub const SHED: &str = "freehold_requests_shed_total";
 /// Requests refused by a rate tier, by `tier`.

@@ -26,9 +26,8 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// What no page of ours needs, nor anything that is framed by one: sensors, devices and money.
-const NOTHING_PERMITTED: &str = "camera=(), microphone=(), geolocation=(), accelerometer=(), bluetooth=(), \
-                                 display-capture=(), gyroscope=(), hid=(), magnetometer=(), midi=(), payment=(), \
-                                 serial=(), usb=()";
+const NOTHING_PERMITTED: &str = "camera=(), microphone=(), geolocation=(), accelerometer=(), display-capture=(), \
+                                 gyroscope=(), hid=(), magnetometer=(), midi=(), payment=(), serial=(), usb=()";
 
 /// The policy of everything that is not a page: nothing may be loaded, framed or posted from it.
 const API_POLICY: HeaderValue = HeaderValue::from_static(

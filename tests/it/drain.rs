@@ -82,7 +82,7 @@ async fn a_drain_can_be_watched_to_its_end() {
     slow.write_all(head.as_bytes()).await.unwrap();
     let under_way = async || {
         let tree = server.private_get("/debug/tree").await.json();
-        (tree["in_flight"] == 1).then_some(())
+        (tree["receiving"] == 1).then_some(())
     };
     until("it is under way", under_way).await;
     let told = Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();

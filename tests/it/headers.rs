@@ -18,7 +18,7 @@ const ALWAYS: [(&str, &str); 6] = [
     ("referrer-policy", "strict-origin-when-cross-origin"),
     (
         "permissions-policy",
-        "camera=(), microphone=(), geolocation=(), accelerometer=(), bluetooth=(), display-capture=(), gyroscope=(), \
+        "camera=(), microphone=(), geolocation=(), accelerometer=(), display-capture=(), gyroscope=(), \
          hid=(), magnetometer=(), midi=(), payment=(), serial=(), usb=()",
     ),
     ("cross-origin-opener-policy", "same-origin"),

@@ -30,6 +30,12 @@ impl Node {
         self.sending.enter(gate::SENDING_MAX).inspect_err(shed)
     }
 
+    /// How many bodies are being sent.
+    #[must_use]
+    pub fn receiving(&self) -> u32 {
+        self.sending.taken()
+    }
+
     /// How many requests are in flight.
     #[must_use]
     pub fn in_flight(&self) -> u32 {

@@ -22,6 +22,8 @@ pub struct Tree {
     pub tenants_active: usize,
     /// Requests in flight.
     pub in_flight: u32,
+    /// Requests whose bodies are still being sent.
+    pub receiving: u32,
     /// Passwords in the hash queue.
     pub hash_queue: usize,
     /// Active tenants of each front end; `None` for one that did not answer.
@@ -69,6 +71,7 @@ pub async fn snapshot(node: &Node, tenants_max: usize) -> Tree {
         tenants_known: known,
         tenants_active: active_count,
         in_flight: node.in_flight(),
+        receiving: node.receiving(),
         hash_queue: node.pool.depth(),
         front_ends,
         tenants,

@@ -19,7 +19,10 @@ pub(crate) async fn open_split(servers: &[&Server], tenant: &Tenant, count: usiz
     }
     let mut conns = Vec::with_capacity(count);
     for n in 0..count {
-        conns.push(Conn::to(servers[n % servers.len()], tenant).await);
+        let mut conn = Conn::to(servers[n % servers.len()], tenant).await;
+        // One that has asked for something may wait for longer than one that has not.
+        conn.get("/problems/not-found", None).await.is(200);
+        conns.push(conn);
     }
     conns
 }
