@@ -38,3 +38,4 @@ pub mod tenants;
 pub mod token_pair;
 pub mod totp;
 mod upkeep;
+pub mod waf;

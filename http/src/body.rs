@@ -75,7 +75,7 @@ fn check<T: Validate>(text: &[u8]) -> Result<T::Checked, Problem> {
 }
 
 /// The whole body.
-async fn collect(body: Body) -> Result<Bytes, Problem> {
+pub(crate) async fn collect(body: Body) -> Result<Bytes, Problem> {
     match body.collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => Err(BodyFault::within(&error)

@@ -95,6 +95,8 @@ fn requests() -> Vec<Request> {
         Request::DomainList { slug: slug() },
         Request::DomainRemove { slug: slug(), domain: "shop.test".to_owned() },
         Request::MemberImport { slug: slug(), lines: Secret::new("{\"correct horse\"}\n{}\n".to_owned()) },
+        Request::TenantWaf { slug: slug(), mode: Some(Mode::Detect) },
+        Request::TenantWaf { slug: slug(), mode: None },
         Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
     ]
 }
