@@ -196,7 +196,9 @@ fn told(verdict: &Verdict, mode: Mode, arrival: &Arrival) -> Result<(), Problem>
         );
     }
     if verdict.is_refused && mode == Mode::Block {
-        return Err(Problem::new(Kind::Forbidden).detail("This request looks like an attack, and this tenant takes none."));
+        return Err(
+            Problem::new(Kind::Forbidden).detail("This request looks like an attack, and this tenant takes none.")
+        );
     }
     Ok(())
 }

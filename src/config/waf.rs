@@ -31,7 +31,11 @@ pub(super) fn read_in(values: &mut Values, has_engine: bool) -> Option<Option<Wa
     let mode = values.read(MODE, "off, detect or block", "write one of the three", |text| text.parse().ok());
     for setting in SETTINGS {
         if !has_engine && values.is_chosen(setting) && !values.is_faulty(setting) {
-            values.fault(setting, "is set, and this build has no rule engine", "build with --features waf, or unset it");
+            values.fault(
+                setting,
+                "is set, and this build has no rule engine",
+                "build with --features waf, or unset it",
+            );
         }
     }
     let mode = mode?;
@@ -68,13 +72,18 @@ mod tests {
         let rules = ["b.conf", "a/*.conf"].map(str::to_owned).to_vec();
         assert_eq!((waf, faults), (Some(Some(Waf { rules, mode: Mode::Detect })), vec![]));
         let (waf, faults) = read(true, &[("FREEHOLD_WAF_MODE", "block")]);
-        assert!(waf.is_none() && matches!(&faults[..], [fault] if fault.starts_with("FREEHOLD_WAF_MODE: ")), "{faults:?}");
+        assert!(
+            waf.is_none() && matches!(&faults[..], [fault] if fault.starts_with("FREEHOLD_WAF_MODE: ")),
+            "{faults:?}"
+        );
     }
 
     #[test]
     fn without_the_feature_whatever_is_set_is_a_fault() {
         assert_eq!(read(false, &[]), (Some(None), vec![]));
-        for (name, value) in [("FREEHOLD_WAF_RULES", "a.conf"), ("FREEHOLD_WAF_MODE", "off"), ("FREEHOLD_WAF_MODE", "x")] {
+        for (name, value) in
+            [("FREEHOLD_WAF_RULES", "a.conf"), ("FREEHOLD_WAF_MODE", "off"), ("FREEHOLD_WAF_MODE", "x")]
+        {
             let (waf, faults) = read(false, &[(name, value)]);
             assert!(waf.is_none() && matches!(&faults[..], [fault] if fault.starts_with(name)), "{faults:?}");
         }

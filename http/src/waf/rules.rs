@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use zentinel_modsec::engine::phase::Phase;
 use zentinel_modsec::parser::{
-    Action, DataAction, Directive, FlowAction, LoggingAction, MetadataAction, OperatorName, Parser, SecRule, SetVarSpec,
-    SetVarValue,
+    Action, DataAction, Directive, FlowAction, LoggingAction, MetadataAction, OperatorName, Parser, SecRule,
+    SetVarSpec, SetVarValue,
 };
 use zentinel_modsec::{CompiledRuleset, Error};
 
@@ -177,7 +177,9 @@ impl Reader {
                 |(error, (file, line))| vec![RuleFault { file: file.clone(), line: *line, fault: words(&error) }],
             )
         })?;
-        for rule in [Phase::RequestHeaders, Phase::RequestBody].iter().flat_map(|phase| compiled.rules_for_phase(*phase)) {
+        for rule in
+            [Phase::RequestHeaders, Phase::RequestBody].iter().flat_map(|phase| compiled.rules_for_phase(*phase))
+        {
             rule.operator.execute(""); // patterns are compiled when they are first used: not by a client's request
         }
         Ok(Rules { compiled, signatures, count: ids.len(), dead })
@@ -190,7 +192,9 @@ fn words(error: &Error) -> String {
 }
 
 fn id(actions: &[Action]) -> Option<u64> {
-    actions.iter().find_map(|action| if let Action::Metadata(MetadataAction::Id(id)) = action { Some(*id) } else { None })
+    actions
+        .iter()
+        .find_map(|action| if let Action::Metadata(MetadataAction::Id(id)) = action { Some(*id) } else { None })
 }
 
 fn is_chained(rule: &SecRule) -> bool {

@@ -15,8 +15,8 @@ const SECRET_HEADERS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZAT
 
 /// Fields of JSON bodies whose text is shown as none.
 const SECRET_FIELDS: [&str; 10] = [
-    "password", "current_password", "new_password", "token", "refresh_token", "challenge", "totp", "backup_code", "code",
-    "invitation",
+    "password", "current_password", "new_password", "token", "refresh_token", "challenge", "totp", "backup_code",
+    "code", "invitation",
 ];
 
 /// A request, as rules see it.
