@@ -211,3 +211,39 @@ fn unseen(reason: Unseen, mode: Mode) -> Result<(), Problem> {
     }
     if mode == Mode::Block { Err(reason.problem()) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn shown() -> Shown {
+        let text = |text: &str| text.to_owned();
+        let (method, target, version, client) = (text("GET"), text("/"), text("HTTP/1.1"), text("192.0.2.7"));
+        Shown { method, target, version, headers: vec![], client, body: vec![] }
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_turn_in_time_is_refused_or_goes_on_by_mode() {
+        let waf = Arc::new(Waf::load(&[], 2).expect("no rules"));
+        assert_eq!(waf.judge(shown()).await, Ok(Verdict::default()));
+        let all = Arc::clone(&waf.turns).acquire_many_owned(2).await.expect("both turns");
+        assert_eq!(waf.judge(shown()).await, Err(Unseen::Busy));
+        drop(all);
+        assert_eq!(waf.judge(shown()).await, Ok(Verdict::default()));
+        for reason in [Unseen::Busy, Unseen::Failed, Unseen::Large] {
+            assert!(unseen(reason, Mode::Detect).is_ok() && unseen(reason, Mode::Block).is_err(), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_panic_leaves_no_thread_marked() {
+        let panics = || {
+            let _inspects = Inspects::begin();
+            assert!(!is_inspecting(), "it says so while it lasts");
+        };
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        assert!(!is_inspecting());
+    }
+}

@@ -4,7 +4,7 @@
 //! them. The server itself takes such values for nothing but what they are: they are hashed, or compared, and never run.
 
 use axum::http::HeaderName;
-use axum::http::header::{AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 
 use crate::api_host::X_ND_KEY;
@@ -38,6 +38,9 @@ impl Shown {
             .collect();
         if let Some(authority) = request.uri.authority().filter(|_| !request.headers.contains_key(HOST)) {
             headers.push((HOST.as_str().to_owned(), authority.as_str().to_owned())); // HTTP/2 has it elsewhere
+        }
+        if ![CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| request.headers.contains_key(name)) {
+            headers.push((CONTENT_LENGTH.as_str().to_owned(), body.len().to_string())); // the end of it was found all the same
         }
         Self {
             method: request.method.as_str().to_owned(),

@@ -87,8 +87,11 @@ fn with_rules(view: View<'_>) -> Option<Entry> {
              body of each request, without secrets, with rules, and refuses those that they are against."
         }
     };
-    let entry =
-        Entry::new("K12", "What scanners ask for is refused before a tenant is asked; requests are compared with rules.", how);
+    let entry = Entry::new(
+        "K12",
+        "What scanners ask for is refused before a tenant is asked; requests are compared with rules.",
+        how,
+    );
     Some(entry.with("rule_set", waf.signatures.clone()).with("rules", waf.count).with("mode", mode.as_str()))
 }
 
