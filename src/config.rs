@@ -32,7 +32,7 @@ mod tests;
 mod tls;
 mod tree;
 mod values;
-pub(crate) mod waf;
+mod waf;
 
 use std::path::{Path, PathBuf};
 

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-#[cfg(feature = "waf")]
-use std::thread;
 use std::time::Duration;
 
 use freehold_actors::acme::{self, AcmeRule, Challenges};
@@ -22,8 +20,6 @@ use freehold_http::readiness::Readiness;
 use freehold_http::redirect as to_https;
 use freehold_http::security::{Deployment, TlsBy};
 use freehold_http::serve::{ServeOptions, Tls, Transport, serve as serve_http};
-#[cfg(feature = "waf")]
-use freehold_http::waf::Waf;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,6 +34,7 @@ use crate::config::{Config, Profile, TlsFiles};
 use crate::control;
 use crate::failure::{Failure, chain};
 use crate::listeners::Listeners;
+use crate::rules::Rules;
 use crate::verbs;
 use crate::{open_files, out, verbs::demo_file};
 
@@ -56,8 +53,7 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     if let Err(error) = open_files::raise() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    #[cfg(feature = "waf")]
-    let waf = rules(&config)?;
+    let rules = Rules::read(&config)?;
     let lock = boot::take_data_dir(&config)?;
     let io = |error: io::Error| Failure::new(Exit::Config, format!("FREEHOLD_DATA_DIR: {error}; check the directory"));
     let opened = boot::open(&config).await?;
@@ -94,11 +90,7 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
         tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options.clone(), stop.clone()));
     }
     let transport = transport((config.http.tls.take(), config.acme.take()), &node, &tasks, &stop)?;
-    let deployment = Deployment {
-        #[cfg(feature = "waf")]
-        waf,
-        ..deployment(&config, &transport, cleartext)
-    };
+    let deployment = deployment(&config, &transport, cleartext, &rules);
     let service = public::service(Arc::clone(&node), edge, deployment, &readiness);
     tasks.spawn(serve_http(listeners.http.socket, transport, service, options, stop.clone()));
     // Operators watch a drain to its end.
@@ -174,7 +166,8 @@ fn transport(
 }
 
 /// How this process is run, for whoever asks what it promises.
-fn deployment(config: &Config, transport: &Transport, cleartext: Cleartext) -> Deployment {
+#[cfg_attr(not(feature = "waf"), expect(unused_variables, reason = "there are none without the feature"))]
+fn deployment(config: &Config, transport: &Transport, cleartext: Cleartext, rules: &Rules) -> Deployment {
     let tls = match (transport, config.http.trusted_proxies.is_empty()) {
         (Transport::Tls(tls), _) => TlsBy::Server(Arc::clone(tls)),
         (Transport::Plain, false) => TlsBy::Proxy,
@@ -187,32 +180,8 @@ fn deployment(config: &Config, transport: &Transport, cleartext: Cleartext) -> D
         cleartext,
         disclosure: config.disclosure.clone(),
         #[cfg(feature = "waf")]
-        waf: None,
+        waf: rules.waf.clone(),
     }
-}
-
-/// The rules that requests are compared with, if there are any.
-#[cfg(feature = "waf")]
-fn rules(config: &Config) -> Result<Option<Arc<Waf>>, Failure> {
-    let Some(rules) = &config.waf else { return Ok(None) };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let waf = Waf::load(&rules.rules, threads).map_err(|faults| {
-        let lines: Vec<_> =
-            faults.iter().map(|fault| format!("FREEHOLD_WAF_RULES: {fault}; mend the file, or leave it out")).collect();
-        Failure::new(Exit::Config, lines.join("\n"))
-    })?;
-    tracing::info!(
-        waf.rules = waf.count,
-        waf.signatures = waf.signatures.join(" "),
-        "requests are compared with rules"
-    );
-    if !waf.dead.is_empty() {
-        tracing::warn!(
-            waf.rules = waf.dead.join(" "),
-            "these rules never match: the engine does not know what they ask for"
-        );
-    }
-    Ok(Some(Arc::new(waf)))
 }
 
 /// The platform, and the edge of its public listener.

@@ -4,7 +4,7 @@ use freehold_domain::waf::Mode;
 
 use super::values::Values;
 
-pub(crate) const RULES: &str = "waf.rules";
+const RULES: &str = "waf.rules";
 const MODE: &str = "waf.mode";
 pub(super) const SETTINGS: &[&str] = &[RULES, MODE];
 
@@ -58,36 +58,38 @@ mod tests {
     use super::super::env::Env;
     use super::*;
 
-    fn read(has_engine: bool, env: &[(&str, &str)]) -> (Option<Option<Waf>>, Vec<String>) {
+    /// What is read, or what is wrong.
+    fn read(has_engine: bool, env: &[(&str, &str)]) -> Result<Option<Waf>, Vec<String>> {
         let env: Env = env.iter().copied().collect();
         let mut values = Values::gather(None, &env);
         let waf = read_in(&mut values, has_engine);
-        (waf, values.into_faults().to_string().lines().map(str::to_owned).collect())
+        let faults: Vec<_> = values.into_faults().to_string().lines().map(str::to_owned).collect();
+        assert_eq!(waf.is_none(), !faults.is_empty(), "{faults:?}");
+        waf.ok_or(faults)
+    }
+
+    #[track_caller]
+    fn is_fault_of(name: &str, read: Result<Option<Waf>, Vec<String>>) {
+        let faults = read.expect_err("a fault");
+        assert!(matches!(&faults[..], [fault] if fault.starts_with(&format!("{name}: "))), "{faults:?}");
     }
 
     #[test]
     fn rules_are_files_in_order_and_a_mode_needs_them() {
-        assert_eq!(read(true, &[]), (Some(None), vec![]));
-        let (waf, faults) = read(true, &[("FREEHOLD_WAF_RULES", "b.conf, a/*.conf"), ("FREEHOLD_WAF_MODE", "detect")]);
+        assert_eq!(read(true, &[]), Ok(None));
+        let waf = read(true, &[("FREEHOLD_WAF_RULES", "b.conf, a/*.conf"), ("FREEHOLD_WAF_MODE", "detect")]);
         let rules = ["b.conf", "a/*.conf"].map(str::to_owned).to_vec();
-        assert_eq!((waf, faults), (Some(Some(Waf { rules, mode: Mode::Detect })), vec![]));
-        let (waf, faults) = read(true, &[("FREEHOLD_WAF_MODE", "block")]);
-        assert!(
-            waf.is_none() && matches!(&faults[..], [fault] if fault.starts_with("FREEHOLD_WAF_MODE: ")),
-            "{faults:?}"
-        );
+        assert_eq!(waf, Ok(Some(Waf { rules, mode: Mode::Detect })));
+        is_fault_of("FREEHOLD_WAF_MODE", read(true, &[("FREEHOLD_WAF_MODE", "block")]));
     }
 
     #[test]
     fn without_the_feature_whatever_is_set_is_a_fault() {
-        assert_eq!(read(false, &[]), (Some(None), vec![]));
-        for (name, value) in
-            [("FREEHOLD_WAF_RULES", "a.conf"), ("FREEHOLD_WAF_MODE", "off"), ("FREEHOLD_WAF_MODE", "x")]
-        {
-            let (waf, faults) = read(false, &[(name, value)]);
-            assert!(waf.is_none() && matches!(&faults[..], [fault] if fault.starts_with(name)), "{faults:?}");
+        assert_eq!(read(false, &[]), Ok(None));
+        let (rules, mode) = ("FREEHOLD_WAF_RULES", "FREEHOLD_WAF_MODE");
+        for (name, value) in [(rules, "a.conf"), (rules, ","), (mode, "off"), (mode, "x")] {
+            is_fault_of(name, read(false, &[(name, value)]));
         }
-        let both = [("FREEHOLD_WAF_RULES", "a.conf"), ("FREEHOLD_WAF_MODE", "block")];
-        assert_eq!(read(false, &both).1.len(), 2);
+        assert_eq!(read(false, &[(rules, "a.conf"), (mode, "block")]).map_err(|faults| faults.len()), Err(2));
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use freehold_domain::secret::Secret;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Tier;
+use freehold_domain::waf::Mode;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;

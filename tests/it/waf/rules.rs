@@ -90,6 +90,33 @@ async fn rules_of_ones_own_hold_and_exclude() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_rule_set_is_wrong_about_is_taken_out_as_the_documentation_says() {
+    let folder = Folder::new();
+    let (before, after) = (folder.path().join("before.conf"), folder.path().join("after.conf"));
+    let text = "SecRule REQUEST_URI \"@beginsWith /help\" \"id:1000,phase:1,pass,nolog,ctl:ruleRemoveById=933160\"\n";
+    fs::write(&before, text).unwrap();
+    let text = "SecRuleRemoveById 913100\nSecRuleUpdateTargetById 942100 \"!ARGS:json.name\"\n";
+    fs::write(&after, text).unwrap();
+    let rules = format!("{},{},{}", before.display(), super::RULES, after.display());
+    let server = start_with(Engine::Sqlite, &rules, "block").await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    for (target, agent, status) in [
+        ("/?c=phpinfo()", "x/1.0", 403),
+        ("/help/roles?c=phpinfo()", "x/1.0", 200),
+        ("/", "sqlmap/1.7", 200),
+        ("/?a=1%20or%201%3D1--", "x/1.0", 403),
+    ] {
+        let answer = conn.send(conn.request("GET", target, &[("user-agent", agent)], b"")).await;
+        assert_eq!(answer.status.as_u16(), status, "{target} {agent}");
+    }
+    for (field, status) in [("name", 401), ("nickname", 403)] {
+        let body = serde_json::json!({ field: "a' or 1=1 --" });
+        assert_eq!(conn.post("/v1/invitations", None, &body).await.status.as_u16(), status, "{field}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_the_rules_fail_block_refuses_and_detect_goes_on() {
     let folder = Folder::new();
     let path = folder.path().join("failing.conf");

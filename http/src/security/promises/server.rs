@@ -54,19 +54,15 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
 }
 
 fn request_filter(view: View<'_>) -> Entry {
-    #[cfg(not(feature = "waf"))]
-    let rules = None;
+    let entry = Entry::new(
+        "K12",
+        "What scanners ask for is refused before a tenant is asked.",
+        "A request filter, which is not a web application firewall: paths that climb, hide characters or look for other \
+         software, and queries that are scripts or statements, are refused and counted.",
+    );
     #[cfg(feature = "waf")]
-    let rules = with_rules(view);
-    let filter = || {
-        Entry::new(
-            "K12",
-            "What scanners ask for is refused before a tenant is asked.",
-            "A request filter, which is not a web application firewall: paths that climb, hide characters or look for other \
-             software, and queries that are scripts or statements, are refused and counted.",
-        )
-    };
-    rules.unwrap_or_else(filter).with("denied_networks", view.node.settings.denied_networks.len())
+    let entry = with_rules(view).unwrap_or(entry);
+    entry.with("denied_networks", view.node.settings.denied_networks.len())
 }
 
 /// What is told where requests are compared with rules.
