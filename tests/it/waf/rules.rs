@@ -61,7 +61,9 @@ async fn rules_of_ones_own_hold_and_exclude() {
         SecRule REQUEST_URI \"@beginsWith /help\" \"id:13,phase:1,pass,nolog,ctl:ruleRemoveById=10\"\n\
         SecRule ARGS:a \"@streq skip\" \"id:14,phase:2,pass,nolog,skipAfter:END\"\nSecMarker END\n\
         SecRule ARGS:a \"@rx ^skip$\" \"id:15,phase:2,deny,log\"\n\
-        SecRule ARGS:a \"@rx (?<!x)stop\" \"id:16,phase:2,deny,log\"\n";
+        SecRule ARGS:a \"@rx (?<!x)stop\" \"id:16,phase:2,deny,log\"\n\
+        SecRule ARGS:c \"@streq one\" \"id:17,phase:2,pass,nolog,chain\"\n  SecRule ARGS:d \"@streq two\" \"setvar:tx.both=1\"\n\
+        SecRule TX:both \"@eq 1\" \"id:18,phase:2,deny,log\"\n";
     fs::write(&path, text).unwrap();
     let server = start_with(Engine::Sqlite, path.to_str().unwrap(), "block").await;
     let acme = server.tenant("acme");
@@ -74,14 +76,17 @@ async fn rules_of_ones_own_hold_and_exclude() {
         ("/?a=chained", 200),
         ("/?b=too", 200),
         ("/?a=chained&b=too", 403),
-        ("/?a=skip", 403), // a rule after a marker that follows at once
+        ("/?c=one", 200),
+        ("/?d=two", 200),
+        ("/?c=one&d=two", 403), // by what the last rule of a chain sets
+        ("/?a=skip", 403),      // a rule after a marker that follows at once
     ] {
         assert_eq!(conn.get(target, None).await.status.as_u16(), status, "{target}");
     }
-    for rule in ["10", "12", "15"] {
+    for rule in ["10", "12", "15", "18"] {
         assert_eq!(found(&server, rule, "block").await, 1, "{rule}");
     }
-    assert_eq!(metric(&server, MATCHES).await, 3, "neither what is not to be told nor half a chain");
+    assert_eq!(metric(&server, MATCHES).await, 4, "neither what is not to be told nor half a chain");
     assert!(
         server.log().lines().any(|line| line.contains("never match") && line.contains("\"16\"")),
         "{}",
