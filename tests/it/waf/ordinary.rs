@@ -83,7 +83,7 @@ async fn what_clients_ask_for_matches_nothing_and_is_answered_as_ever() {
         conn.send(conn.request("POST", "/csp-report", &headers, report.to_string().as_bytes())).await.is(204);
         let ended = conn.call("DELETE", "/v1/sessions/019a0000-0000-7000-8000-000000000000", access).await;
         ended.is_problem(404, "not-found");
-        let cookie = format!("__Host-freehold-refresh={}; theme=dark; x=1--", session.refresh);
+        let cookie = format!("__Host-freehold-refresh={}; theme=dark; x=' or 1=1 --", session.refresh);
         let headers = [("cookie", cookie.as_str()), ("origin", "http://acme.localhost:8080"), ("user-agent", BROWSER)];
         conn.send(conn.request("POST", "/v1/auth/refresh", &headers, b"")).await.is(200);
         matches_nothing(&server).await;

@@ -1,11 +1,16 @@
 //! Rules that are wrong, that fail, and bodies that are too large for them.
 
 use std::fs;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{MATCHES, UNSEEN, found, options, start, start_with};
 use crate::support::{Conn, Engine, Folder, Server, freehold};
 use crate::watch::metric;
 
+/// How long a server may take to refuse.
+const PATIENCE: Duration = Duration::from_secs(30);
 const BAD: &str = "FREEHOLD_WAF_RULES: ";
 
 /// What a server says that does not start with these rules.
@@ -14,7 +19,16 @@ fn refusal(rules: &str) -> Vec<String> {
     let mut command = freehold();
     command.env("FREEHOLD_PROFILE", "development").env("FREEHOLD_DATA_DIR", folder.path().join("data"));
     command.envs([("FREEHOLD_HTTP_LISTEN", "127.0.0.1:0"), ("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1:0")]);
-    let output = command.env("FREEHOLD_WAF_RULES", rules).arg("serve").output().unwrap();
+    command.env("FREEHOLD_WAF_RULES", rules).arg("serve").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let since = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if since.elapsed() > PATIENCE {
+            child.kill().unwrap();
+        }
+        thread::yield_now();
+    }
+    let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(78), 0), "{said}");
     assert!(!folder.path().join("data").exists(), "nothing is made");
