@@ -35,6 +35,8 @@ const UNSEEN: &str = "freehold_waf_uninspected_total";
 
 /// Bytes of a body that rules are given: what they take grows with it.
 const BODY_BYTES_MAX: usize = 128 * 1024;
+/// Fields of query and body together: each is compared with each rule.
+const PARTS_MAX: usize = 512;
 /// How long a request waits for its turn.
 const TURN_WAIT_MAX: Duration = Duration::from_millis(250);
 const SOON: Duration = Duration::from_secs(1);
@@ -77,7 +79,7 @@ enum Unseen {
     Busy,
     /// The engine failed.
     Failed,
-    /// The body is larger than what the rules are given.
+    /// Its body is larger than what the rules are given, or it has more fields.
     Large,
 }
 
@@ -94,7 +96,8 @@ impl Unseen {
         match self {
             Self::Busy => Problem::new(Kind::Overloaded).retry_after(SOON),
             Self::Failed => Problem::new(Kind::Internal),
-            Self::Large => Problem::new(Kind::PayloadTooLarge).detail("This tenant takes no body over 128 KiB."),
+            Self::Large => Problem::new(Kind::PayloadTooLarge)
+                .detail("This tenant takes no body over 128 KiB, and no more than 512 fields."),
         }
     }
 }
@@ -121,12 +124,12 @@ impl Waf {
             let bytes = body::collect(body).await?;
             (bytes.clone(), Body::from(bytes))
         };
-        let is_large = bytes.len() > BODY_BYTES_MAX;
-        if is_large {
+        if bytes.len() > BODY_BYTES_MAX || shown::parts(request, &bytes) > PARTS_MAX {
             unseen(Unseen::Large, mode)?;
+            return Ok(body);
         }
         let arrival = Arrival::of(&request.extensions)?;
-        let shown = Shown::of(request, arrival, if is_large { &[] } else { &bytes });
+        let shown = Shown::of(request, arrival, &bytes);
         match self.judge(shown).await {
             Ok(verdict) => told(&verdict, mode, arrival),
             Err(reason) => unseen(reason, mode),

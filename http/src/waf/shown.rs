@@ -4,7 +4,9 @@
 //! them. The server itself takes such values for nothing but what they are: they are hashed, or compared, and never run.
 
 use axum::http::HeaderName;
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+};
 use axum::http::request::Parts;
 
 use crate::api_host::X_ND_KEY;
@@ -53,6 +55,31 @@ impl Shown {
     }
 }
 
+/// How many fields there are in query and body, or more: in JSON what commas part outside of its texts, elsewhere what
+/// ampersands and lines do.
+pub(super) fn parts(request: &Parts, body: &[u8]) -> usize {
+    let count = |text: &[u8], marks: &[u8]| text.iter().filter(|byte| marks.contains(byte)).count();
+    let query = count(request.uri.query().unwrap_or_default().as_bytes(), b"&");
+    let is_json = request.headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase();
+        kind.split(';').next().unwrap_or_default().trim().ends_with("json")
+    });
+    let fields = if is_json { count(&without_texts(body), b",") } else { count(body, b"&\n") };
+    query + fields
+}
+
+/// What of a JSON body stands outside of its texts.
+fn without_texts(body: &[u8]) -> Vec<u8> {
+    let (mut outside, mut rest) = (vec![], body);
+    while let Some(begins) = rest.iter().position(|byte| *byte == b'"') {
+        outside.extend_from_slice(rest.get(..begins).unwrap_or_default());
+        let after = rest.get(begins + 1..).unwrap_or_default();
+        rest = after.get(text_bytes(after) + 1..).unwrap_or_default();
+    }
+    outside.extend_from_slice(rest);
+    outside
+}
+
 /// The body without the text of secret fields, if it is JSON; whatever it is, all else stays as it came.
 fn without_secrets(body: &[u8]) -> Vec<u8> {
     let (mut shown, mut rest, mut is_secret) = (Vec::with_capacity(body.len()), body, false);
@@ -96,6 +123,21 @@ mod tests {
 
     fn shown(body: &str) -> String {
         String::from_utf8(without_secrets(body.as_bytes())).expect("text")
+    }
+
+    #[test]
+    fn fields_are_counted_where_they_can_be() {
+        for (target, kind, body, count) in [
+            ("/?a&b&c=1", "application/json", "", 2),
+            ("/", "application/json; charset=utf-8", r#"{"a":"b,c,d","e":[1,2],"f\",":","}"#, 3),
+            ("/", "application/reports+json", "[1,2,3", 2),
+            ("/?a&b", "text/plain", "\"a&b&c\n\"", 4),
+            ("/", "", "a&b,c", 1),
+        ] {
+            let request =
+                axum::http::Request::builder().uri(target).header(CONTENT_TYPE, kind).body(()).expect("a request");
+            assert_eq!(parts(&request.into_parts().0, body.as_bytes()), count, "{target} {body}");
+        }
     }
 
     #[test]

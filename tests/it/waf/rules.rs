@@ -167,7 +167,14 @@ async fn a_body_that_is_too_large_for_the_rules_is_refused_or_counted() {
         let headers = [("content-type", "application/json")];
         let answer = conn.send(conn.request("POST", "/v1/invitations", &headers, body.as_bytes())).await;
         assert_eq!(answer.status.as_u16(), status, "{answer:?}");
-        assert_eq!(metric(&server, &format!("{UNSEEN}{{reason=\"large\",mode=\"{mode}\"}}")).await, 1);
+        let mut conn = Conn::to(&server, &acme).await;
+        let many = conn.get(&format!("/v1/me?a=phpinfo(){}", "&a".repeat(600)), None).await;
+        assert_eq!(many.status.as_u16(), status, "{many:?}");
+        let mut conn = Conn::to(&server, &acme).await; // what is too large ends its connection
+        let many = format!("[{}1]", "1,".repeat(600));
+        let many = conn.send(conn.request("POST", "/v1/me", &headers, many.as_bytes())).await;
+        assert_eq!(many.status.as_u16(), if mode == "block" { 413 } else { 405 }, "{many:?}");
+        assert_eq!(metric(&server, &format!("{UNSEEN}{{reason=\"large\",mode=\"{mode}\"}}")).await, 3);
     }
     assert_eq!(metric(&server, MATCHES).await, 0);
 }
