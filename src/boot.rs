@@ -110,6 +110,7 @@ pub async fn start_node(
         denied_networks: config.http.denied.clone(),
         operator_networks: config.platform.operator_cidrs.clone(),
         operators_need_second_factor: config.profile == Profile::Production,
+        waf: config.waf.as_ref().map(|waf| waf.mode),
         public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),
     };
     let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());

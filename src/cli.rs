@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use freehold_domain::keys::MasterKeyId;
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::{Limit, Tier};
+use freehold_domain::waf::{Mode, NoMode};
 
 /// Bytes of a password on stdin.
 const PASSWORD_BYTES_MAX: usize = 8 * 1024;
@@ -160,6 +161,14 @@ pub enum TenantVerb {
         /// N/s, N/min, N/h or off.
         limit: Limit,
     },
+    /// Decide what is done with a tenant's requests that the rules of `waf.rules` match, in a build with the feature `waf`.
+    Waf {
+        /// Which tenant.
+        slug: String,
+        /// off, detect, block, or default for what `waf.mode` says.
+        #[arg(value_parser = waf_mode)]
+        mode: WafMode,
+    },
 }
 
 /// What to do with members.
@@ -262,6 +271,13 @@ fn exit_of(kind: ErrorKind) -> Exit {
     if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) { Exit::Ok } else { Exit::Usage }
 }
 
+/// The mode that a tenant is given; `None` for the server's own.
+pub type WafMode = Option<Mode>;
+
+fn waf_mode(text: &str) -> Result<WafMode, NoMode> {
+    if text == "default" { Ok(None) } else { text.parse().map(Some) }
+}
+
 fn tier(text: &str) -> Result<Tier, String> {
     text.parse().map_err(|_| format!("must be one of {}", Tier::ALL.map(Tier::as_str).join(", ")))
 }
@@ -316,6 +332,8 @@ mod tests {
             "freehold tenant resume acme",
             "freehold tenant limit acme login-address 5/min",
             "freehold tenant limit acme export off",
+            "freehold tenant waf acme detect",
+            "freehold tenant waf acme default",
             "freehold migrate --plan",
             "freehold keys new --id k-1",
             "freehold doctor",
@@ -341,6 +359,8 @@ mod tests {
             "freehold tenant create acme",
             "freehold tenant limit acme login_address 5/min",
             "freehold tenant limit acme pin 5/m",
+            "freehold tenant waf acme",
+            "freehold tenant waf acme on",
             "freehold keys new --id K",
             "freehold doctor --argon2-target-ms 0",
             "freehold audit",

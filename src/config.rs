@@ -32,6 +32,7 @@ mod tests;
 mod tls;
 mod tree;
 mod values;
+mod waf;
 
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,7 @@ pub use refresh::Refresh;
 pub use signing::Signing;
 pub use tls::{Stamp, TlsFiles};
 pub use tree::Tree;
+pub use waf::Waf;
 
 use values::Values;
 
@@ -104,6 +106,8 @@ pub struct Config {
     pub tree: Tree,
     /// How long a refresh waits for others like it.
     pub refresh: Refresh,
+    /// The rules that requests are compared with, if any.
+    pub waf: Option<Waf>,
     /// Which events are written.
     pub log: LogFilter,
 }
@@ -158,6 +162,7 @@ impl Config {
         let disclosure = security::read(values);
         let tree = tree::read(values);
         let refresh = refresh::read(values);
+        let waf = waf::read(values);
         let log = log::read(values);
         let (http, private) = listeners?;
         Some(Self {
@@ -179,6 +184,7 @@ impl Config {
             disclosure: disclosure?,
             tree: tree?,
             refresh: refresh?,
+            waf: waf?,
             log: log?,
         })
     }

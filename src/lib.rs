@@ -13,5 +13,6 @@ pub mod lock;
 pub mod logging;
 pub mod open_files;
 pub mod out;
+mod rules;
 pub mod serve;
 pub mod verbs;

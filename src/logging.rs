@@ -16,6 +16,8 @@ pub fn to_stderr(filter: &LogFilter) {
 /// Rust's own hook writes lines that are not JSON.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("not a text");
+    #[cfg(feature = "waf")]
+    let message = if freehold_http::waf::is_inspecting() { "while a request was compared with rules" } else { message };
     let place = panic.location().map(tracing::field::display);
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(backtrace));

@@ -34,6 +34,7 @@ use crate::config::{Config, Profile, TlsFiles};
 use crate::control;
 use crate::failure::{Failure, chain};
 use crate::listeners::Listeners;
+use crate::rules::Rules;
 use crate::verbs;
 use crate::{open_files, out, verbs::demo_file};
 
@@ -52,6 +53,7 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
     if let Err(error) = open_files::raise() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+    let rules = Rules::read(&config)?;
     let lock = boot::take_data_dir(&config)?;
     let io = |error: io::Error| Failure::new(Exit::Config, format!("FREEHOLD_DATA_DIR: {error}; check the directory"));
     let opened = boot::open(&config).await?;
@@ -88,7 +90,7 @@ pub async fn serve(mut config: Config, demo: bool) -> Result<(), Failure> {
         tasks.spawn(serve_http(redirect.socket, Transport::Plain, service, options.clone(), stop.clone()));
     }
     let transport = transport((config.http.tls.take(), config.acme.take()), &node, &tasks, &stop)?;
-    let deployment = deployment(&config, &transport, cleartext);
+    let deployment = deployment(&config, &transport, cleartext, &rules);
     let service = public::service(Arc::clone(&node), edge, deployment, &readiness);
     tasks.spawn(serve_http(listeners.http.socket, transport, service, options, stop.clone()));
     // Operators watch a drain to its end.
@@ -164,14 +166,22 @@ fn transport(
 }
 
 /// How this process is run, for whoever asks what it promises.
-fn deployment(config: &Config, transport: &Transport, cleartext: Cleartext) -> Deployment {
+#[cfg_attr(not(feature = "waf"), expect(unused_variables, reason = "there are none without the feature"))]
+fn deployment(config: &Config, transport: &Transport, cleartext: Cleartext, rules: &Rules) -> Deployment {
     let tls = match (transport, config.http.trusted_proxies.is_empty()) {
         (Transport::Tls(tls), _) => TlsBy::Server(Arc::clone(tls)),
         (Transport::Plain, false) => TlsBy::Proxy,
         (Transport::Plain, true) => TlsBy::Nobody,
     };
     let is_production = config.profile == Profile::Production;
-    Deployment { is_production, tls, cleartext, disclosure: config.disclosure.clone() }
+    Deployment {
+        is_production,
+        tls,
+        cleartext,
+        disclosure: config.disclosure.clone(),
+        #[cfg(feature = "waf")]
+        waf: rules.waf.clone(),
+    }
 }
 
 /// The platform, and the edge of its public listener.

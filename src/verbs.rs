@@ -19,6 +19,7 @@ use freehold_actors::ops::audit::{self, NotRecorded, Verdict};
 use freehold_actors::ops::operators::{self, OperatorRefusal};
 use freehold_actors::ops::signing_keys::Takeover;
 use freehold_actors::ops::tenants::{self, By, FirstAdmin, NewTenant, TenantRefusal, Term};
+use freehold_actors::ops::waf;
 use freehold_domain::audit::chain::Finding;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::Unseen;
@@ -29,6 +30,7 @@ use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::text::OneLine;
 use freehold_domain::tier::{Limit, Tier};
+use freehold_domain::waf::Mode;
 use freehold_http::rfc3339;
 use freehold_storage::directory::TenantRow;
 use serde_json::{Map, Value, json};
@@ -157,6 +159,7 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
         }
         TenantVerb::RotateSigningKey { slug, at_once } => Request::TenantRotateSigningKey { slug, at_once },
         TenantVerb::Limit { slug, tier, limit } => Request::TenantLimit { slug, tier, limit },
+        TenantVerb::Waf { slug, mode } => Request::TenantWaf { slug, mode },
     })
 }
 
@@ -219,6 +222,7 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             tenants::set_limit(node, &slug, tier, limit, &By::CommandLine).await.map_err(|error| refused(&error))?;
             Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
         }
+        Request::TenantWaf { slug, mode } => set_waf(node, &slug, mode).await.map(|told| vec![told]),
         Request::TenantRotateSigningKey { slug, at_once } => {
             let takeover = if at_once { Takeover::AtOnce } else { Takeover::Announced };
             signing_keys::perform(node, &parse_slug(&slug)?, takeover).await
@@ -232,6 +236,17 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
         }
         Request::AuditVerify { slug } => verify(node, &parse_slug(&slug)?).await.map(|verdict| vec![verdict]),
     }
+}
+
+async fn set_waf(node: &Node, slug: &str, mode: Option<Mode>) -> Result<Value, Failure> {
+    if node.settings.waf.is_none() && mode.is_some() {
+        let message = "there are no rules: set FREEHOLD_WAF_RULES, in a build with the feature waf";
+        return Err(Failure::new(Exit::Data, message));
+    }
+    let slug = parse_slug(slug)?;
+    waf::set(node, &slug, mode, &By::CommandLine).await.map_err(|error| refused(&error))?;
+    let in_force = Mode::in_force(node.settings.waf, mode);
+    Ok(json!({ "slug": slug.as_str(), "waf": mode.map_or("default", Mode::as_str), "in_force": in_force.as_str() }))
 }
 
 /// Why a tenant's state was set, in the operator's words.
@@ -378,6 +393,7 @@ fn refused(error: &TenantRefusal) -> Failure {
         | TenantRefusal::Password(Compromised::Common | Compromised::Known) => Exit::Data,
         TenantRefusal::Password(Compromised::Unknown)
         | TenantRefusal::Store(_)
+        | TenantRefusal::Rival
         | TenantRefusal::Keys(LoadError::Unavailable | LoadError::Quarantined)
         | TenantRefusal::Unrecorded(NotRecorded::Store(_) | NotRecorded::Keys(_)) => Exit::Unavailable,
         TenantRefusal::Internal

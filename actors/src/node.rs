@@ -19,6 +19,7 @@ use freehold_domain::lockout::LockoutRule;
 use freehold_domain::policy::Policy;
 use freehold_domain::slug::{ReservedNames, Slug};
 use freehold_domain::tier::{Limit, Limits, Tier};
+use freehold_domain::waf::Mode;
 use freehold_storage::Store;
 use ipnet::IpNet;
 use quick_cache::sync::Cache;
@@ -92,6 +93,8 @@ pub struct Settings {
     pub operators_need_second_factor: bool,
     /// The port clients see, when it is not the scheme's own.
     pub public_port: Option<u16>,
+    /// What is done with requests that rules match, for tenants that were given no mode; `None` without rules.
+    pub waf: Option<Mode>,
 }
 
 impl Settings {

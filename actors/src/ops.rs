@@ -39,3 +39,4 @@ pub mod tenants;
 pub mod token_pair;
 pub mod totp;
 mod upkeep;
+pub mod waf;

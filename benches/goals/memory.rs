@@ -92,6 +92,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         public_scheme: "http",
         platform_domain: "localhost".into(),
         operator_networks: vec![],
+        waf: None,
         operators_need_second_factor: false,
         public_port: Some(8_080),
     };

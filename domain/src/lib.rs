@@ -49,6 +49,7 @@ pub mod tier;
 pub mod time;
 pub mod token_family;
 pub mod totp;
+pub mod waf;
 
 mod a_labels;
 mod base32;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::password::{MIN_WITH_SECOND_FACTOR, MIN_WITHOUT_SECOND_FACTOR};
 use crate::role::Role;
 use crate::time::UnixMs;
+use crate::waf::Mode;
 
 const DAY_S: u32 = 24 * 3_600;
 
@@ -102,6 +103,8 @@ pub struct TenantSettings {
     pub password_chars_min: u32,
     /// See [`PASSWORD_OF_TWO`].
     pub password_chars_min_with_second_factor: u32,
+    /// What is done with requests that rules match, where an operator decided it for this tenant: no admin changes it.
+    pub waf: Option<Mode>,
 }
 
 impl Default for TenantSettings {
@@ -118,6 +121,7 @@ impl Default for TenantSettings {
             session_lifetime_s: 30 * DAY_S,
             password_chars_min: PASSWORD.min,
             password_chars_min_with_second_factor: PASSWORD_OF_TWO.min,
+            waf: None,
         }
     }
 }
@@ -198,7 +202,7 @@ impl TenantSettings {
         both.filter(|(was, is)| was != is).map(|((name, was), (_, is))| (name, was, is)).collect()
     }
 
-    fn named(&self) -> [Named; 10] {
+    fn named(&self) -> [Named; 11] {
         let roles: Vec<_> = self.second_factor_roles.iter().map(|role| role.as_str()).collect();
         [
             ("registration", word(self.registration)),
@@ -211,6 +215,7 @@ impl TenantSettings {
             (LIFETIME.name, self.session_lifetime_s.to_string()),
             (PASSWORD.name, self.password_chars_min.to_string()),
             (PASSWORD_OF_TWO.name, self.password_chars_min_with_second_factor.to_string()),
+            ("waf", self.waf.map_or("default", Mode::as_str).to_owned()),
         ]
     }
 }

@@ -1,4 +1,5 @@
-//! What every public request passes before its route: address bucket → tenant → its state → its body → its gate.
+//! What every public request passes before its route: address bucket → tenant → its state → its body → its gate → rules, if
+//! there are any.
 //!
 //! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
 //! be read on every host, and reports of weaknesses go to the platform's own tenant from every host. A body comes in before
@@ -29,6 +30,8 @@ use freehold_domain::settings::NoRoles;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::time::UnixMs;
+#[cfg(feature = "waf")]
+use freehold_domain::waf::Mode;
 use tower::Service;
 
 use crate::api_host::{self, Keyed};
@@ -41,6 +44,7 @@ use crate::host::Place;
 use crate::problem::{self, Kind, Problem};
 use crate::public::{Cleartext, READYZ};
 use crate::redirect;
+use crate::security::Deployment;
 use crate::security_reports;
 
 /// Requests that were refused for what they ask or from where they come, by `reason`.
@@ -102,27 +106,33 @@ impl Entered {
 pub(crate) async fn answer(
     node: Arc<Node>,
     mut faces: Faces,
-    cleartext: Cleartext,
+    deployment: &Deployment,
     request: Request,
 ) -> Response<Body> {
     #[cfg(feature = "test-faults")]
     crate::fault::request();
     let counted = Counted::default();
     let (mut parts, mut body) = request.into_parts();
-    let mut response = match enter(node, cleartext, &parts, &mut body, &counted).await {
-        Ok(Entry::Preflight) => api_host::preflight(),
-        Ok(Entry::Answered(answer)) => answer,
-        Ok(Entry::Open(entered)) => {
+    let entered = async {
+        let entry = enter(node, deployment.cleartext, &parts, &mut body, &counted).await?;
+        #[cfg(feature = "waf")]
+        let (entry, body) = compared(deployment, entry, &parts, body).await?;
+        Ok::<_, Problem>((entry, body))
+    };
+    let mut response = match entered.await {
+        Ok((Entry::Preflight, _)) => api_host::preflight(),
+        Ok((Entry::Answered(answer), _)) => answer,
+        Ok((Entry::Open(entered), body)) => {
             parts.extensions.insert(*entered);
             let Ok(response) = faces.call(Request::from_parts(parts, body)).await;
             response
         }
-        Ok(Entry::ByHost(admitted)) => {
+        Ok((Entry::ByHost(admitted), body)) => {
             parts.extensions.insert(*admitted);
             let Ok(response) = faces.call(Request::from_parts(parts, body)).await;
             response
         }
-        Ok(Entry::ByKey(keyed)) => {
+        Ok((Entry::ByKey(keyed), body)) => {
             let origin = keyed.origin.clone();
             parts.extensions.insert(*keyed);
             let Ok(mut response) = faces.call(Request::from_parts(parts, body)).await;
@@ -196,6 +206,27 @@ async fn enter(
     };
     let passes = enter_tenant(&node, &slot, request, body).await?;
     Ok(Entry::ByHost(Box::new(Admitted { node, slot, caller, counted: counted.clone(), passes })))
+}
+
+/// Compares a request that is admitted to a tenant with the rules, as the tenant's mode has it; the others go on.
+#[cfg(feature = "waf")]
+async fn compared(
+    deployment: &Deployment,
+    entry: Entry,
+    request: &Parts,
+    body: Body,
+) -> Result<(Entry, Body), Problem> {
+    let Some(waf) = &deployment.waf else { return Ok((entry, body)) };
+    let mode = match &entry {
+        Entry::ByHost(admitted) => {
+            let live = admitted.node.live(&admitted.slot).await?;
+            Mode::in_force(admitted.node.settings.waf, live.settings.waf)
+        }
+        Entry::ByKey(keyed) => keyed.waf_mode(),
+        Entry::Open(_) | Entry::Preflight | Entry::Answered(_) => return Ok((entry, body)),
+    };
+    let body = waf.admit(mode, request, body).await?;
+    Ok((entry, body))
 }
 
 /// Sees that the tenant is served, waits for the body, and takes a place on the node and one of the tenant's.

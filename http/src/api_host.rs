@@ -23,6 +23,8 @@ use freehold_actors::ops::context::{Client, Context, Counted};
 use freehold_actors::ops::key_use;
 use freehold_actors::ops::refusal::Refusal;
 use freehold_domain::api_key::ApiKey;
+#[cfg(feature = "waf")]
+use freehold_domain::waf::Mode;
 
 use crate::access;
 use crate::admission;
@@ -50,6 +52,14 @@ pub(crate) struct Keyed {
     key: Arc<LiveKey>,
     /// The origin of the page that sent it, for a key that is used in pages.
     pub(crate) origin: Option<HeaderValue>,
+}
+
+#[cfg(feature = "waf")]
+impl Keyed {
+    /// What is done with a request that rules match.
+    pub(crate) fn waf_mode(&self) -> Mode {
+        Mode::in_force(self.cx.node.settings.waf, self.cx.live.settings.waf)
+    }
 }
 
 /// Whether the request must come with a key.

@@ -93,7 +93,7 @@ pub(crate) async fn receive(node: &Node, request: &Parts, body: &mut Body) -> Re
 }
 
 /// The whole body.
-async fn collect(body: Body) -> Result<Bytes, Problem> {
+pub(crate) async fn collect(body: Body) -> Result<Bytes, Problem> {
     match body.collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => Err(BodyFault::within(&error)

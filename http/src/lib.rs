@@ -60,3 +60,5 @@ pub mod serve;
 pub mod settings;
 pub mod signing_keys;
 pub mod totp;
+#[cfg(feature = "waf")]
+pub mod waf;

@@ -40,7 +40,6 @@ pub fn service(
     deployment: Deployment,
     readiness: &Readiness,
 ) -> impl Service<Request, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
-    let cleartext = deployment.cleartext;
     let deployment = Arc::new(deployment);
     let shared = || shared().with(readiness.clone());
     let given = |routes: Routes| routes.with(Arc::clone(&node)).with(Arc::clone(&deployment));
@@ -51,8 +50,8 @@ pub fn service(
         .admin(given(operators_host(shared())))
         .unknown(shared()); // a load balancer asks by address
     let admitted = service_fn(move |request| {
-        let answer = admission::answer(Arc::clone(&node), faces.clone(), cleartext, request);
-        async { Ok(answer.await) }
+        let (node, faces, deployment) = (Arc::clone(&node), faces.clone(), Arc::clone(&deployment));
+        async move { Ok(admission::answer(node, faces, &deployment, request).await) }
     });
     EdgeLayer::new(edge).layer(admitted)
 }

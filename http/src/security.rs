@@ -48,6 +48,9 @@ pub struct Deployment {
     pub cleartext: Cleartext,
     /// Where to tell of a weakness, if anywhere.
     pub disclosure: Option<Disclosure>,
+    /// The rules that requests of tenants are compared with, if there are any.
+    #[cfg(feature = "waf")]
+    pub waf: Option<Arc<crate::waf::Waf>>,
 }
 
 /// Who speaks TLS with clients.

@@ -21,7 +21,12 @@ impl LogFilter {
     /// The filter, for the subscriber.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        if cfg!(feature = "waf") {
+            // The engine may say what it found in a request; what matters of it is told by the server.
+            EnvFilter::new(format!("{},zentinel_modsec=off", self.0))
+        } else {
+            EnvFilter::new(&self.0)
+        }
     }
 
     /// The text it was read from.

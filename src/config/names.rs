@@ -4,7 +4,7 @@ use freehold_domain::tier::Tier;
 
 use super::{
     acme, data, database, domains, env, http, keys, limits, lockout, log, mail, oauth, passwords, platform, profile,
-    redis, refresh, security, signing, tree,
+    redis, refresh, security, signing, tree, waf,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
@@ -45,6 +45,7 @@ pub(super) fn all() -> Vec<String> {
         security::SETTINGS,
         tree::SETTINGS,
         refresh::SETTINGS,
+        waf::SETTINGS,
         log::SETTINGS,
     ]
     .into_iter()

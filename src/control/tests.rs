@@ -11,6 +11,7 @@ use std::time::Duration;
 use freehold_domain::secret::Secret;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Tier;
+use freehold_domain::waf::Mode;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -95,6 +96,8 @@ fn requests() -> Vec<Request> {
         Request::DomainList { slug: slug() },
         Request::DomainRemove { slug: slug(), domain: "shop.test".to_owned() },
         Request::MemberImport { slug: slug(), lines: Secret::new("{\"correct horse\"}\n{}\n".to_owned()) },
+        Request::TenantWaf { slug: slug(), mode: Some(Mode::Detect) },
+        Request::TenantWaf { slug: slug(), mode: None },
         Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
     ]
 }

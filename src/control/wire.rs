@@ -5,6 +5,7 @@ use std::time::Duration;
 use freehold_domain::secret::Secret;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::{Limit, Tier};
+use freehold_domain::waf::Mode;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a request, its newline included.
@@ -50,6 +51,13 @@ pub enum Request {
         /// How much it admits.
         #[serde(with = "as_text")]
         limit: Limit,
+    },
+    /// Decide what is done with a tenant's requests that rules match.
+    TenantWaf {
+        /// Which tenant.
+        slug: String,
+        /// What; what the server does with those of all, if absent.
+        mode: Option<Mode>,
     },
     /// Have another key sign a tenant's access tokens.
     TenantRotateSigningKey {
@@ -107,6 +115,7 @@ impl Request {
             | Self::TenantList
             | Self::TenantState { .. }
             | Self::TenantLimit { .. }
+            | Self::TenantWaf { .. }
             | Self::TenantRotateSigningKey { .. }
             | Self::MemberImport { .. }
             | Self::DomainList { .. }

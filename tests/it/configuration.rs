@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 93] = [
+const GARBLED: [(&str, &str); 95] = [
     ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_ACME_CONTACT", "nobody"),
     ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
@@ -207,6 +207,8 @@ const GARBLED: [(&str, &str); 93] = [
     ("FREEHOLD_DOMAINS_DETACH_AFTER_S", "-1"),
     ("FREEHOLD_SIGNING_ROTATE_DAYS", "3651"),
     ("FREEHOLD_SIGNING_ANNOUNCED_S", "0"),
+    ("FREEHOLD_WAF_RULES", "a.conf,,b.conf"),
+    ("FREEHOLD_WAF_MODE", "on"),
     ("FREEHOLD_keys_master", "cAnArY5ecret"),
     ("FREEHOLD_KEYS_MASTR", "cAnArY5ecret"),
     ("FREEHOLD_DATABASE_PASSWORD", "cAnArY5ecret"),

@@ -71,4 +71,6 @@ mod tls;
 mod tokens;
 mod two_nodes;
 mod verifiers;
+#[cfg(feature = "waf")]
+mod waf;
 mod watch;

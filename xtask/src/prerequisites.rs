@@ -1,5 +1,6 @@
 //! The programs the tests need: PostgreSQL 15 or newer, PgBouncer, nginx, Caddy and pebble (a certificate authority for tests);
-//! Node.js for an `OpenID` provider; and Node.js, Python and Chromium for what judges the server from outside.
+//! the OWASP Core Rule Set; Node.js for an `OpenID` provider; and Node.js, Python and Chromium for what judges the server from
+//! outside.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,8 +13,12 @@ use crate::{out, process};
 
 const POSTGRES_VERSION_MIN: u32 = 15;
 const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isready"];
-const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer, nginx, caddy and pebble (with \
-                       pebble-challtestsrv), on Debian: apt-get install postgresql pgbouncer nginx caddy pebble";
+const PACKAGES: [&str; 6] = ["postgresql", "pgbouncer", "nginx", "caddy", "pebble", "modsecurity-crs"];
+const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer, nginx, caddy, pebble (with \
+                       pebble-challtestsrv) and the OWASP Core Rule Set 3, on Debian: apt-get install postgresql pgbouncer \
+                       nginx caddy pebble modsecurity-crs";
+/// Where Debian has the Core Rule Set, and the tests look for it.
+const RULES: [&str; 2] = ["/etc/modsecurity/crs/crs-setup.conf", "/usr/share/modsecurity-crs/rules"];
 const NPM_REMEDY: &str = "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm";
 const PYTHON_REMEDY: &str = "install Python 3.10 or newer with venv, on Debian: apt-get install python3 python3-venv";
 const CXX_REMEDY: &str = "install a C++ compiler, on Debian: apt-get install g++";
@@ -47,6 +52,9 @@ pub(crate) fn find() -> Result<Programs> {
     else {
         bail!(REMEDY)
     };
+    if RULES.iter().any(|path| !Path::new(path).exists()) {
+        bail!(REMEDY)
+    }
     Ok(Programs { postgres_bin, pgbouncer, nginx, caddy, pebble, challtestsrv })
 }
 
@@ -59,8 +67,8 @@ pub(crate) fn find_or_install() -> Result<Programs> {
         return Ok(programs);
     }
     if process::is_root() && process::find("apt-get").is_some() {
-        out::note("installing postgresql, pgbouncer, nginx, caddy and pebble");
-        install(&["postgresql", "pgbouncer", "nginx", "caddy", "pebble"]).context(REMEDY)?;
+        out::note(&format!("installing {}", PACKAGES.join(", ")));
+        install(&PACKAGES).context(REMEDY)?;
     }
     find()
 }

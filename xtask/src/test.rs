@@ -11,11 +11,15 @@ use anyhow::Result;
 use crate::services::Services;
 use crate::{fuzz, out, prerequisites, process, tidy};
 
+/// One build for all tests: what the features add is off until it is asked for.
+const FEATURES: &str = "test-faults,waf";
 const CLIPPY: [&str; 11] = [
-    "clippy", "--workspace", "--all-targets", "--profile", "quick", "--features", "test-faults", "--locked", "--",
-    "-D", "warnings",
+    "clippy", "--workspace", "--all-targets", "--profile", "quick", "--features", FEATURES, "--locked", "--", "-D",
+    "warnings",
 ];
-const TEST: [&str; 7] = ["test", "--workspace", "--profile", "quick", "--features", "test-faults", "--locked"];
+/// What is released, without the features.
+const CLIPPY_PLAIN: [&str; 8] = ["clippy", "--workspace", "--profile", "quick", "--locked", "--", "-D", "warnings"];
+const TEST: [&str; 7] = ["test", "--workspace", "--profile", "quick", "--features", FEATURES, "--locked"];
 /// Names a copy of the `RustSec` advisory database.
 const ADVISORY_DB: &str = "FREEHOLD_ADVISORY_DB";
 
@@ -48,7 +52,10 @@ fn check(steps: &mut Steps, depth: Depth) -> Result<()> {
         process::run(&mut process::cargo(&["fmt", "--check", "--manifest-path", fuzz::MANIFEST]))
     })?;
     if depth == Depth::Full {
-        steps.run("clippy", || process::run(&mut process::cargo(&CLIPPY)))?;
+        steps.run("clippy", || {
+            process::run(&mut process::cargo(&CLIPPY))?;
+            process::run(&mut process::cargo(&CLIPPY_PLAIN))
+        })?;
     }
     steps.run("tidy", tidy::check)
 }

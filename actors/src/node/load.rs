@@ -10,6 +10,7 @@ use freehold_domain::revocation::DEPTH;
 use freehold_domain::settings::{Registration, RequireSecondFactor, TenantSettings};
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_domain::time::CLOCKS_APART_MAX;
+use freehold_domain::waf::Mode;
 use freehold_storage::{Chain, StoreError, TenantTx, api_key, rate_limit, root_key, setting, signing_key};
 
 use crate::api_keys::ApiKeys;
@@ -54,6 +55,9 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     let api_keys = ApiKeys::read(api_key::live(&mut tx, now, KEYS_MAX).await?)?;
     let dead = changes::reconciled(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
     drop(tx);
+    if node.settings.waf.is_none() && settings.waf.is_some_and(|mode| mode != Mode::Off) {
+        tracing::warn!(tenant.id = %slot.id, "a tenant's requests are to be inspected, and there are no rules for it");
+    }
     let keys = TenantKeys::open(slot.id, &roots, &signing).map_err(|error| corrupt(slot, &error))?;
     slot.bury_all(&dead);
     Ok(Live {

@@ -222,6 +222,7 @@ pub(super) fn refused(refusal: TenantRefusal) -> Refusal {
         TenantRefusal::Keys(error) => error.into(),
         TenantRefusal::Unrecorded(error) => error.into(),
         TenantRefusal::Password(compromised) => compromised.into(),
+        TenantRefusal::Rival => Refusal::Conflict,
         TenantRefusal::Internal => Refusal::Internal,
     }
 }

@@ -100,6 +100,9 @@ pub enum TenantRefusal {
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Somebody else changed the same at the same moment.
+    #[error("somebody else changed it at the same moment: say it again")]
+    Rival,
     /// The tenant's keys cannot be read.
     #[error(transparent)]
     Keys(#[from] LoadError),

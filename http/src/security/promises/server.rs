@@ -38,13 +38,7 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
             "Connections are bounded in number, of one address too, and in the time that each may take.",
         )
         .with("connections_of_one_address_max", ServeOptions::default().per_address_max),
-        Entry::new(
-            "K12",
-            "What scanners ask for is refused before a tenant is asked.",
-            "A request filter, which is not a web application firewall: paths that climb, hide characters or look for other \
-             software, and queries that are scripts or statements, are refused and counted.",
-        )
-        .with("denied_networks", view.node.settings.denied_networks.len()),
+        request_filter(view),
         Entry::new(
             "K43",
             "What browsers report of pages is collected, in bounds, and shown to admins.",
@@ -60,6 +54,44 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
         reports(),
     ]);
     entries
+}
+
+fn request_filter(view: View<'_>) -> Entry {
+    let entry = Entry::new(
+        "K12",
+        "What scanners ask for is refused before a tenant is asked.",
+        "A request filter, which is not a web application firewall: paths that climb, hide characters or look for other \
+         software, and queries that are scripts or statements, are refused and counted.",
+    );
+    #[cfg(feature = "waf")]
+    let entry = with_rules(view).unwrap_or(entry);
+    entry.with("denied_networks", view.node.settings.denied_networks.len())
+}
+
+/// What is told where requests are compared with rules.
+#[cfg(feature = "waf")]
+fn with_rules(view: View<'_>) -> Option<Entry> {
+    use freehold_domain::waf::Mode;
+
+    let waf = view.deployment.waf.as_ref()?;
+    let mode = Mode::in_force(view.node.settings.waf, view.settings.waf);
+    let how = match mode {
+        Mode::Off => return None,
+        Mode::Detect => {
+            "A request filter refuses and counts what scanners ask for; then a web application firewall compares head and \
+             body of each request, without secrets, with rules, and counts those that match. It refuses none."
+        }
+        Mode::Block => {
+            "A request filter refuses and counts what scanners ask for; then a web application firewall compares head and \
+             body of each request, without secrets, with rules, and refuses those that they are against."
+        }
+    };
+    let entry = Entry::new(
+        "K12",
+        "What scanners ask for is refused before a tenant is asked; requests are compared with rules.",
+        how,
+    );
+    Some(entry.with("rule_set", waf.signatures.clone()).with("rules", waf.count).with("mode", mode.as_str()))
 }
 
 fn tls(view: View<'_>) -> Entry {
