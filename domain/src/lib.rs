@@ -36,6 +36,7 @@ pub mod registration;
 pub mod request_filter;
 pub mod restart;
 pub mod revocation;
+pub mod rich_text;
 pub mod role;
 pub mod rotation;
 pub mod secret;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::password::{MIN_WITH_SECOND_FACTOR, MIN_WITHOUT_SECOND_FACTOR};
+use crate::rich_text::RichText;
 use crate::role::Role;
 use crate::time::UnixMs;
 use crate::waf::Mode;
@@ -103,6 +104,8 @@ pub struct TenantSettings {
     pub password_chars_min: u32,
     /// See [`PASSWORD_OF_TWO`].
     pub password_chars_min_with_second_factor: u32,
+    /// What the first page of the tenant's host says to whoever comes.
+    pub notice_html: RichText,
     /// What is done with requests that rules match, where an operator decided it for this tenant: no admin changes it.
     pub waf: Option<Mode>,
 }
@@ -121,6 +124,7 @@ impl Default for TenantSettings {
             session_lifetime_s: 30 * DAY_S,
             password_chars_min: PASSWORD.min,
             password_chars_min_with_second_factor: PASSWORD_OF_TWO.min,
+            notice_html: RichText::default(),
             waf: None,
         }
     }
@@ -202,7 +206,7 @@ impl TenantSettings {
         both.filter(|(was, is)| was != is).map(|((name, was), (_, is))| (name, was, is)).collect()
     }
 
-    fn named(&self) -> [Named; 11] {
+    fn named(&self) -> [Named; 12] {
         let roles: Vec<_> = self.second_factor_roles.iter().map(|role| role.as_str()).collect();
         [
             ("registration", word(self.registration)),
@@ -215,6 +219,7 @@ impl TenantSettings {
             (LIFETIME.name, self.session_lifetime_s.to_string()),
             (PASSWORD.name, self.password_chars_min.to_string()),
             (PASSWORD_OF_TWO.name, self.password_chars_min_with_second_factor.to_string()),
+            ("notice_html", self.notice_html.told()),
             ("waf", self.waf.map_or("default", Mode::as_str).to_owned()),
         ]
     }

@@ -36,10 +36,10 @@ pub async fn apex(nonce: Nonce, Extension(node): Extension<Arc<Node>>) -> Respon
     responses((status = 200, description = "A page for people: how to begin.", content_type = "text/html", body = String)),
 )]
 pub async fn tenant(nonce: Nonce, tenant: Tenant) -> Result<Response, Problem> {
-    let slot = &tenant.cx.slot;
+    let (slot, notice) = (&tenant.cx.slot, tenant.cx.live.settings.notice_html.as_html());
     let (name, origin) = (escape_html(&slot.name), escape_html(&tenant.cx.node.settings.issuer(&slot.slug)));
     let body = format!(
-        "<h1>{name}</h1><p>Served by Freehold. Sign in:</p>\
+        "<h1>{name}</h1>{notice}<p>Served by Freehold. Sign in:</p>\
          <pre>curl -s {origin}/v1/auth/login \\\n  -H 'content-type: application/json' \\\n  \
          -d '{{\"email\": \"…\", \"password\": \"…\"}}'</pre>\
          <p>and ask who you are, with the access token of the answer:</p>\

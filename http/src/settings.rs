@@ -6,6 +6,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use freehold_actors::ops::settings as ops;
 use freehold_domain::policy::Permission;
+use freehold_domain::rich_text::RichText;
 use freehold_domain::role::Role;
 use freehold_domain::settings::{
     Bounds, GRACE, IDLE, LIFETIME, PASSWORD, PASSWORD_OF_TWO, REUSE_GRACE, Registration, RequireSecondFactor,
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::{May, Routes};
+use crate::auth::parsed;
 use crate::body::{Valid, Validate, given, whole, word};
 use crate::caller::{Member, run};
 use crate::faults::Faults;
@@ -65,6 +67,8 @@ pub(crate) struct SettingsBody {
     /// Fewest characters of a new password of a member who has a second factor and must have it.
     #[schema(minimum = 8, maximum = 64)]
     password_chars_min_with_second_factor: u32,
+    /// What the first page of the tenant's host says, as HTML that was cleaned; empty for nothing.
+    notice_html: String,
 }
 
 impl From<TenantSettings> for SettingsBody {
@@ -80,6 +84,7 @@ impl From<TenantSettings> for SettingsBody {
             session_lifetime_s: settings.session_lifetime_s,
             password_chars_min: settings.password_chars_min,
             password_chars_min_with_second_factor: settings.password_chars_min_with_second_factor,
+            notice_html: settings.notice_html.as_html().to_owned(),
         }
     }
 }
@@ -118,12 +123,18 @@ pub struct ChangeSettings {
     #[serde(default, deserialize_with = "whole")]
     #[schema(nullable = false, minimum = 8, maximum = 64)]
     password_chars_min_with_second_factor: Option<u32>,
+    /// Paragraphs, lists, headings, emphasis, code, and links by `https:` and `mailto:`; everything else is taken out before
+    /// it is stored. Empty takes the notice back.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, max_length = 8_192)]
+    notice_html: Option<String>,
 }
 
 /// A checked change, and how it is made.
 pub struct Change {
     named: ChangeSettings,
     roles: Option<BTreeSet<Role>>,
+    notice: Option<RichText>,
 }
 
 impl Validate for ChangeSettings {
@@ -144,7 +155,9 @@ impl Validate for ChangeSettings {
             }
         }
         let roles = self.second_factor_roles.take().map(|names| roles(faults, &names));
-        Some(Change { named: self, roles })
+        let notice = self.notice_html.take();
+        let notice = notice.and_then(|text| parsed(faults, "notice_html", RichText::clean(&text)));
+        Some(Change { named: self, roles, notice })
     }
 }
 
@@ -168,10 +181,11 @@ impl Change {
                 *setting = value;
             }
         }
-        let Self { named, roles } = self;
+        let Self { named, roles, notice } = self;
         set(&mut settings.registration, named.registration);
         set(&mut settings.require_second_factor, named.require_second_factor);
         set(&mut settings.second_factor_roles, roles);
+        set(&mut settings.notice_html, notice);
         set(&mut settings.second_factor_grace_s, named.second_factor_grace_s);
         set(&mut settings.refresh_reuse_grace_s, named.refresh_reuse_grace_s);
         set(&mut settings.support_access, named.support_access);

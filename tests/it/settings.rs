@@ -12,6 +12,7 @@ on_both_engines! {
     what_cannot_be_a_setting_is_named_and_changes_nothing
     a_lost_answer_to_a_refresh_is_given_again_within_the_grace
     sessions_end_when_they_are_idle_or_old
+    what_a_notice_says_is_cleaned_when_it_is_written
     a_short_password_needs_a_second_factor_that_is_always_asked_for
 }
 
@@ -20,7 +21,7 @@ fn defaults() -> Value {
         "registration": "closed", "require_second_factor": "off", "second_factor_roles": [],
         "second_factor_grace_s": 0, "refresh_reuse_grace_s": 0, "support_access": false,
         "session_idle_s": 2_592_000, "session_lifetime_s": 2_592_000,
-        "password_chars_min": 15, "password_chars_min_with_second_factor": 8,
+        "password_chars_min": 15, "password_chars_min_with_second_factor": 8, "notice_html": "",
     })
 }
 
@@ -65,6 +66,35 @@ async fn a_change_is_whole_in_force_and_recorded(engine: Engine) {
     assert_eq!(conn.get(SETTINGS, Some(&access)).await.is(200).json(), expected, "it outlives the server");
 }
 
+/// The way there and back of what an admin writes for everybody who comes: nothing that could run is ever stored or shown.
+async fn what_a_notice_says_is_cleaned_when_it_is_written(engine: Engine) {
+    let server = Server::start(Options::new(engine).limits_off()).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    let access = conn.sign_in(&acme).await.access;
+    let written = "<h2>Hours</h2><p onclick=alert(1)>We are <b>open</b>.<script>alert(1)</script>\
+                   <img src=x onerror=alert(1)> <a href=\"https://example.com/\" target=_top>More</a></p>";
+    let left = "<h2>Hours</h2><p>We are <b>open</b>. \
+                <a href=\"https://example.com/\" rel=\"noopener noreferrer nofollow\">More</a></p>";
+    for _ in 0..2 {
+        let answer = conn.patch(SETTINGS, &access, &json!({ "notice_html": written })).await;
+        assert_eq!(answer.is(200).json()["notice_html"], left);
+        assert_eq!(conn.get(SETTINGS, Some(&access)).await.json()["notice_html"], left);
+    }
+    let home = conn.get("/", None).await;
+    let page = String::from_utf8_lossy(&home.is(200).body).into_owned();
+    assert!(page.contains(&format!("<h1>acme</h1>{left}<p>")), "{page}");
+    assert!(!page.contains("alert"), "{page}");
+    let log = audit::log(&mut conn, &access).await;
+    let changes: Vec<_> = log.iter().filter(|row| row["action"] == "settings.changed").collect();
+    assert_eq!(changes.len(), 1, "written once more it is the same: {changes:?}");
+    let told = changes[0]["changes"][0]["to"].as_str().unwrap();
+    assert!(told.starts_with(&format!("{} bytes, SHA-256 ", left.len())), "{told}");
+    conn.patch(SETTINGS, &access, &json!({ "notice_html": " " })).await.is(200);
+    let page = conn.get("/", None).await;
+    assert!(String::from_utf8_lossy(&page.is(200).body).contains("<h1>acme</h1><p>Served"));
+}
+
 async fn what_cannot_be_a_setting_is_named_and_changes_nothing(engine: Engine) {
     let server = Server::start(Options::new(engine).limits_off()).await;
     let acme = server.tenant("acme");
@@ -93,6 +123,8 @@ async fn what_cannot_be_a_setting_is_named_and_changes_nothing(engine: Engine) {
             json!({ "password_chars_min": 14, "password_chars_min_with_second_factor": 7 }),
             vec!["password_chars_min", "password_chars_min_with_second_factor"],
         ),
+        (json!({ "notice_html": "x".repeat(8_193) }), vec!["notice_html"]),
+        (json!({ "notice_html": null }), vec!["notice_html"]),
         (json!({ "session_idle_s": -1 }), vec!["session_idle_s"]),
         (json!({ "session_idle_s": 4_294_967_296_u64 }), vec!["session_idle_s"]),
         (json!({ "second_factor_required_at_ms": 0 }), vec!["second_factor_required_at_ms"]),

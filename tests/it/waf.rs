@@ -7,6 +7,7 @@ mod rules;
 use serde_json::{Value, json};
 
 use crate::audit;
+use crate::operators::platform;
 use crate::support::{Answer, Conn, Engine, Options, Server, Tenant, on_both_engines};
 use crate::watch::metric;
 
@@ -242,4 +243,16 @@ async fn the_rule_set_and_the_mode_are_told_as_they_are() {
     let filter = told(&acme.host()).await;
     assert!(filter["how"].as_str().unwrap().contains("is not a web application firewall"), "{filter}");
     assert!(filter["parameters"].get("mode").is_none() && filter["kept"] == true);
+}
+
+/// A report of a weakness says how it is used: no rule keeps it from the operators.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_a_weakness_may_show_the_attack() {
+    let server = start(Engine::Sqlite, "block").await;
+    let acme = server.tenant("acme");
+    platform(&server).await;
+    let mut conn = Conn::to(&server, &acme).await;
+    let attack = "1 UNION SELECT username, password FROM users--<script>alert(document.cookie)</script>";
+    conn.post("/v1/members", None, &json!({ "name": attack })).await.is_problem(403, "forbidden");
+    conn.post("/v1/security-reports", None, &json!({ "text": attack })).await.is(201);
 }

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 
 use crate::api_host::X_ND_KEY;
 use crate::arrival::Arrival;
+use crate::security_reports::REPORTS;
 
 /// Headers that are not shown.
 const SECRET_HEADERS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, X_ND_KEY];
@@ -50,7 +51,8 @@ impl Shown {
             version: format!("{:?}", request.version),
             headers,
             client: arrival.client.map(|client| client.address.to_string()).unwrap_or_default(),
-            body: without_secrets(body),
+            // Whoever tells of a weakness shows how it is used.
+            body: if request.uri.path() == REPORTS { b"{}".to_vec() } else { without_secrets(body) },
         }
     }
 }
