@@ -11,8 +11,10 @@ use ammonia::{Builder, UrlRelative};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Most characters of what is given. What is stored may be longer by what a link is given.
+/// Most characters of what is given, and of what is left of it.
 pub const CHARS_MAX: usize = 8_192;
+/// Most tags of what is given. HTML opens again what was left open, so that what is left may be as long as their product.
+pub const TAGS_MAX: usize = 400;
 
 const TAGS: [&str; 16] =
     ["a", "b", "blockquote", "br", "code", "em", "h2", "h3", "i", "li", "ol", "p", "pre", "s", "strong", "ul"];
@@ -32,6 +34,7 @@ static POLICY: LazyLock<Builder<'static>> = LazyLock::new(|| {
         .url_schemes(SCHEMES.into())
         .url_relative(UrlRelative::Deny)
         .link_rel(Some(LINKS))
+        .attribute_filter(|_, name, value| (name != "href" || leads_elsewhere(value)).then(|| value.into()))
         .strip_comments(true);
     policy
 });
@@ -41,21 +44,49 @@ static POLICY: LazyLock<Builder<'static>> = LazyLock::new(|| {
 #[serde(transparent)]
 pub struct RichText(String);
 
-/// The text is too long. The message is fit for a problem's `errors[].message`.
+/// The text is none that is kept. The messages are fit for a problem's `errors[].message`.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("must have at most {CHARS_MAX} characters")]
-pub struct TooLong;
+pub enum NotRichText {
+    /// It is too long, or what is left of it is.
+    #[error("must have at most {CHARS_MAX} characters, also once it is cleaned")]
+    TooLong,
+    /// It has too many tags.
+    #[error("must have at most {TAGS_MAX} tags")]
+    TooManyTags,
+    /// It holds a control character that ends no line.
+    #[error("must not contain control characters")]
+    Control,
+}
+
+/// Whether a link says in full where it leads: what follows a scheme without slashes, browsers may take for a path of the
+/// page's own host, and a name before an `@` for the host.
+fn leads_elsewhere(link: &str) -> bool {
+    let (scheme, rest) = link.split_once(':').unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("mailto") {
+        return true;
+    }
+    let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?', '#', '\\']).next());
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains('@'))
+}
 
 impl RichText {
     /// What the policy leaves of this.
     ///
     /// # Errors
-    /// [`TooLong`] for more than [`CHARS_MAX`] characters.
-    pub fn clean(text: &str) -> Result<Self, TooLong> {
-        if text.chars().nth(CHARS_MAX).is_some() {
-            return Err(TooLong);
+    /// [`NotRichText`].
+    pub fn clean(text: &str) -> Result<Self, NotRichText> {
+        let is_long = |text: &str| text.chars().nth(CHARS_MAX).is_some();
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(NotRichText::Control);
         }
-        Ok(Self(POLICY.clean(text.trim()).to_string()))
+        if is_long(text) {
+            return Err(NotRichText::TooLong);
+        }
+        if text.matches('<').count() > TAGS_MAX {
+            return Err(NotRichText::TooManyTags);
+        }
+        let left = POLICY.clean(text.trim()).to_string();
+        if is_long(&left) { Err(NotRichText::TooLong) } else { Ok(Self(left)) }
     }
 
     /// The HTML.
@@ -115,6 +146,9 @@ mod tests {
             ),
             ("<a href=//evil.test target=_self rel=opener>x</a>", "<a rel=\"noopener noreferrer nofollow\">x</a>"),
             ("<a href=/v1/auth/logout>x</a>", "<a rel=\"noopener noreferrer nofollow\">x</a>"),
+            ("<a href=\"https:v1/auth/logout\">x</a>", "<a rel=\"noopener noreferrer nofollow\">x</a>"),
+            ("<a href=\"https:/v1/me\">x</a>", "<a rel=\"noopener noreferrer nofollow\">x</a>"),
+            ("<a href=\"https://acme.test@evil.test/\">x</a>", "<a rel=\"noopener noreferrer nofollow\">x</a>"),
             ("<form action=https://evil.test><input name=password><button>x</button></form>", "x"),
             ("<base href=https://evil.test><meta http-equiv=refresh content=0><link rel=stylesheet href=x>", ""),
             ("<iframe srcdoc=\"<script>alert(1)</script>\"></iframe>", ""),
@@ -132,7 +166,7 @@ mod tests {
             "<form><math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
             "<b><noembed><img title=\"</noembed><img src onerror=alert(1)>\"></b>",
             "<select><template><img src=x onerror=alert(1)></template></select>",
-            "\u{0}<scr\u{0}ipt>alert(1)</scr\u{0}ipt><img/src=`x`onerror=alert(1)>",
+            "<scr<!-- -->ipt>alert(1)</scr<!-- -->ipt><img/src=`x`onerror=alert(1)>",
         ] {
             let left = cleaned(text);
             assert_eq!(cleaned(&left), left, "{text}");
@@ -144,7 +178,21 @@ mod tests {
     fn it_is_bounded_and_two_are_told_apart() {
         let long = "ä".repeat(CHARS_MAX);
         assert!(RichText::clean(&long).is_ok());
-        assert_eq!(RichText::clean(&(long + "x")), Err(TooLong));
+        assert_eq!(RichText::clean(&(long + "x")), Err(NotRichText::TooLong));
+        assert_eq!(
+            RichText::clean(&"&".repeat(CHARS_MAX)),
+            Err(NotRichText::TooLong),
+            "five times as long once it is cleaned"
+        );
+        assert_eq!(RichText::clean("a\u{0}b"), Err(NotRichText::Control));
+        // What is left open is opened again in each paragraph.
+        let opened = |open: usize, paragraphs: usize| {
+            let open = (0..open).map(|n| format!("<b x{n}>")).collect::<Vec<_>>().concat();
+            RichText::clean(&("<p>".to_owned() + &open + &"<p>x".repeat(paragraphs)))
+        };
+        assert_eq!(opened(TAGS_MAX - 100, 101), Err(NotRichText::TooManyTags));
+        assert_eq!(opened(199, 200), Err(NotRichText::TooLong));
+        assert!(opened(10, 10).is_ok());
         let told = |text: &str| RichText::clean(text).expect("short enough").told();
         assert_eq!(told("<script></script>"), "none");
         assert_eq!(told("one"), "3 bytes, SHA-256 7692c3ad3540bb80…");

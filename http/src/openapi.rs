@@ -15,7 +15,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 pub(crate) use self::schemas::{
     AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, lines, one_line, provider, registration,
-    require_second_factor, role, roles, scopes, tenant_state,
+    require_second_factor, rich_text, role, roles, scopes, tenant_state,
 };
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};

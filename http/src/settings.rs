@@ -126,7 +126,7 @@ pub struct ChangeSettings {
     /// Paragraphs, lists, headings, emphasis, code, and links by `https:` and `mailto:`; everything else is taken out before
     /// it is stored. Empty takes the notice back.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, max_length = 8_192)]
+    #[schema(nullable = false, schema_with = openapi::rich_text)]
     notice_html: Option<String>,
 }
 

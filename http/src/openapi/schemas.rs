@@ -3,6 +3,7 @@
 use freehold_domain::api_key::{KeyKind, Scope};
 use freehold_domain::audit::Action;
 use freehold_domain::oauth::Provider;
+use freehold_domain::rich_text::CHARS_MAX;
 use freehold_domain::role::Role;
 use freehold_domain::tenant_state::TenantState;
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
@@ -187,6 +188,12 @@ pub(crate) fn lines<const MAX: usize>() -> ObjectBuilder {
     const PATTERN: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
     let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX));
     text.pattern(Some(PATTERN))
+}
+
+/// HTML as [`freehold_domain::rich_text::RichText`] takes it: no control character but line ends and tabs.
+pub(crate) fn rich_text() -> ObjectBuilder {
+    const PATTERN: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
+    ObjectBuilder::new().schema_type(Type::String).max_length(Some(CHARS_MAX)).pattern(Some(PATTERN))
 }
 
 fn one_of(names: impl IntoIterator<Item = &'static str>) -> Object {
