@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 use crate::node::Node;
 
 const SHARDS: usize = 16;
+/// Addresses of a shard that have a bucket of their own at once: half a million in all, some 30 MB.
+const ADDRESSES_MAX: usize = 32_768;
 
 /// The address buckets of the node, in shards so that connections seldom meet.
 pub struct AddressBuckets([Mutex<Buckets>; SHARDS]);
 
 impl Default for AddressBuckets {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
+        Self(std::array::from_fn(|_| Mutex::new(Buckets::at_most(ADDRESSES_MAX))))
     }
 }
 

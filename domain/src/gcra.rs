@@ -24,6 +24,8 @@ pub struct Subject(pub u128);
 impl Subject {
     /// The tenant itself.
     pub const TENANT: Self = Self(0);
+    /// All who are new where there is room for nobody new.
+    const CROWD: Self = Self(u128::MAX);
 }
 
 /// One layer of a request: a bucket it must pass.
@@ -139,14 +141,35 @@ fn reading(tier: Tier, rate: &Rate, tat: u64, now_ns: u64) -> Reading {
 
 /// The buckets of one owner: a tenant, or a share of a node's addresses.
 ///
-/// A bucket that is full again is dropped, so the memory follows the traffic of one period.
-#[derive(Debug, Default)]
+/// A bucket that is full again is dropped, so the memory follows the traffic of one period; where strangers choose the
+/// subjects it has a bound too. Past it, whoever is new shares one bucket of the tier with all others who are new: those who
+/// were there before are counted as ever, and nobody goes uncounted.
+#[derive(Debug)]
 pub struct Buckets {
     tats: BTreeMap<Layer, u64>,
     steps_to_sweep: usize,
+    len_max: usize,
+}
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self::at_most(usize::MAX)
+    }
 }
 
 impl Buckets {
+    /// No buckets yet, and at most so many, but for one of each tier that newcomers share.
+    #[must_use]
+    pub const fn at_most(len_max: usize) -> Self {
+        Self { tats: BTreeMap::new(), steps_to_sweep: 0, len_max }
+    }
+
+    /// The bucket that this layer is counted in.
+    fn place(&self, layer: Layer) -> Layer {
+        let has_room = self.tats.len() < self.len_max || self.tats.contains_key(&layer);
+        if has_room { layer } else { Layer { subject: Subject::CROWD, ..layer } }
+    }
+
     /// Counts one request in every layer, or in none.
     ///
     /// The answer is the reading of the tightest layer; `None` when no layer is counted.
@@ -165,6 +188,7 @@ impl Buckets {
         let mut tightest: Option<Reading> = None;
         let mut refused: Option<RateLimited> = None;
         for (slot, layer) in moved.iter_mut().zip(layers) {
+            let layer = &self.place(*layer);
             let Some(rate) = rate(limit(layer.tier)) else { continue };
             let tat = match self.tats.get_mut(layer) {
                 // A level is never further ahead than a whole bucket: the limit may have been another, or the clock. It

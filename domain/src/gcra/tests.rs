@@ -1,3 +1,6 @@
+use governor::clock::{Clock as _, FakeRelativeClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::{Quota, RateLimiter};
 use proptest::prelude::*;
 
 use super::*;
@@ -76,6 +79,42 @@ fn full_buckets_are_dropped() {
 }
 
 #[test]
+fn ten_million_subjects_take_the_room_of_a_few_and_nobody_goes_uncounted() {
+    const ROOM: usize = 10_000;
+    let mut buckets = Buckets::at_most(ROOM);
+    let hourly = |_| Limit::Per { burst: 5, period: Duration::from_hours(1) };
+    let known = layer(0);
+    assert_eq!(buckets.admit(&[known], hourly, Unseen::Full, T0).unwrap().unwrap().remaining, 4);
+    let mut admitted = 0;
+    for n in 1..10_000_000_u32 {
+        admitted += usize::from(buckets.admit(&[layer(n.into())], hourly, Unseen::Full, T0).is_ok());
+    }
+    assert_eq!(
+        (buckets.len(), admitted),
+        (ROOM + 1, ROOM - 1 + 5),
+        "a bucket each, and five for all who found no room"
+    );
+    assert_eq!(
+        buckets.admit(&[known], hourly, Unseen::Full, T0).unwrap().unwrap().remaining,
+        3,
+        "who was there before"
+    );
+    // Once the others are full again there is room.
+    let later = T0.plus(Duration::from_hours(1));
+    for n in 0..20_000_u32 {
+        buckets.admit(&[layer(u128::from(n) << 64)], hourly, Unseen::Full, later).ok();
+    }
+    assert_eq!(
+        buckets
+            .admit(&[layer(7 << 100)], hourly, Unseen::Full, later.plus(Duration::from_hours(2)))
+            .unwrap()
+            .unwrap()
+            .remaining,
+        4
+    );
+}
+
+#[test]
 fn a_clock_that_steps_back_refills_nothing() {
     let mut buckets = Buckets::default();
     for _ in 0..60 {
@@ -98,44 +137,34 @@ fn a_wider_limit_is_in_force_at_once() {
     buckets.admit(&[layer(1)], per_minute(60), Unseen::Full, T0.plus(refused.retry_after)).unwrap();
 }
 
-/// The naive model: tokens as a fraction, refilled by elapsed time.
-struct TokenBucket {
-    tokens_e9: u128,
-    at_ms: i64,
-}
-
-impl TokenBucket {
-    fn admit(&mut self, burst: u32, now_ms: i64) -> bool {
-        let rate_e9 = u128::from(burst) * 1_000_000_000 / 60_000;
-        let gained = u128::from((now_ms - self.at_ms).unsigned_abs()) * rate_e9;
-        self.tokens_e9 = (self.tokens_e9 + gained).min(u128::from(burst) * 1_000_000_000);
-        self.at_ms = now_ms;
-        if self.tokens_e9 >= 1_000_000_000 {
-            self.tokens_e9 -= 1_000_000_000;
-            return true;
-        }
-        false
-    }
-}
-
 proptest! {
-    /// Bursts that divide the period exactly leave no rounding, so the two must agree on every request.
+    /// Another implementation says the same of every request: whether it passes, how many are left, and how long to wait.
     #[test]
-    fn agrees_with_a_token_bucket(
-        burst in prop::sample::select(vec![1_u32, 6, 30, 60, 600]),
-        steps in prop::collection::vec(0_i64..5_000, 1..200),
+    fn agrees_with_governor(
+        burst in 1_u32..5_000,
+        period in prop::sample::select(vec![Duration::from_secs(1), MINUTE, Duration::from_hours(1)]),
+        steps in prop::collection::vec((0_u64..2_000, 1_usize..20), 1..100),
     ) {
-        let mut buckets = Buckets::default();
-        let mut model = TokenBucket { tokens_e9: u128::from(burst) * 1_000_000_000, at_ms: T0.get() };
-        let mut now = T0.get();
-        for step in steps {
-            now += step - step % 100;
-            let real = buckets.admit(&[layer(1)], per_minute(burst), Unseen::Full, UnixMs::new(now)).is_ok();
-            // The model's rounding is downwards: it may refuse a boundary case that is due to the millisecond.
-            let modelled = model.admit(burst, now);
-            if modelled { prop_assert!(real); }
-            if real && !modelled {
-                model.tokens_e9 = 0;
+        let limit = Limit::Per { burst, period };
+        let interval = Duration::from_nanos(rate(limit).unwrap().interval_ns);
+        let quota = Quota::with_period(interval).unwrap().allow_burst(burst.try_into().unwrap());
+        let clock = FakeRelativeClock::default();
+        let oracle = RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware::<StateInformationMiddleware>();
+        let (mut buckets, mut now) = (Buckets::default(), T0);
+        for (step_ms, requests) in steps {
+            let step = Duration::from_millis(step_ms);
+            clock.advance(step);
+            now = now.plus(step);
+            for _ in 0..requests {
+                match (buckets.admit(&[layer(1)], |_| limit, Unseen::Full, now), oracle.check()) {
+                    (Ok(reading), Ok(state)) => {
+                        prop_assert_eq!(reading.unwrap().remaining, state.remaining_burst_capacity());
+                    }
+                    (Err(refused), Err(not_until)) => {
+                        prop_assert_eq!(refused.retry_after, not_until.wait_time_from(clock.now()));
+                    }
+                    (ours, theirs) => prop_assert!(false, "{:?} and {:?}", ours, theirs),
+                }
             }
         }
     }
