@@ -54,22 +54,26 @@ const QUERIES: [&str; 15] = [
 /// Why this target is refused; `None` for one that goes on to the routes.
 #[must_use]
 pub fn probe(path: &str, query: Option<&str>) -> Option<Probe> {
-    let query = query.unwrap_or_default();
-    let decoded = [path, query].map(|text| {
-        let once = decode(text.as_bytes());
-        let twice = decode(&once);
-        [once, twice]
-    });
-    let [paths, queries] = &decoded;
+    let paths = readings(path);
     let is_control = |text: &Vec<u8>| text.iter().any(|byte| *byte < 0x20 || *byte == 0x7f);
-    let [once, _] = paths;
-    if paths.iter().any(is_control) || std::str::from_utf8(once).is_err() {
+    if paths.iter().any(is_control) || paths.first().is_some_and(|once| std::str::from_utf8(once).is_err()) {
         return Some(Probe::Control);
     }
     paths.iter().find_map(|path| of_path(&lower(path))).or_else(|| {
         let is_injected = |text: &String| QUERIES.iter().any(|part| text.contains(part));
-        queries.iter().map(|query| spaced(&lower(query))).any(|text| is_injected(&text)).then_some(Probe::Injection)
+        let mut queries = query.map(readings).unwrap_or_default().into_iter().map(|query| spaced(&lower(&query)));
+        queries.any(|text| is_injected(&text)).then_some(Probe::Injection)
     })
+}
+
+/// The text decoded once and twice; without an escape, as it is.
+fn readings(text: &str) -> Vec<Vec<u8>> {
+    let once = decode(text.as_bytes());
+    if text.contains('%') {
+        let twice = decode(&once);
+        return vec![once, twice];
+    }
+    vec![once]
 }
 
 fn of_path(path: &str) -> Option<Probe> {
