@@ -58,6 +58,10 @@ pub async fn examine(config: Result<Config, Faults>) -> Result<(), Failure> {
     report.tell(&machine::data_dir(&config, server.as_ref()))?;
     report.tell(&machine::secret_files(&config, server.as_ref()))?;
     report.tell(&master_key(&config))?;
+    #[cfg(feature = "waf")]
+    for finding in rules(&config) {
+        report.tell(&finding)?;
+    }
     report.tell(&network::private_address(&config))?;
     report.tell(&network::trusted_proxies(&config))?;
     watched(&mut report, "private-listener", listeners::private(&config)).await?;
@@ -100,6 +104,21 @@ fn master_key(config: &Config) -> Finding {
         CHECK,
         format!("{} from {from}, outside the data directory; {} seals", counted(ring.ids().count()), ring.newest()),
     )
+}
+
+/// Whether the rules that requests are compared with can be read.
+#[cfg(feature = "waf")]
+fn rules(config: &Config) -> Vec<Finding> {
+    const CHECK: &str = "waf-rules";
+    let Some(waf) = &config.waf else { return vec![] };
+    match freehold_http::waf::Waf::load(&waf.rules, 1) {
+        Ok(loaded) => vec![Finding::good(CHECK, format!("{} rules are read, in the mode {}", loaded.count, waf.mode))],
+        Err(faults) => {
+            let bad =
+                |fault| Finding::bad(CHECK, format!("FREEHOLD_WAF_RULES: {fault}"), "mend the file, or leave it out");
+            faults.iter().map(bad).collect()
+        }
+    }
 }
 
 fn counted(keys: usize) -> String {

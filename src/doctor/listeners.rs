@@ -46,7 +46,8 @@ pub(super) async fn public(config: &Config) -> Vec<Finding> {
     let asked = async {
         let stream = connect(listen).await?;
         is_believed = proxies.trusts(stream.local_addr()?.ip());
-        let ask = (domain, "/readyz");
+        // What is there at this domain and at no other: a server that has another is not the one that is set up.
+        let ask = (domain, "/security.json");
         let forwarded = (!is_tls && !proxies.is_empty()).then_some("https");
         if is_tls {
             get(tls::shake_hands(stream, domain).await?, ask, forwarded).await

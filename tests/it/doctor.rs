@@ -91,6 +91,19 @@ async fn what_is_set_wrong_is_named_by_the_doctor() {
     only(&mail, "mail", "does not take letters", "FREEHOLD_MAIL_SMTP_URL");
     let everywhere = format!("0.0.0.0:{}", server.private.port());
     only(&server.doctor(&[("FREEHOLD_PRIVATE_LISTEN", &everywhere)]), "private-address", "every address", "loopback");
+    let elsewhere = server.doctor(&[
+        ("FREEHOLD_PLATFORM_DOMAIN", "example.test"),
+        ("FREEHOLD_PLATFORM_PUBLIC_URL", "http://example.test"),
+    ]);
+    only(&elsewhere, "public-listener", "example.test is answered with 404", "see that this port is the server's");
+}
+
+#[cfg(feature = "waf")]
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_are_wrong_are_named_by_the_doctor() {
+    let server = Server::start(Options::new(Engine::Sqlite).unprivileged()).await;
+    let rules = server.doctor(&[("FREEHOLD_WAF_RULES", "/nonexistent.conf"), ("FREEHOLD_WAF_MODE", "block")]);
+    only(&rules, "waf-rules", "/nonexistent.conf: there is no such file", "mend the file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
