@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Requests of one tenant in flight at once.
 pub const TENANT_MAX: u32 = 256;
+/// Requests of one tenant with a large body in flight at once: who is slow to send one keeps a place meanwhile, and most
+/// places are not theirs.
+pub const LARGE_MAX: u32 = 32;
 /// Requests of the whole node in flight at once.
 pub const NODE_MAX: u32 = 8_192;
 /// Small bodies that are being sent to the whole node at once.
@@ -19,6 +22,14 @@ pub struct Gate(AtomicU32);
 /// One place behind a gate, given back when dropped.
 #[derive(Debug)]
 pub struct Pass(Arc<Gate>);
+
+/// The places of one request, given back when dropped.
+#[derive(Debug)]
+pub struct Places {
+    pub(crate) _node: Pass,
+    pub(crate) _tenant: Pass,
+    pub(crate) _large: Option<Pass>,
+}
 
 /// All places are taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

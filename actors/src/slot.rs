@@ -41,6 +41,7 @@ pub struct TenantSlot {
     live: ArcSwapOption<Live>,
     revocations: ArcSwap<Revocations>,
     gate: Arc<Gate>,
+    large: Arc<Gate>,
     used_at: AtomicI64,
     pub(crate) cells: Cells,
 }
@@ -218,6 +219,7 @@ impl TenantSlot {
             live: ArcSwapOption::empty(),
             revocations: ArcSwap::new(Arc::clone(&NOTHING_REVOKED)),
             gate: Arc::new(Gate::default()),
+            large: Arc::new(Gate::default()),
             used_at: AtomicI64::new(0),
             cells: Cells::default(),
         }
@@ -287,6 +289,14 @@ impl TenantSlot {
     pub(crate) fn enter(&self, now: UnixMs) -> Result<Pass, Full> {
         self.used_at.store(now.get(), Ordering::Relaxed);
         self.gate.enter(gate::TENANT_MAX)
+    }
+
+    /// Takes one of the tenant's places for requests with a large body.
+    ///
+    /// # Errors
+    /// [`Full`] past [`gate::LARGE_MAX`].
+    pub(crate) fn enter_large(&self) -> Result<Pass, Full> {
+        self.large.enter(gate::LARGE_MAX)
     }
 
     /// How many of its requests are in flight.

@@ -16,7 +16,7 @@ use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
-use freehold_actors::gate::Pass;
+use freehold_actors::gate::Places;
 use freehold_actors::node::{Node, Unreachable};
 use freehold_actors::ops::context::{Client as Caller, Context, Counted, Origin};
 use freehold_actors::ops::refusal::Refusal;
@@ -75,7 +75,7 @@ pub struct Admitted {
     /// What was counted for it.
     pub counted: Counted,
     /// Its places on the node and in the tenant, held until the last clone is gone.
-    pub passes: Arc<(Pass, Pass)>,
+    pub passes: Arc<Places>,
 }
 
 /// A request that needs no tenant, because its host is none's: an extension of each of them.
@@ -96,7 +96,7 @@ impl Entered {
             check_operator(&node, client.origin.address)?;
         }
         arrival.note_tenant(slot.slug.as_str());
-        let passes = take_places(&node, &slot, method)?;
+        let passes = take_places(&node, &slot, method, false)?;
         let live = node.live(&slot).await?;
         Ok(Context { node, slot, live, client, counted, passes })
     }
@@ -217,15 +217,15 @@ async fn compared(
     body: Body,
 ) -> Result<(Entry, Body), Problem> {
     let Some(waf) = &deployment.waf else { return Ok((entry, body)) };
-    let mode = match &entry {
+    let (tenant, mode) = match &entry {
         Entry::ByHost(admitted) => {
             let live = admitted.node.live(&admitted.slot).await?;
-            Mode::in_force(admitted.node.settings.waf, live.settings.waf)
+            (admitted.slot.id, Mode::in_force(admitted.node.settings.waf, live.settings.waf))
         }
         Entry::ByKey(keyed) => keyed.waf_mode(),
         Entry::Open(_) | Entry::Preflight | Entry::Answered(_) => return Ok((entry, body)),
     };
-    let body = waf.admit(mode, request, body).await?;
+    let body = waf.admit(tenant, mode, request, body).await?;
     Ok((entry, body))
 }
 
@@ -235,17 +235,17 @@ pub(crate) async fn enter_tenant(
     slot: &TenantSlot,
     request: &Parts,
     body: &mut Body,
-) -> Result<Arc<(Pass, Pass)>, Problem> {
+) -> Result<Arc<Places>, Problem> {
     Arrival::of(&request.extensions)?.note_tenant(slot.slug.as_str());
     served(slot, &request.method, node.ambient.now())?;
-    body::receive(node, request, body).await?;
-    take_places(node, slot, &request.method)
+    let is_large = !body::receive(node, request, body).await?;
+    take_places(node, slot, &request.method, is_large)
 }
 
 /// A place on the node and one of the tenant's, if it is served.
-fn take_places(node: &Node, slot: &TenantSlot, method: &Method) -> Result<Arc<(Pass, Pass)>, Problem> {
+fn take_places(node: &Node, slot: &TenantSlot, method: &Method, is_large: bool) -> Result<Arc<Places>, Problem> {
     served(slot, method, node.ambient.now())?;
-    Ok(Arc::new(node.enter(slot).map_err(Refusal::from)?))
+    Ok(Arc::new(node.enter(slot, is_large).map_err(Refusal::from)?))
 }
 
 /// Who sent a request: counted by the address, and turned away where its network is denied.

@@ -24,7 +24,7 @@ use freehold_actors::ops::key_use;
 use freehold_actors::ops::refusal::Refusal;
 use freehold_domain::api_key::ApiKey;
 #[cfg(feature = "waf")]
-use freehold_domain::waf::Mode;
+use freehold_domain::{id::TenantId, waf::Mode};
 
 use crate::access;
 use crate::admission;
@@ -56,9 +56,9 @@ pub(crate) struct Keyed {
 
 #[cfg(feature = "waf")]
 impl Keyed {
-    /// What is done with a request that rules match.
-    pub(crate) fn waf_mode(&self) -> Mode {
-        Mode::in_force(self.cx.node.settings.waf, self.cx.live.settings.waf)
+    /// Whose request it is, and what is done with it where rules match.
+    pub(crate) fn waf_mode(&self) -> (TenantId, Mode) {
+        (self.cx.slot.id, Mode::in_force(self.cx.node.settings.waf, self.cx.live.settings.waf))
     }
 }
 

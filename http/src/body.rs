@@ -13,8 +13,8 @@ use freehold_actors::ops::refusal::Refusal;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::bounded::{BodyFault, bound, limit_of, too_large};
-use self::bounded::{RECEIVED_BYTES_MAX, announced};
+use self::bounded::RECEIVED_BYTES_MAX;
+pub(crate) use self::bounded::{BodyFault, announced, bound, limit_of, too_large};
 pub(crate) use self::json::{given, shown, whole, word};
 use crate::faults::Faults;
 use crate::problem::{Kind, Problem};
@@ -79,17 +79,17 @@ fn check<T: Validate>(text: &[u8]) -> Result<T::Checked, Problem> {
 }
 
 /// Takes in the whole body of a request if it is small, by its route or by its own word; a larger one is read by its
-/// handler. No client that is slow to send one keeps a place that another could use, and the memory of all that are
+/// handler, and the answer is false. No client that is slow to send one keeps a place that another could use, and the memory of all that are
 /// being sent is bounded.
-pub(crate) async fn receive(node: &Node, request: &Parts, body: &mut Body) -> Result<(), Problem> {
+pub(crate) async fn receive(node: &Node, request: &Parts, body: &mut Body) -> Result<bool, Problem> {
     let is_small = limit_of(request.uri.path()) <= RECEIVED_BYTES_MAX
         || announced(&request.headers).is_some_and(|bytes| bytes <= RECEIVED_BYTES_MAX);
     if body.is_end_stream() || !is_small {
-        return Ok(());
+        return Ok(body.is_end_stream());
     }
     let _sending = node.receive().map_err(Refusal::from)?;
     *body = collect(std::mem::take(body)).await?.into();
-    Ok(())
+    Ok(true)
 }
 
 /// The whole body.

@@ -163,6 +163,11 @@ fn admit(options: &EdgeOptions, parts: &Parts, told: &mut Option<(Authority, Pla
     if let Some(unreadable) = parts.extensions.get::<Unreadable>() {
         return Err((*unreadable).into());
     }
+    // Who asks too much is told as much of the host as everybody: HSTS.
+    let host = Authority::of(parts);
+    if let Ok(host) = &host {
+        *told = Some((host.clone(), options.platform.place(host)));
+    }
     let target_bytes = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > TARGET_BYTES_MAX {
         return Err(Problem::new(Kind::UriTooLong));
@@ -170,11 +175,8 @@ fn admit(options: &EdgeOptions, parts: &Parts, told: &mut Option<(Authority, Pla
     if parts.headers.len() > HEADERS_MAX || bytes_of(&parts.headers) > HEADER_BYTES_MAX {
         return Err(Problem::new(Kind::HeadersTooLarge));
     }
-    let host = Authority::of(parts)?;
-    let is_misdirected = parts.extensions.get::<Shown>().is_some_and(|shown| !shown.speaks_for(host.host()));
-    let place = options.platform.place(&host);
-    *told = Some((host, place));
-    if is_misdirected {
+    let host = host?;
+    if parts.extensions.get::<Shown>().is_some_and(|shown| !shown.speaks_for(host.host())) {
         return Err(Problem::new(Kind::Misdirected));
     }
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();

@@ -10,11 +10,13 @@ mod rules;
 mod shown;
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::request::Parts;
+use freehold_domain::id::TenantId;
 use freehold_domain::waf::Mode;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -33,8 +35,8 @@ const MATCHES: &str = "freehold_waf_matches_total";
 /// Requests that the rules were not asked about, or not about all of them, by `reason` and `mode`.
 const UNSEEN: &str = "freehold_waf_uninspected_total";
 
-/// Bytes of a body that rules are given: what they take grows with it.
-const BODY_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a body that rules are given: what they take may grow with the square of it.
+const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Fields of query and body together: each is compared with each rule.
 const PARTS_MAX: usize = 512;
 /// How long a request waits for its turn.
@@ -56,6 +58,9 @@ pub fn is_inspecting() -> bool {
 pub struct Waf {
     engine: ModSecurity,
     turns: Arc<Semaphore>,
+    /// Of how many turns a tenant may have at once, for those that have or want one.
+    shares: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
+    share: usize,
     /// What the rules say they are, such as `OWASP_CRS/3.3.4`.
     pub signatures: Vec<String>,
     /// How many rules there are.
@@ -97,7 +102,7 @@ impl Unseen {
             Self::Busy => Problem::new(Kind::Overloaded).retry_after(SOON),
             Self::Failed => Problem::new(Kind::Internal),
             Self::Large => Problem::new(Kind::PayloadTooLarge)
-                .detail("This tenant takes no body over 128 KiB, and no more than 512 fields."),
+                .detail("This tenant takes no body over 16 KiB, and no more than 512 fields."),
         }
     }
 }
@@ -110,12 +115,23 @@ impl Waf {
     pub fn load(patterns: &[String], threads: usize) -> Result<Self, Vec<RuleFault>> {
         let Rules { compiled, signatures, count, dead } = Rules::load(patterns)?;
         let (engine, turns) = (ModSecurity::new(compiled), Arc::new(Semaphore::new(threads.max(1))));
-        Ok(Self { engine, turns, signatures, count, dead })
+        let (shares, share) = (Mutex::default(), threads.div_ceil(2).max(1));
+        Ok(Self { engine, turns, shares, share, signatures, count, dead })
     }
 
     /// Compares a request with the rules, and gives its body back.
-    pub(crate) async fn admit(self: &Arc<Self>, mode: Mode, request: &Parts, body: Body) -> Result<Body, Problem> {
+    pub(crate) async fn admit(
+        self: &Arc<Self>,
+        tenant: TenantId,
+        mode: Mode,
+        request: &Parts,
+        body: Body,
+    ) -> Result<Body, Problem> {
         if mode == Mode::Off {
+            return Ok(body);
+        }
+        if body::announced(&request.headers).is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+            unseen(Unseen::Large, mode)?;
             return Ok(body);
         }
         let (bytes, body) = if body.is_end_stream() {
@@ -130,17 +146,33 @@ impl Waf {
         }
         let arrival = Arrival::of(&request.extensions)?;
         let shown = Shown::of(request, arrival, &bytes);
-        match self.judge(shown).await {
+        match self.judge(tenant, shown).await {
             Ok(verdict) => told(&verdict, mode, arrival),
             Err(reason) => unseen(reason, mode),
         }?;
         Ok(body)
     }
 
+    /// A tenant's share of the turns: half of them, so that one tenant's requests do not keep all others waiting.
+    fn share_of(&self, tenant: TenantId) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(&tenant).and_then(Weak::upgrade) {
+            return share;
+        }
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(self.share));
+        shares.insert(tenant, Arc::downgrade(&share));
+        share
+    }
+
     /// On a thread that may take its time, when it is this request's turn.
-    async fn judge(self: &Arc<Self>, shown: Shown) -> Result<Verdict, Unseen> {
-        let turn = timeout(TURN_WAIT_MAX, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.ok().and_then(Result::ok).ok_or(Unseen::Busy)?;
+    async fn judge(self: &Arc<Self>, tenant: TenantId, shown: Shown) -> Result<Verdict, Unseen> {
+        let (share, turns) = (self.share_of(tenant), Arc::clone(&self.turns));
+        let turn = async { (share.acquire_owned().await, turns.acquire_owned().await) };
+        let turn = match timeout(TURN_WAIT_MAX, turn).await {
+            Ok((Ok(of_tenant), Ok(of_all))) => (of_tenant, of_all),
+            _ => return Err(Unseen::Busy),
+        };
         let waf = Arc::clone(self);
         let judged = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -219,6 +251,8 @@ fn unseen(reason: Unseen, mode: Mode) -> Result<(), Problem> {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    use freehold_domain::time::UnixMs;
+
     use super::*;
 
     fn shown() -> Shown {
@@ -230,11 +264,19 @@ mod tests {
     #[tokio::test]
     async fn who_gets_no_turn_in_time_is_refused_or_goes_on_by_mode() {
         let waf = Arc::new(Waf::load(&[], 2).expect("no rules"));
-        assert_eq!(waf.judge(shown()).await, Ok(Verdict::default()));
+        let (one, other) = (TenantId::new(UnixMs::new(1), [1; 10]), TenantId::new(UnixMs::new(1), [2; 10]));
+        assert_eq!(waf.judge(one, shown()).await, Ok(Verdict::default()));
         let all = Arc::clone(&waf.turns).acquire_many_owned(2).await.expect("both turns");
-        assert_eq!(waf.judge(shown()).await, Err(Unseen::Busy));
+        assert_eq!(waf.judge(one, shown()).await, Err(Unseen::Busy));
         drop(all);
-        assert_eq!(waf.judge(shown()).await, Ok(Verdict::default()));
+        assert_eq!(waf.judge(one, shown()).await, Ok(Verdict::default()));
+        // What one tenant has under way keeps its own others waiting, and no other tenant's.
+        let turn = waf.share_of(one).acquire_owned().await.expect("a turn");
+        assert_eq!(waf.judge(one, shown()).await, Err(Unseen::Busy));
+        assert_eq!(waf.judge(other, shown()).await, Ok(Verdict::default()));
+        drop(turn);
+        assert_eq!(waf.judge(one, shown()).await, Ok(Verdict::default()));
+        assert!(waf.shares.lock().expect("not poisoned").len() <= 2, "who has no turn is not remembered for long");
         for reason in [Unseen::Busy, Unseen::Failed, Unseen::Large] {
             assert!(unseen(reason, Mode::Detect).is_ok() && unseen(reason, Mode::Block).is_err(), "{reason:?}");
         }

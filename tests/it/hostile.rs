@@ -138,9 +138,14 @@ async fn slow_clients_are_cut_and_lock_nobody_else_out() {
         .to_owned();
     // More than the kernel keeps for one who does not read.
     let asked = "GET /security HTTP/1.1\r\nhost: acme.localhost\r\n\r\n".repeat(100);
+    // Larger than what is received before a place is taken, by somebody who may send it.
+    let large = format!(
+        "POST /v1/api-keys HTTP/1.1\r\nhost: acme.localhost\r\nauthorization: Bearer {access}\r\n\
+         content-type: application/json\r\ncontent-length: 900000\r\n\r\n{{"
+    );
     let since = Instant::now();
     let mut slow = tokio::task::JoinSet::new();
-    for (host, sent) in [(2, head), (3, body), (4, asked)] {
+    for (host, sent) in [(2, head), (3, body), (4, asked), (5, large)] {
         for _ in 0..SLOW {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
             socket.set_recv_buffer_size(4 * 1024).unwrap();

@@ -1,24 +1,25 @@
 //! The places of the node: for requests, and for bodies that are still being sent.
 
-use crate::gate::{self, Full, Pass};
+use crate::gate::{self, Full, Pass, Places};
 use crate::metric;
 use crate::node::Node;
 use crate::slot::TenantSlot;
 
 impl Node {
-    /// Takes a place on the node and one of the tenant's.
+    /// Takes a place on the node and one of the tenant's, and one of its few for large bodies where the request has one.
     ///
     /// # Errors
-    /// [`Full`] when either is full; nothing was done.
-    pub fn enter(&self, slot: &TenantSlot) -> Result<(Pass, Pass), Full> {
-        let passes = self
-            .gate
-            .enter(gate::NODE_MAX)
-            .and_then(|node| slot.enter(self.ambient.now()).map(|tenant| (node, tenant)));
-        if passes.is_err() {
-            metrics::counter!(metric::SHED, "reason" => "gate").increment(1);
-        }
-        passes
+    /// [`Full`] when one of them is full; nothing was done.
+    pub fn enter(&self, slot: &TenantSlot, is_large: bool) -> Result<Places, Full> {
+        let enter = || {
+            let large = if is_large { Some(slot.enter_large()?) } else { None };
+            Ok(Places {
+                _large: large,
+                _node: self.gate.enter(gate::NODE_MAX)?,
+                _tenant: slot.enter(self.ambient.now())?,
+            })
+        };
+        enter().inspect_err(|_: &Full| metrics::counter!(metric::SHED, "reason" => "gate").increment(1))
     }
 
     /// A place for a request whose body is still being sent: it is not in flight yet.

@@ -14,7 +14,7 @@ use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
 use freehold_storage::TenantTx;
 
-use crate::gate::Pass;
+use crate::gate::Places;
 use crate::mail::{self, NotEnqueued};
 use crate::metric;
 use crate::node::Node;
@@ -103,7 +103,7 @@ pub struct Context {
     /// What was counted for it.
     pub counted: Counted,
     /// Its places on the node and in the tenant: an operation holds them to its end, whether or not its client waits.
-    pub passes: Arc<(Pass, Pass)>,
+    pub passes: Arc<Places>,
 }
 
 impl Context {

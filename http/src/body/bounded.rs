@@ -12,7 +12,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::headers::CSP_REPORT;
 use crate::problem::{Kind, Problem};
-use crate::security_reports::REPORTS;
 
 const SMALL_BYTES_MAX: u64 = 16 * 1024;
 /// Most bytes of a body that is received before a place is taken for its request.
@@ -47,12 +46,7 @@ impl BodyFault {
 
 /// How many bytes the body of a request for this path may have. One place, so that no route can forget it.
 pub(crate) fn limit_of(path: &str) -> u64 {
-    match path {
-        CSP_REPORT => SMALL_BYTES_MAX,
-        REPORTS => RECEIVED_BYTES_MAX, // 10,000 characters may have 40,000 bytes
-        path if path.starts_with("/v1/auth/") => SMALL_BYTES_MAX,
-        _ => BYTES_MAX,
-    }
+    if path.starts_with("/v1/auth/") || path == CSP_REPORT { SMALL_BYTES_MAX } else { BYTES_MAX }
 }
 
 /// Whether the request announces more than `bytes_max`: it is refused without reading any of it.
@@ -61,7 +55,7 @@ pub(crate) fn too_large(headers: &HeaderMap, bytes_max: u64) -> bool {
 }
 
 /// How many bytes the request announces.
-pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -124,7 +118,6 @@ mod tests {
     fn limits_by_path() {
         assert_eq!(limit_of("/v1/auth/login"), 16 * 1024);
         assert_eq!(limit_of("/csp-report"), 16 * 1024);
-        assert_eq!(limit_of("/v1/security-reports"), 64 * 1024);
         assert_eq!(limit_of("/v1/authors"), 1024 * 1024);
         assert_eq!(limit_of("/webhooks/stripe"), 1024 * 1024);
     }

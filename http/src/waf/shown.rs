@@ -11,15 +11,16 @@ use axum::http::request::Parts;
 
 use crate::api_host::X_ND_KEY;
 use crate::arrival::Arrival;
+use crate::headers::CSP_REPORT;
 use crate::security_reports::REPORTS;
 
 /// Headers that are not shown.
 const SECRET_HEADERS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, X_ND_KEY];
 
-/// Fields of JSON bodies whose text is shown as none.
-const SECRET_FIELDS: [&str; 10] = [
+/// Fields of JSON bodies whose text is shown as none: secrets, and HTML that has a policy of its own.
+const SECRET_FIELDS: [&str; 11] = [
     "password", "current_password", "new_password", "token", "refresh_token", "challenge", "totp", "backup_code",
-    "code", "invitation",
+    "code", "invitation", "notice_html",
 ];
 
 /// A request, as rules see it.
@@ -51,8 +52,12 @@ impl Shown {
             version: format!("{:?}", request.version),
             headers,
             client: arrival.client.map(|client| client.address.to_string()).unwrap_or_default(),
-            // Whoever tells of a weakness shows how it is used.
-            body: if request.uri.path() == REPORTS { b"{}".to_vec() } else { without_secrets(body) },
+            // Whoever tells of a weakness or of an injection shows it.
+            body: if [REPORTS, CSP_REPORT].contains(&request.uri.path()) {
+                b"{}".to_vec()
+            } else {
+                without_secrets(body)
+            },
         }
     }
 }

@@ -86,6 +86,14 @@ async fn every_operation_has_them_on_every_kind_of_answer() {
         let mut conn = asked.open(&server).await;
         let mut late = asked.open(&limited).await;
         late.get("/", None).await;
+        let crowd: Vec<_> = (0..95).map(|number| (format!("x-{number}"), "x".repeat(400))).collect();
+        let crowd: Vec<_> = crowd.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (request, status) in [
+            (conn.request("GET", &format!("/{}", "x".repeat(9_000)), &[], b""), 414),
+            (conn.request("GET", "/", &crowd, b""), 431),
+        ] {
+            has_the_headers(conn.send(request).await.is(status), Some(HSTS), &format!("{status} at {}", asked.host));
+        }
         for (method, path) in &asked.operations {
             let mut check = |answer: Answer, wanted: Option<u16>, hsts: Option<&str>| {
                 let status = answer.status.as_u16();
