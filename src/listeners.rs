@@ -13,7 +13,8 @@ use crate::failure::Failure;
 /// What the kernel keeps of an answer that its client does not take; it doubles this. By itself it would keep megabytes of
 /// each connection.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
-/// Connections that wait to be accepted; the kernel may know a lower bound (`somaxconn`), past which clients try again in a second.
+/// Connections that wait to be accepted; the kernel may know a lower bound (`somaxconn`). Past it clients try again in a
+/// second.
 const BACKLOG: u32 = 4_096;
 
 /// A socket, and where it listens: the port that the system chose, where 0 was asked for.

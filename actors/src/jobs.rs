@@ -1,6 +1,6 @@
-//! What is done every so often: whether the store keeps tenants apart is looked at; who may still come in is compared with it, whatever told this node of it; signing
-//! keys that are old get a successor; rows nobody needs any more are swept from the stores of active tenants and from the
-//! system store, tenants that are parked and blank are forgotten, and gauges set.
+//! What is done every so often: whether the store keeps tenants apart is looked at; who may still come in is compared with
+//! it, whatever told this node of it; signing keys that are old get a successor; rows nobody needs any more are swept from
+//! the stores of active tenants and from the system store, tenants that are parked and blank are forgotten, and gauges set.
 
 use std::sync::Arc;
 use std::time::Duration;

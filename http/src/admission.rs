@@ -2,9 +2,9 @@
 //! there are any.
 //!
 //! A tenant that is not served is answered here, without any store access once it is known; only what problems mean can
-//! be read on every host, and reports of weaknesses go to the platform's own tenant from every host. A body comes in before
-//! the gate, so that clients who are slow to send keep nobody's place. At the API host it is the key that names the tenant:
-//! see [`crate::api_host`].
+//! be read on every host, and reports of weaknesses go to the platform's own tenant from every host. A small body
+//! comes in before the gate, so that clients who are slow to send one keep nobody's place. At the API host it is the key
+//! that names the tenant: see [`crate::api_host`].
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The API host, `api.{platform}`: who may enter there, and what browsers are told about it (CORS).
 //!
-//! `/v1/*` takes a key in `X-ND-Key`, which names its tenant: state → body → gate → key → origin, in this order, so that a typo
-//! and a suspended tenant are answered without any store access. There are no cookies here: a page of another site acts
+//! `/v1/*` takes a key in `X-ND-Key`, which names its tenant: state → body → gate → key → origin, in this order, so that a
+//! typo and a suspended tenant are answered without any store access. There are no cookies here: a page of another site acts
 //! with nothing but what it knows.
 //!
 //! Source: WHATWG Fetch §3.2 (CORS protocol).

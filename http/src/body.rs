@@ -79,8 +79,8 @@ fn check<T: Validate>(text: &[u8]) -> Result<T::Checked, Problem> {
 }
 
 /// Takes in the whole body of a request if it is small, by its route or by its own word; a larger one is read by its
-/// handler, and the answer is false. No client that is slow to send one keeps a place that another could use, and the memory of all that are
-/// being sent is bounded.
+/// handler, and the answer is false. No client that is slow to send a small one keeps a place that another could use, and
+/// the memory of all that are being sent is bounded.
 pub(crate) async fn receive(node: &Node, request: &Parts, body: &mut Body) -> Result<bool, Problem> {
     let is_small = limit_of(request.uri.path()) <= RECEIVED_BYTES_MAX
         || announced(&request.headers).is_some_and(|bytes| bytes <= RECEIVED_BYTES_MAX);

@@ -9,7 +9,7 @@ use crate::ops::refusal::Refusal;
 use crate::ops::signing_keys::items;
 
 /// How it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecurityState {
     /// Since when the key that signs is published.
     pub key_made: UnixMs,
