@@ -1,9 +1,10 @@
 //! A server process: the real binary on free loopback ports, in a folder of its own.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -24,12 +25,29 @@ const NOBODY: u32 = 65_534;
 
 /// The binary, with an environment of its own.
 pub(crate) fn freehold() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_freehold"));
+    freehold_at(Path::new(env!("CARGO_BIN_EXE_freehold")))
+}
+
+fn freehold_at(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars() {
         if name.starts_with("FREEHOLD_") {
             command.env_remove(name);
         }
     }
+    command
+}
+
+/// The binary run as this user, to whom the folder is given: from there, for what root builds may lie where nobody
+/// else may go.
+fn freehold_as(user: u32, folder: &Folder) -> Command {
+    std::os::unix::fs::chown(folder.path(), Some(user), None).unwrap();
+    let (built, binary) = (Path::new(env!("CARGO_BIN_EXE_freehold")), folder.path().join("freehold"));
+    if !binary.exists() && fs::hard_link(built, &binary).is_err() {
+        fs::copy(built, &binary).unwrap();
+    }
+    let mut command = freehold_at(&binary);
+    command.uid(user);
     command
 }
 
@@ -166,7 +184,10 @@ impl Server {
     }
 
     fn command(options: &Options, folder: &Folder, database: Option<&Database>) -> Command {
-        let mut command = freehold();
+        let mut command = match options.user {
+            None => freehold(),
+            Some(user) => freehold_as(user, folder),
+        };
         command
             .env("FREEHOLD_PROFILE", "development")
             .env("FREEHOLD_HTTP_LISTEN", "127.0.0.1:0")
@@ -178,10 +199,6 @@ impl Server {
             command.env("FREEHOLD_DATABASE_URL", database.url());
         }
         command.envs(options.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        if let Some(user) = options.user {
-            std::os::unix::fs::chown(folder.path(), Some(user), None).unwrap();
-            command.uid(user);
-        }
         command
     }
 
@@ -255,13 +272,13 @@ impl Server {
     pub(crate) async fn letters(&self, count: usize) -> Vec<Mail> {
         let folder = self.data_dir().join("outbox");
         let read = async || {
-            let entries = std::fs::read_dir(&folder).ok()?.map(|entry| entry.unwrap().path());
+            let entries = fs::read_dir(&folder).ok()?.map(|entry| entry.unwrap().path());
             let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "eml")).collect();
             files.sort();
             (files.len() >= count).then_some(files)
         };
         let (files, _) = until("the letters are in the outbox", read).await;
-        files.into_iter().map(|path| Mail::parse(&std::fs::read(path).unwrap())).collect()
+        files.into_iter().map(|path| Mail::parse(&fs::read(path).unwrap())).collect()
     }
 
     /// The private listener's answer.
