@@ -118,13 +118,14 @@ impl Node {
     /// [`Refusal::Unauthenticated`] for a dead session; [`Refusal::Unavailable`] when neither feed nor store has
     /// answered for thirty seconds.
     pub async fn confirm(&self, slot: &TenantSlot, claims: &AccessClaims) -> Result<(), Refusal> {
-        self.confirm_by(self.stands(slot, claims)).await
+        self.confirm_by(async || self.stands(slot, claims).await).await
     }
 
-    /// The same for whatever the store can be asked about.
+    /// The same for whatever the store can be asked about. Few requests ask: the question has its room when it is put, and
+    /// no request carries it.
     pub(crate) async fn confirm_by(
         &self,
-        stands: impl Future<Output = Result<bool, StoreError>>,
+        stands: impl AsyncFnOnce() -> Result<bool, StoreError>,
     ) -> Result<(), Refusal> {
         let now = self.ambient.now();
         let blind_for = now.since(UnixMs::new(self.feed_read_at.load(Ordering::Acquire)));
@@ -134,7 +135,7 @@ impl Node {
         if now.since(UnixMs::new(self.store_silent_at.load(Ordering::Acquire))) < AWAY_FOR {
             return if blind_for < BLIND_AFTER { Ok(()) } else { Err(Refusal::Unavailable) };
         }
-        match stands.await {
+        match Box::pin(stands()).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refusal::Unauthenticated),
             Err(error) => {

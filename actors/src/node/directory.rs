@@ -199,9 +199,14 @@ impl Node {
     /// # Errors
     /// [`Unreachable`] when there is none, or the directory cannot be read.
     pub async fn slot(&self, slug: &Slug) -> Result<Arc<TenantSlot>, Unreachable> {
-        if let Some(known) = self.slots.known(slug, self.ambient.now()) {
-            return known;
+        match self.slots.known(slug, self.ambient.now()) {
+            Some(known) => known,
+            None => Box::pin(self.look_up(slug)).await,
         }
+    }
+
+    /// Asks the directory, which few requests do: no other has the room for it.
+    async fn look_up(&self, slug: &Slug) -> Result<Arc<TenantSlot>, Unreachable> {
         let _turn = self.slots.turn(slug).await;
         if let Some(known) = self.slots.known(slug, self.ambient.now()) {
             return known;
@@ -223,9 +228,13 @@ impl Node {
     /// # Errors
     /// As [`Node::slot`].
     pub async fn slot_of(&self, id: TenantId) -> Result<Arc<TenantSlot>, Unreachable> {
-        if let Some(known) = self.slots.known_by_id(id, self.ambient.now()) {
-            return known;
+        match self.slots.known_by_id(id, self.ambient.now()) {
+            Some(known) => known,
+            None => Box::pin(self.look_up_id(id)).await,
         }
+    }
+
+    async fn look_up_id(&self, id: TenantId) -> Result<Arc<TenantSlot>, Unreachable> {
         let _turn = self.slots.turn(&id).await;
         if let Some(known) = self.slots.known_by_id(id, self.ambient.now()) {
             return known;

@@ -40,9 +40,12 @@ impl Attached {
     }
 }
 
-/// What is known of hosts, and since when.
+/// Where a host leads, and when the store said so.
+type Known = (Option<Arc<Attached>>, UnixMs);
+
+/// What is known of hosts.
 pub struct Domains {
-    known: Cache<Box<str>, (Option<Arc<Attached>>, UnixMs)>,
+    known: Cache<Box<str>, Known>,
 }
 
 impl Default for Domains {
@@ -66,11 +69,19 @@ impl Node {
     pub async fn attached(&self, host: &str) -> Result<Option<Arc<Attached>>, StoreError> {
         let now = self.ambient.now();
         let known = self.domains.known.get(host);
-        if let Some((attached, at)) = &known
-            && now.since(*at) < FRESH_FOR
-        {
-            return Ok(attached.clone());
+        match known {
+            Some((attached, at)) if now.since(at) < FRESH_FOR => Ok(attached),
+            known => Box::pin(self.ask_where(host, known, now)).await,
         }
+    }
+
+    /// Asks the store, which few requests do: no other has the room for it.
+    async fn ask_where(
+        &self,
+        host: &str,
+        known: Option<Known>,
+        now: UnixMs,
+    ) -> Result<Option<Arc<Attached>>, StoreError> {
         let row = async { custom_domain::attached(&mut self.store.system_read().await?, host).await };
         match row.await.and_then(|row| row.map(Attached::of).transpose()) {
             Ok(attached) => {

@@ -21,7 +21,7 @@ use crate::ops::refusal::Refusal;
 pub async fn present(cx: &Context, presented: &KeyHash) -> Result<Arc<LiveKey>, Refusal> {
     let now = cx.node.ambient.now();
     let key = cx.live.api_keys.find(presented, now).ok_or(Refusal::Unauthenticated)?;
-    cx.node.confirm_by(stands(cx, &key, presented, now)).await?;
+    cx.node.confirm_by(async || stands(cx, &key, presented, now).await).await?;
     Ok(key)
 }
 

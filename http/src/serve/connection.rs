@@ -46,7 +46,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves the socket until it is over, under TLS once hands are shaken: in as much time as a request's head has.
+    /// Serves the socket until it is over, under TLS once hands are shaken: in as much time as a request's head has. What
+    /// comes one after the other is boxed: thousands of connections at once have room for one of them, not for the largest.
     pub(super) async fn begin<S>(
         self,
         transport: Transport,
@@ -64,11 +65,11 @@ impl Connection {
         let tls = match transport {
             Transport::Plain => {
                 let peer = Peer { address, scheme: Scheme::Http };
-                return self.run(builder, socket, peer, service).await;
+                return Box::pin(self.run(builder, socket, peer, service)).await;
             }
             Transport::Tls(tls) => tls,
         };
-        let handshake = tokio::time::timeout(self.options.header_read_max, tls.accept(socket));
+        let handshake = tokio::time::timeout(self.options.header_read_max, Box::pin(tls.accept(socket)));
         let Some(shaken) = self.stop.run_until_cancelled(handshake).await else { return };
         let outcome = match &shaken {
             Ok(Ok(_)) => "done",
@@ -82,7 +83,7 @@ impl Connection {
                 request.extensions_mut().insert(shown.clone());
                 request
             });
-            self.run(builder, stream, peer, service).await;
+            Box::pin(self.run(builder, stream, peer, service)).await;
         }
     }
 
