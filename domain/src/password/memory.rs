@@ -17,14 +17,15 @@ pub struct HashMemory {
 }
 
 impl HashMemory {
-    /// Memory for hashes with `params`, allocated now. Others are served too: a larger one for as long as it takes.
+    /// Memory for hashes with `params`, set aside now and filled by the first of them: until then a server that hashes
+    /// nothing keeps no page of it. Others are served too: a larger one for as long as it takes.
     ///
     /// # Errors
     /// [`HashError::Memory`] when there is not so much memory.
     pub fn new(params: Argon2Params) -> Result<Self, HashError> {
-        let mut memory = Self { blocks: Vec::new(), usual: params.library(32)?.block_count() };
-        memory.blocks(memory.usual)?;
-        Ok(memory)
+        let (mut blocks, usual) = (Vec::new(), params.library(32)?.block_count());
+        blocks.try_reserve_exact(usual).map_err(|_| HashError::Memory)?;
+        Ok(Self { blocks, usual })
     }
 
     /// Overwrites everything with zeros.
