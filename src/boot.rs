@@ -15,6 +15,7 @@ use freehold_actors::mail::carrier::Carrier;
 use freehold_actors::node::{Node, Parts, Settings};
 use freehold_actors::password_pool::PasswordPool;
 use freehold_actors::providers::Providers;
+use freehold_actors::shared_counters::SharedCounters;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterKeyId, MasterRing, Nonce};
@@ -114,7 +115,23 @@ pub async fn start_node(
         public_port: Some(public.port()).filter(|port| *port != public.scheme().default_port()),
     };
     let id = NodeId::new(AMBIENT.wall(), AMBIENT.random());
-    let parts = Parts { id, ambient: AMBIENT, settings, store, ring, pool, breached, post, providers, proofs, unseen };
+    let counters = config.counters.as_ref().map(|rule| SharedCounters::start(rule, id, AMBIENT)).transpose();
+    let shared_counters =
+        counters.map_err(|error| Failure::new(Exit::Config, format!("FREEHOLD_REDIS_URL: {error}")))?;
+    let parts = Parts {
+        id,
+        ambient: AMBIENT,
+        settings,
+        store,
+        ring,
+        pool,
+        breached,
+        post,
+        providers,
+        proofs,
+        shared_counters,
+        unseen,
+    };
     Node::start(parts).await.map_err(|error| Failure::new(Exit::Internal, chain(&error)))
 }
 

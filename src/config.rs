@@ -39,6 +39,7 @@ use std::path::{Path, PathBuf};
 use freehold_actors::acme::AcmeRule;
 use freehold_actors::domain_proofs::ProofRule;
 use freehold_actors::providers::ProvidersRule;
+use freehold_actors::shared_counters::CounterRule;
 use freehold_domain::disclosure::Disclosure;
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::tier::Limits;
@@ -84,6 +85,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The engine that holds the data.
     pub database: Database,
+    /// Where the keeper of shared counters is, if they are shared.
+    pub counters: Option<CounterRule>,
     /// The master ring.
     pub keys: Keys,
     /// How much each tier admits.
@@ -150,7 +153,7 @@ impl Config {
         let acme = acme::read(values);
         let data_dir = data::read(values);
         let database = database::read(values, profile);
-        redis::read(values);
+        let counters = redis::read(values, profile);
         let keys = keys::read(values, profile, data_dir.as_deref());
         let limits = limits::read(values, profile);
         let lockout = lockout::read(values);
@@ -173,6 +176,7 @@ impl Config {
             private,
             data_dir: data_dir?,
             database: database?,
+            counters: counters?,
             keys,
             limits,
             lockout: lockout?,

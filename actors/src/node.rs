@@ -44,6 +44,7 @@ use crate::ops::refusal::Refusal;
 use crate::password_pool::PasswordPool;
 use crate::providers::Providers;
 use crate::root::Root;
+use crate::shared_counters::SharedCounters;
 use crate::slot::{Live, Published, TenantSlot};
 use crate::tenant::{self, Kind};
 use crate::{lockouts, rate_limits, sessions};
@@ -154,6 +155,8 @@ pub struct Node {
     pub tokens: Tokens,
     /// What is known of buckets without a saved level.
     pub unseen: Unseen,
+    /// Counters that are shared with other nodes, if they are.
+    pub shared_counters: Option<Arc<SharedCounters>>,
     /// The address buckets of the node.
     pub addresses: AddressBuckets,
     gate: Arc<Gate>,
@@ -196,6 +199,8 @@ pub struct Parts {
     pub providers: Providers,
     /// Where the proofs of custom domains are looked for.
     pub proofs: DomainProofs,
+    /// Counters that are shared with other nodes, if they are.
+    pub shared_counters: Option<Arc<SharedCounters>>,
     /// What is known of buckets without a saved level.
     pub unseen: Unseen,
 }
@@ -232,7 +237,20 @@ impl Node {
     /// # Errors
     /// [`SpawnErr`] when the root actor does not start.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, SpawnErr> {
-        let Parts { id, ambient, settings, store, ring, pool, breached, post, providers, proofs, unseen } = parts;
+        let Parts {
+            id,
+            ambient,
+            settings,
+            store,
+            ring,
+            pool,
+            breached,
+            post,
+            providers,
+            proofs,
+            shared_counters,
+            unseen,
+        } = parts;
         let node = Arc::new(Self {
             id,
             ambient,
@@ -248,6 +266,7 @@ impl Node {
             slots: Slots::default(),
             tokens: Tokens::default(),
             unseen,
+            shared_counters,
             addresses: AddressBuckets::default(),
             gate: Arc::new(Gate::default()),
             sending: Arc::new(Gate::default()),

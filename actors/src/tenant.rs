@@ -170,7 +170,7 @@ impl State {
         let supervisor = me.get_cell();
         let cell = match kind {
             Kind::RateLimits => {
-                let given = rate_limits::State { node, slot, live: Arc::clone(&live) };
+                let given = rate_limits::State::new(node, slot, Arc::clone(&live));
                 let (actor, _) = Actor::spawn_linked(None, RateLimits, given, supervisor).await?;
                 live.rate_limits.publish(actor, now)
             }

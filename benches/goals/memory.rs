@@ -107,6 +107,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         providers: Providers::new(ProvidersRule::default(), AMBIENT).unwrap(),
         proofs: DomainProofs::new(PROOFS),
         breached: Breached::new(BreachedRule { source: Source::None, unknown: WhenUnknown::Accept }, AMBIENT).unwrap(),
+        shared_counters: None,
         unseen: Unseen::Full,
     };
     Node::start(parts).await.unwrap()

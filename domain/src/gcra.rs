@@ -4,13 +4,15 @@
 //! one emission interval (`period / burst`) ahead; a request that would move it more than `period` ahead of now is
 //! refused and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::tier::{Limit, Tier};
 use crate::time::UnixMs;
+
+pub mod shared;
 
 /// When a bucket is full again, in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,6 +71,13 @@ pub struct RateLimited {
     pub retry_after: Duration,
 }
 
+impl RateLimited {
+    /// Of two refusals the one that lasts longer.
+    fn longer(self, other: Self) -> Self {
+        if self.retry_after >= other.retry_after { self } else { other }
+    }
+}
+
 /// What is known of buckets that have no saved level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unseen {
@@ -78,6 +87,7 @@ pub enum Unseen {
     EmptiedBy(UnixMs),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rate {
     burst: u32,
     interval_ns: u64,
@@ -147,6 +157,10 @@ fn reading(tier: Tier, rate: &Rate, tat: u64, now_ns: u64) -> Reading {
 #[derive(Debug)]
 pub struct Buckets {
     tats: BTreeMap<Layer, u64>,
+    /// Where buckets are shared: those whose level only this node knows.
+    own: BTreeSet<Layer>,
+    /// How often their keeper had been lost when this was looked at last.
+    losses: u64,
     steps_to_sweep: usize,
     len_max: usize,
 }
@@ -161,7 +175,7 @@ impl Buckets {
     /// No buckets yet, and at most so many, but for one of each tier that newcomers share.
     #[must_use]
     pub const fn at_most(len_max: usize) -> Self {
-        Self { tats: BTreeMap::new(), steps_to_sweep: 0, len_max }
+        Self { tats: BTreeMap::new(), own: BTreeSet::new(), losses: 0, steps_to_sweep: 0, len_max }
     }
 
     /// The bucket that this layer is counted in.
@@ -207,10 +221,7 @@ impl Buckets {
                 }
                 Err(retry_after) => {
                     let this = RateLimited { reading: reading(layer.tier, &rate, tat, now_ns), retry_after };
-                    refused = Some(match refused {
-                        Some(longer) if longer.retry_after >= retry_after => longer,
-                        _ => this,
-                    });
+                    refused = Some(refused.map_or(this, |known| known.longer(this)));
                 }
             }
         }
@@ -228,6 +239,7 @@ impl Buckets {
     pub fn sweep(&mut self, now: UnixMs) {
         let now_ns = nanos(now);
         self.tats.retain(|_, tat| *tat > now_ns);
+        self.own.retain(|layer| self.tats.contains_key(layer));
         self.steps_to_sweep = self.tats.len().max(64);
     }
 
@@ -251,6 +263,7 @@ impl Buckets {
     /// Takes back a saved level.
     pub fn restore(&mut self, layer: Layer, tat: Tat) {
         self.tats.insert(layer, tat.0);
+        self.own.insert(layer);
     }
 
     /// Sweeps once every as many steps as there are buckets: constant cost a step.

@@ -133,6 +133,15 @@ impl Limit {
         }
     }
 
+    /// What each of so many nodes admits that share it: at least one at once.
+    #[must_use]
+    pub fn share_of(self, nodes: u32) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::Per { burst, period } => Self::Per { burst: (burst / nodes.max(1)).max(1), period },
+        }
+    }
+
     /// The two numbers a row keeps: burst and period in milliseconds.
     #[must_use]
     pub fn to_row(self) -> (i64, i64) {

@@ -23,6 +23,19 @@ pub(super) fn setting(values: &mut Values, setting: &str) -> Option<Option<Vec<C
     }
 }
 
+/// The same as it is written there, for whoever reads PEM.
+#[expect(clippy::option_option, reason = "read wrongly, and not set, are two things")]
+pub(super) fn pem(values: &mut Values, setting: &str) -> Option<Option<Vec<u8>>> {
+    let path = values.read(setting, "a path", "write the path of a PEM file", |text| Some(text.to_owned()));
+    match path.as_deref().map(|path| read(path).and_then(|_| read_chain(Path::new(path)))).transpose() {
+        Ok(text) => Some(text),
+        Err((fault, remedy)) => {
+            values.fault(setting, &fault, remedy);
+            None
+        }
+    }
+}
+
 /// The certificates of the file at `path`: one at least, and each fit to be trusted.
 fn read(path: &str) -> Result<Vec<CertificateDer<'static>>, Refusal> {
     let bytes = read_chain(Path::new(path))?;

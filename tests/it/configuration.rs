@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 95] = [
+const GARBLED: [(&str, &str); 96] = [
     ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_ACME_CONTACT", "nobody"),
     ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
@@ -189,7 +189,8 @@ const GARBLED: [(&str, &str); 95] = [
     ("FREEHOLD_PLATFORM_OPERATOR_CIDRS", "0.0.0.0/0"),
     ("FREEHOLD_PRIVATE_LISTEN", "127.0.0.1"),
     ("FREEHOLD_PROFILE", "staging"),
-    ("FREEHOLD_REDIS_URL", "redis://:cAnArY5ecret@localhost"),
+    ("FREEHOLD_REDIS_CA_FILE", "/nonexistent"),
+    ("FREEHOLD_REDIS_URL", "rediss://:cAnArY5ecret@localhost/#insecure"),
     ("FREEHOLD_REFRESH_COALESCE_MS", "+50"),
     ("FREEHOLD_TREE_PASSIVATE_S", "-1"),
     ("FREEHOLD_TREE_UNREADY_FROM", "0"),

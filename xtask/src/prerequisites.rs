@@ -1,5 +1,5 @@
 //! The programs the tests need: PostgreSQL 15 or newer, PgBouncer, nginx, Caddy and pebble (a certificate authority for tests);
-//! the OWASP Core Rule Set; Node.js for an `OpenID` provider; and Node.js, Python and Chromium for what judges the server from
+//! the OWASP Core Rule Set; Redis; Node.js for an `OpenID` provider; and Node.js, Python and Chromium for what judges the server from
 //! outside.
 
 use std::fs;
@@ -13,10 +13,10 @@ use crate::{out, process};
 
 const POSTGRES_VERSION_MIN: u32 = 15;
 const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isready"];
-const PACKAGES: [&str; 6] = ["postgresql", "pgbouncer", "nginx", "caddy", "pebble", "modsecurity-crs"];
+const PACKAGES: [&str; 7] = ["postgresql", "pgbouncer", "nginx", "caddy", "pebble", "modsecurity-crs", "redis-server"];
 const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer, nginx, caddy, pebble (with \
-                       pebble-challtestsrv) and the OWASP Core Rule Set 3, on Debian: apt-get install postgresql pgbouncer \
-                       nginx caddy pebble modsecurity-crs";
+                       pebble-challtestsrv), the OWASP Core Rule Set 3 and Redis 7, on Debian: apt-get install postgresql \
+                       pgbouncer nginx caddy pebble modsecurity-crs redis-server";
 /// Where Debian has the Core Rule Set, and the tests look for it.
 const RULES: [&str; 2] = ["/etc/modsecurity/crs/crs-setup.conf", "/usr/share/modsecurity-crs/rules"];
 const NPM_REMEDY: &str = "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm";
@@ -39,6 +39,7 @@ pub(crate) struct Programs {
     pub(crate) pebble: PathBuf,
     /// The DNS server that comes with pebble.
     pub(crate) challtestsrv: PathBuf,
+    pub(crate) redis: PathBuf,
 }
 
 /// Finds the programs.
@@ -46,16 +47,18 @@ pub(crate) struct Programs {
 /// # Errors
 /// One is missing: one line that says what to install.
 pub(crate) fn find() -> Result<Programs> {
-    let programs = ["pgbouncer", "nginx", "caddy", "pebble", "pebble-challtestsrv"].map(process::find);
-    let (Some(postgres_bin), [Some(pgbouncer), Some(nginx), Some(caddy), Some(pebble), Some(challtestsrv)]) =
-        (newest_postgres(), programs)
+    let programs = ["pgbouncer", "nginx", "caddy", "pebble", "pebble-challtestsrv", "redis-server"].map(process::find);
+    let (
+        Some(postgres_bin),
+        [Some(pgbouncer), Some(nginx), Some(caddy), Some(pebble), Some(challtestsrv), Some(redis)],
+    ) = (newest_postgres(), programs)
     else {
         bail!(REMEDY)
     };
     if RULES.iter().any(|path| !Path::new(path).exists()) {
         bail!(REMEDY)
     }
-    Ok(Programs { postgres_bin, pgbouncer, nginx, caddy, pebble, challtestsrv })
+    Ok(Programs { postgres_bin, pgbouncer, nginx, caddy, pebble, challtestsrv, redis })
 }
 
 /// Finds the programs; on a Debian-like machine that is ours, installs the missing ones first.

@@ -32,6 +32,7 @@ pub(crate) fn keep() -> Result<ExitCode> {
         ("FREEHOLD_TEST_CADDY", programs.caddy.display().to_string()),
         ("FREEHOLD_TEST_PEBBLE", programs.pebble.display().to_string()),
         ("FREEHOLD_TEST_CHALLTESTSRV", programs.challtestsrv.display().to_string()),
+        ("FREEHOLD_TEST_REDIS", programs.redis.display().to_string()),
     ] {
         writeln!(io::stdout(), "{name}={value}")?; // fails when nobody wants the services any more
     }
