@@ -61,6 +61,7 @@ mod security_page;
 mod security_reports;
 mod sessions;
 mod settings;
+mod shared_counters;
 mod signing_keys;
 mod smoke;
 mod stall;

@@ -13,12 +13,21 @@ use crate::{out, process};
 
 const POSTGRES_VERSION_MIN: u32 = 15;
 const POSTGRES_PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_ctl", "pg_isready"];
-const PACKAGES: [&str; 7] = ["postgresql", "pgbouncer", "nginx", "caddy", "pebble", "modsecurity-crs", "redis-server"];
+const PACKAGES: [&str; 9] = [
+    "postgresql", "pgbouncer", "nginx", "caddy", "pebble", "modsecurity-crs", "redis-server", "faketime",
+    "libmimalloc2.0",
+];
 const REMEDY: &str = "install PostgreSQL 15 or newer (initdb, postgres), pgbouncer, nginx, caddy, pebble (with \
-                       pebble-challtestsrv), the OWASP Core Rule Set 3 and Redis 7, on Debian: apt-get install postgresql \
-                       pgbouncer nginx caddy pebble modsecurity-crs redis-server";
-/// Where Debian has the Core Rule Set, and the tests look for it.
-const RULES: [&str; 2] = ["/etc/modsecurity/crs/crs-setup.conf", "/usr/share/modsecurity-crs/rules"];
+                       pebble-challtestsrv), the OWASP Core Rule Set 3, Redis 7, libfaketime and mimalloc 2, on Debian: apt-get install postgresql \
+                       pgbouncer nginx caddy pebble modsecurity-crs redis-server faketime \
+                       libmimalloc2.0";
+/// Where Debian has the Core Rule Set and what gives a program another clock, and the tests look for them.
+const FILES: [&str; 4] = [
+    "/etc/modsecurity/crs/crs-setup.conf",
+    "/usr/share/modsecurity-crs/rules",
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2.0",
+];
 const NPM_REMEDY: &str = "install Node.js 20 or newer with npm, on Debian: apt-get install nodejs npm";
 const PYTHON_REMEDY: &str = "install Python 3.10 or newer with venv, on Debian: apt-get install python3 python3-venv";
 const CXX_REMEDY: &str = "install a C++ compiler, on Debian: apt-get install g++";
@@ -55,7 +64,7 @@ pub(crate) fn find() -> Result<Programs> {
     else {
         bail!(REMEDY)
     };
-    if RULES.iter().any(|path| !Path::new(path).exists()) {
+    if FILES.iter().any(|path| !Path::new(path).exists()) {
         bail!(REMEDY)
     }
     Ok(Programs { postgres_bin, pgbouncer, nginx, caddy, pebble, challtestsrv, redis })

@@ -1,6 +1,7 @@
 //! A TCP proxy on loopback, between a server and what it depends on: it can be cut and it can hang.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -17,6 +18,10 @@ pub(crate) enum Line {
     Cut,
     /// Connections stay open and new ones are taken, but no byte passes.
     Hung,
+    /// What the client says passes, and no answer does.
+    Deaf,
+    /// Every byte passes after this long.
+    Late(Duration),
 }
 
 /// The running proxy; dropped, it is cut.
@@ -69,15 +74,27 @@ async fn join(client: TcpStream, port: u16, line: watch::Receiver<Line>) {
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
     let ((client_out, client_in), (server_out, server_in)) = (client.into_split(), server.into_split());
     tokio::select! {
-        () = pass(client_out, server_in, line.clone()) => {}
-        () = pass(server_out, client_in, line) => {}
+        () = pass(client_out, server_in, line.clone(), |line| line != Line::Hung) => {}
+        () = pass(server_out, client_in, line, |line| !matches!(line, Line::Hung | Line::Deaf)) => {}
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::Receiver<Line>) {
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut line: watch::Receiver<Line>,
+    passes: impl Fn(Line) -> bool,
+) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(n @ 1..) = from.read(&mut bytes).await {
-        if line.wait_for(|line| *line != Line::Hung).await.is_err() || to.write_all(&bytes[..n]).await.is_err() {
+        if line.wait_for(|line| passes(*line)).await.is_err() {
+            return;
+        }
+        let late = *line.borrow();
+        if let Line::Late(by) = late {
+            tokio::time::sleep(by).await;
+        }
+        if to.write_all(&bytes[..n]).await.is_err() {
             return;
         }
     }
