@@ -172,6 +172,26 @@ mod tests {
         assert!(buckets.own.is_empty() && level(&buckets).is_none());
     }
 
+    /// A bucket that nobody asked for while the keeper was away is held to as well, once.
+    #[test]
+    fn after_a_loss_every_level_is_held_to() {
+        let mut buckets = Buckets::default();
+        let told = Verdict { admitted: true, ahead_ns: vec![30_000_000_000] };
+        let holds = |buckets: &Buckets| buckets.asks(&LAYERS, per_minute(60), T0)[0].holds;
+        let learn = |buckets: &mut Buckets| {
+            let asks = buckets.asks(&LAYERS, per_minute(60), T0);
+            buckets.learn(&asks, &told, T0).unwrap();
+        };
+        learn(&mut buckets);
+        buckets.insist(0);
+        assert!(!holds(&buckets), "nothing was lost");
+        buckets.insist(1);
+        assert!(holds(&buckets));
+        learn(&mut buckets);
+        buckets.insist(1);
+        assert!(!holds(&buckets), "the keeper knows it now");
+    }
+
     #[test]
     fn levels_that_are_insisted_on_are_forgotten_when_they_are_full() {
         let mut buckets = Buckets::default();
