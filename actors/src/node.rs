@@ -300,6 +300,16 @@ impl Node {
         self.store.engine_name()
     }
 
+    /// Where requests are counted: in `memory`, `shared` with other nodes, or `alone`, each node its share.
+    #[must_use]
+    pub fn counting(&self) -> &'static str {
+        match &self.shared_counters {
+            None => "memory",
+            Some(shared) if shared.is_here() => "shared",
+            Some(_) => "alone",
+        }
+    }
+
     /// Whether the tree has lost its root: the process should be started again.
     #[must_use]
     pub fn is_rootless(&self) -> bool {

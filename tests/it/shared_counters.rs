@@ -327,5 +327,10 @@ async fn the_keeper_is_reached_over_tls_that_is_looked_at() {
             until("it is told", async || server.log().contains("shared counters are not there").then_some(())).await;
             assert_eq!(metric(&server, "freehold_counters_shared").await, 0);
         }
+        let acme = server.tenant("acme");
+        let mut conn = Conn::to(&server, &acme).await;
+        let session = conn.sign_in(&acme).await;
+        let told = conn.get("/v1/security-status", Some(&session.access)).await.is(200).json();
+        assert_eq!(told["counters"], if is_believed { "shared" } else { "alone" });
     }
 }

@@ -33,7 +33,8 @@ pub(crate) struct SecurityStatus {
     isolation: IsolationStatus,
     /// Letters of this tenant that were not taken by a mail server yet.
     letters_waiting: i64,
-    /// Where requests are counted: `memory`, each node for itself.
+    /// Where requests are counted: `memory`, each node for itself; `shared` with the other nodes; or `alone`, while what is
+    /// shared does not answer and each node admits its share.
     counters: &'static str,
 }
 
@@ -109,7 +110,7 @@ pub(crate) async fn status(
         },
         isolation: IsolationStatus { kept_by: state.kept_apart_by, holds: state.is_kept_apart },
         letters_waiting: state.letters_waiting,
-        counters: "memory",
+        counters: cx.node.counting(),
     })))
 }
 
