@@ -33,6 +33,7 @@ pub mod providers;
 pub mod rate_limits;
 pub mod root;
 pub mod sessions;
+pub mod shares;
 pub mod slot;
 mod supervision;
 pub mod tenant;

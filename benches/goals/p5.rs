@@ -1,7 +1,9 @@
-//! P5: sign-ins against what argon2 allows, and what everybody else notices of them.
+//! P5: sign-ins against what argon2 allows, and what everybody else notices of them: see [`fair`] for who signs in elsewhere.
 //!
 //! Rates and latencies are taken apart, so that the probes do not cost the sign-ins what the reference does not pay.
 //! Every connection has an account of its own: attempts on one account at the same time would lock it.
+
+mod fair;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -35,7 +37,11 @@ type Times = Arc<Mutex<Vec<f64>>>;
 
 /// P5.
 pub(crate) fn sign_ins(options: Options) -> Vec<Row> {
-    one_thread().block_on(measure(options))
+    one_thread().block_on(async {
+        let mut rows = measure(options).await;
+        rows.push(fair::row(options).await);
+        rows
+    })
 }
 
 async fn measure(options: Options) -> Vec<Row> {

@@ -16,6 +16,7 @@ use freehold_domain::secret::Secret;
 use freehold_storage::oauth::{self as rows, HandoffRow, StateRow};
 use freehold_storage::{Chain, TenantTx};
 
+use crate::gate;
 use crate::metric;
 use crate::node::Attached;
 use crate::ops::context::Context;
@@ -141,6 +142,7 @@ pub async fn callback(
     issuer: Option<&str>,
 ) -> Result<CameBack, Refusal> {
     cx.admit(&[login_address(cx), cx.tenant_layer()]).await?;
+    let _place = cx.slot.call_outside(gate::OUTBOUND_MAX)?; // before the state is spent: who finds none comes again
     let hash = state.hash();
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     let row = rows::take_state(&mut tx, &hash, cx.node.ambient.now()).await?;
