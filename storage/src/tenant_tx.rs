@@ -136,9 +136,7 @@ impl Engine {
     /// is cut off.
     async fn share(&self, place: Place, deadline: Instant) -> Result<Option<Share>, StoreError> {
         match (self, place) {
-            (Self::Postgres(cluster), Place::Tenant(tenant)) => {
-                cluster.shares().take(tenant, deadline).await.map(Some)
-            }
+            (Self::Postgres(cluster), Place::Tenant(tenant)) => cluster.shares().take(tenant, deadline).await.map(Some),
             (Self::Postgres(_), Place::System(_) | Place::Keys) | (Self::Sqlite(_), _) => Ok(None),
         }
     }

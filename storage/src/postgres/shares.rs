@@ -116,7 +116,8 @@ mod tests {
             assert_eq!(Shares::of(connections).each_max(), each);
         }
         let shares = Arc::new(Shares::of(4));
-        let mut held = vec![shares.take(tenant(1), soon()).await.unwrap(), shares.take(tenant(1), soon()).await.unwrap()];
+        let mut held =
+            vec![shares.take(tenant(1), soon()).await.unwrap(), shares.take(tenant(1), soon()).await.unwrap()];
         let refused = shares.take(tenant(1), soon()).await.unwrap_err();
         assert!(matches!(refused, StoreError::Unavailable { .. }) && shares.refused() == 1, "{refused}");
         let other = shares.take(tenant(2), soon()).await.unwrap();
