@@ -25,6 +25,8 @@ const TENANTS: usize = 16;
 const BUSY: usize = 48;
 /// How many more than fit there are in the overload.
 const TOO_MANY: usize = 16;
+/// One address has so many connections.
+const CROWD_MAX: usize = 1_000;
 /// How long one that was refused waits.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often the other tenant is asked.
@@ -46,7 +48,7 @@ pub(crate) fn sign_ins(options: Options) -> Vec<Row> {
 
 async fn measure(options: Options) -> Vec<Row> {
     let hashers = machine::cores();
-    let crowd = hashers * QUEUE_PER_THREAD + TOO_MANY;
+    let crowd = (hashers * QUEUE_PER_THREAD + TOO_MANY).min(CROWD_MAX);
     let folder = Folder::new();
     let plan = Plan { tenants: TENANTS + 1, members: crowd.div_ceil(TENANTS), sessions: 0 };
     let tenants = estate::make(&folder, plan, 0).await;
