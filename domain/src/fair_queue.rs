@@ -18,8 +18,8 @@
 //!
 //! A tenant that holds nothing and waits for nothing is not remembered.
 //!
-//! Source: weighted round robin, Katevenis et al., IEEE JSAC 9 (1991); dynamic thresholds, Choudhury and Hahne, IEEE/ACM ToN
-//! 6 (1998), with a weight for their alpha.
+//! Source: weighted round robin, Katevenis et al., IEEE JSAC 9 (1991); dynamic thresholds, Choudhury and Hahne, IEEE/ACM
+//! Transactions on Networking 6 (1998), with a weight for their alpha.
 
 #[cfg(test)]
 mod tests;

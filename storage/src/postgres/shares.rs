@@ -63,13 +63,11 @@ impl Shares {
     /// [`StoreError::Unavailable`] when it may not by the deadline.
     pub(crate) async fn take(self: &Arc<Self>, tenant: TenantId, deadline: Instant) -> Result<Share, StoreError> {
         let (known, own) = self.know(tenant);
-        match timeout_at(deadline, own.acquire_owned()).await {
-            Ok(permit) => Ok(Share { _permit: permit.map_err(StoreError::unavailable)?, _known: known }),
-            Err(_) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                Err(StoreError::unavailable(ShareUsedUp))
-            }
-        }
+        let Ok(permit) = timeout_at(deadline, own.acquire_owned()).await else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(StoreError::unavailable(ShareUsedUp));
+        };
+        Ok(Share { _permit: permit.map_err(StoreError::unavailable)?, _known: known })
     }
 
     fn know(self: &Arc<Self>, tenant: TenantId) -> (Known, Arc<Semaphore>) {
