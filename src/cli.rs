@@ -11,6 +11,7 @@ use freehold_domain::keys::MasterKeyId;
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::{Limit, Tier};
 use freehold_domain::waf::{Mode, NoMode};
+use freehold_domain::weight::Weight;
 
 /// Bytes of a password on stdin.
 const PASSWORD_BYTES_MAX: usize = 8 * 1024;
@@ -168,6 +169,14 @@ pub enum TenantVerb {
         /// off, detect, block, or default for what `waf.mode` says.
         #[arg(value_parser = waf_mode)]
         mode: WafMode,
+    },
+    /// Give a tenant so many times the share of an ordinary one: turns at the hashing threads, and places for requests in
+    /// flight.
+    Weight {
+        /// Which tenant.
+        slug: String,
+        /// 1 to 16.
+        weight: Weight,
     },
 }
 
@@ -334,6 +343,7 @@ mod tests {
             "freehold tenant limit acme export off",
             "freehold tenant waf acme detect",
             "freehold tenant waf acme default",
+            "freehold tenant weight acme 16",
             "freehold migrate --plan",
             "freehold keys new --id k-1",
             "freehold doctor",
@@ -361,6 +371,8 @@ mod tests {
             "freehold tenant limit acme pin 5/m",
             "freehold tenant waf acme",
             "freehold tenant waf acme on",
+            "freehold tenant weight acme 17",
+            "freehold tenant weight acme 0",
             "freehold keys new --id K",
             "freehold doctor --argon2-target-ms 0",
             "freehold audit",

@@ -19,7 +19,7 @@ use freehold_actors::ops::audit::{self, NotRecorded, Verdict};
 use freehold_actors::ops::operators::{self, OperatorRefusal};
 use freehold_actors::ops::signing_keys::Takeover;
 use freehold_actors::ops::tenants::{self, By, FirstAdmin, NewTenant, TenantRefusal, Term};
-use freehold_actors::ops::waf;
+use freehold_actors::ops::{waf, weight as weights};
 use freehold_domain::audit::chain::Finding;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::Unseen;
@@ -160,6 +160,7 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
         TenantVerb::RotateSigningKey { slug, at_once } => Request::TenantRotateSigningKey { slug, at_once },
         TenantVerb::Limit { slug, tier, limit } => Request::TenantLimit { slug, tier, limit },
         TenantVerb::Waf { slug, mode } => Request::TenantWaf { slug, mode },
+        TenantVerb::Weight { slug, weight } => Request::TenantWeight { slug, weight },
     })
 }
 
@@ -223,6 +224,11 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
         }
         Request::TenantWaf { slug, mode } => set_waf(node, &slug, mode).await.map(|told| vec![told]),
+        Request::TenantWeight { slug, weight } => {
+            let slug = parse_slug(&slug)?;
+            weights::set(node, &slug, weight, &By::CommandLine).await.map_err(|error| refused(&error))?;
+            Ok(vec![json!({ "slug": slug.as_str(), "weight": weight })])
+        }
         Request::TenantRotateSigningKey { slug, at_once } => {
             let takeover = if at_once { Takeover::AtOnce } else { Takeover::Announced };
             signing_keys::perform(node, &parse_slug(&slug)?, takeover).await

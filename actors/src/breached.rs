@@ -138,6 +138,12 @@ impl Breached {
         }
     }
 
+    /// Whether each look-up is a call to a service outside.
+    #[must_use]
+    pub(crate) const fn calls_outside(&self) -> bool {
+        matches!(self.known, Known::Service(_))
+    }
+
     /// Whether the service is asked, or left alone for a while; `None` without one.
     #[must_use]
     pub fn circuit(&self) -> Option<Circuit> {

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Requests of one tenant in flight at once.
+use freehold_domain::weight::Weight;
+
+/// Requests of one tenant in flight at once, for each of its weight: see [`tenant_max`].
 pub const TENANT_MAX: u32 = 256;
 /// Requests of one tenant with a large body in flight at once: who is slow to send one keeps a place meanwhile, and most
 /// places are not theirs.
@@ -14,6 +16,20 @@ pub const LARGE_MAX: u32 = 32;
 pub const NODE_MAX: u32 = 8_192;
 /// Small bodies that are being sent to the whole node at once.
 pub const SENDING_MAX: u32 = 8_192;
+
+/// Calls to services outside that one tenant's requests make at once.
+pub const OUTBOUND_MAX: u32 = 16;
+/// A look for the proof of a custom domain is made while fewer calls than this are: half of the looks that a node makes at
+/// once.
+pub const LOOKS_MAX: u32 = 4;
+
+/// How many requests of a tenant of this weight may be in flight at once: never more than half of the node's.
+#[must_use]
+pub const fn tenant_max(weight: Weight) -> u32 {
+    TENANT_MAX * weight.get()
+}
+
+const _: () = assert!(tenant_max(Weight::MAX) <= NODE_MAX / 2, "one tenant has half of the places at most");
 
 /// A counted door.
 #[derive(Debug, Default)]

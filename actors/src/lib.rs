@@ -34,6 +34,7 @@ pub mod rate_limits;
 pub mod root;
 pub mod sessions;
 pub mod shared_counters;
+pub mod shares;
 pub mod slot;
 mod supervision;
 pub mod tenant;

@@ -24,6 +24,8 @@ pub const IN_FLIGHT: &str = "freehold_requests_in_flight";
 pub const RECEIVING: &str = "freehold_requests_receiving";
 /// Requests shed, by `reason`.
 pub const SHED: &str = "freehold_requests_shed_total";
+/// Requests refused because their tenant had its share, by `resource`.
+pub const SHARE_REFUSED: &str = "freehold_share_refused_total";
 /// Requests refused by a rate tier, by `tier`.
 pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
 /// 1 while requests are counted together with the other nodes, 0 while this node admits its share alone.

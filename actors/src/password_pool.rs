@@ -1,30 +1,39 @@
-//! The password pool: a fixed number of threads that own and reuse their argon2 memory, before them a bounded queue.
+//! The password pool: a fixed number of threads that own and reuse their argon2 memory, before them a bounded queue in which
+//! tenants take turns.
 //!
-//! Hashing is the one expensive thing a stranger can ask for. The queue is taken before anything is charged: when it is
-//! full, the request is shed and nobody's counter moves. Threads run at niceness 10, so that cheap requests go first.
+//! Hashing is the one expensive thing a stranger can ask for. A place in the queue is taken before anything is charged: who
+//! finds none is shed, and nobody's counter moves. [`freehold_domain::fair_queue`] says who finds one, and whose turn it is.
+//! Threads run at niceness 10, so that cheap requests go first.
+
+#[cfg(feature = "test-faults")]
+mod overtaken;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use freehold_domain::fair_queue::{FairQueue, NoPlace, Places};
+use freehold_domain::id::TenantId;
 use freehold_domain::password::{self, Argon2Params, HashError, HashMemory, Password, PasswordHash};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use freehold_domain::weight::Weight;
+use tokio::sync::oneshot;
 
 use crate::ambient::Ambient;
 use crate::metric;
+use crate::shares::Resource;
 
-/// How many passwords may wait or be hashed at once, for each hashing thread.
-pub const QUEUE_PER_THREAD: usize = 32;
+/// How many places the queue has for each hashing thread: passwords that wait or are hashed at once.
+pub const QUEUE_PER_THREAD: usize = 64;
 
 const NICENESS: i32 = 10;
 
 /// The pool.
 pub struct PasswordPool {
-    jobs: mpsc::Sender<Job>,
-    places: Arc<Semaphore>,
-    capacity: usize,
+    queue: Arc<Queue>,
+    places: Places,
+    threads: usize,
     params: Argon2Params,
     decoy: PasswordHash,
     ambient: Ambient,
@@ -33,14 +42,13 @@ pub struct PasswordPool {
 
 /// A place in the queue: exactly one hash may be run with it at a time.
 pub struct HashPermit {
-    _place: OwnedSemaphorePermit,
-    jobs: mpsc::Sender<Job>,
+    place: Arc<Place>,
 }
 
-/// The queue is full.
+/// There is no place in the queue for this tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the hash queue is full")]
-pub struct QueueFull;
+pub struct QueueFull(#[source] NoPlace);
 
 /// The hash did not come out: a stored hash that cannot be read, or a thread that died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +60,63 @@ type Work = Box<dyn FnOnce(&mut HashMemory) + Send>;
 struct Job {
     work: Work,
     queued_ms: i64,
+    #[cfg(feature = "test-faults")]
+    behind: overtaken::Behind,
+}
+
+/// What the threads take jobs from.
+struct Queue {
+    state: Mutex<State>,
+    /// There is a job, or there will be none any more.
+    changed: Condvar,
+}
+
+struct State {
+    jobs: FairQueue<TenantId, Job>,
+    is_closed: bool,
+    #[cfg(feature = "test-faults")]
+    overtaken: overtaken::Overtaken,
+}
+
+impl State {
+    fn next(&mut self) -> Option<Job> {
+        let job = self.jobs.pop()?;
+        #[cfg(feature = "test-faults")]
+        self.overtaken.begins(&job.behind);
+        Some(job)
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a job of the tenant's and wakes a thread.
+    fn push(&self, tenant: TenantId, work: Work, queued_ms: i64) {
+        let mut state = self.lock();
+        let job = Job {
+            work,
+            queued_ms,
+            #[cfg(feature = "test-faults")]
+            behind: state.overtaken.joins(tenant),
+        };
+        state.jobs.push(tenant, job);
+        drop(state);
+        self.changed.notify_one();
+    }
+}
+
+/// A tenant's place, given back when dropped.
+struct Place {
+    queue: Arc<Queue>,
+    tenant: TenantId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.queue.lock().jobs.give_back(self.tenant);
+    }
 }
 
 impl PasswordPool {
@@ -60,30 +125,39 @@ impl PasswordPool {
     /// # Errors
     /// An error of the operating system when a thread cannot be started; [`HashError`] when its memory cannot be had.
     pub fn start(threads: usize, params: Argon2Params, ambient: Ambient) -> Result<Self, StartError> {
-        let capacity = threads.max(1) * QUEUE_PER_THREAD;
-        let (jobs, queue) = mpsc::channel(capacity);
-        let queue = Arc::new(Mutex::new(queue));
+        let threads = threads.max(1);
+        let places = Places::new(threads * QUEUE_PER_THREAD);
+        let state = Mutex::new(State {
+            jobs: FairQueue::new(places),
+            is_closed: false,
+            #[cfg(feature = "test-faults")]
+            overtaken: overtaken::Overtaken::default(),
+        });
+        let queue = Arc::new(Queue { state, changed: Condvar::new() });
         let hashed = Arc::new(AtomicU64::new(0));
-        for n in 0..threads.max(1) {
+        for n in 0..threads {
             let (queue, hashed) = (Arc::clone(&queue), Arc::clone(&hashed));
             let mut memory = HashMemory::new(params)?;
             let work = move || run(&queue, ambient, &hashed, &mut memory);
             thread::Builder::new().name(format!("hash-{n}")).spawn(work)?;
         }
         let decoy = PasswordHash::decoy(params, ambient.random());
-        Ok(Self { jobs, places: Arc::new(Semaphore::new(capacity)), capacity, params, decoy, ambient, hashed })
+        Ok(Self { queue, places, threads, params, decoy, ambient, hashed })
     }
 
-    /// Takes a place in the queue.
+    /// Takes a place in the queue for a tenant of this weight.
     ///
     /// # Errors
-    /// [`QueueFull`] at once, when all places are taken.
-    pub fn reserve(&self) -> Result<HashPermit, QueueFull> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+    /// [`QueueFull`] at once, when the tenant has its share of the places or all are taken.
+    pub fn reserve(&self, tenant: TenantId, weight: Weight) -> Result<HashPermit, QueueFull> {
+        self.queue.lock().jobs.take(tenant, weight).map_err(|none| {
             metrics::counter!(metric::SHED, "reason" => "hash_queue").increment(1);
-            QueueFull
+            if none == NoPlace::Share {
+                Resource::Hashes.refused();
+            }
+            QueueFull(none)
         })?;
-        Ok(HashPermit { _place: place, jobs: self.jobs.clone() })
+        Ok(HashPermit { place: Arc::new(Place { queue: Arc::clone(&self.queue), tenant }) })
     }
 
     /// Whether `password` is what `hash` was made from. Without a hash the same work is done on a decoy, and the answer
@@ -128,7 +202,19 @@ impl PasswordPool {
     /// How many places are taken.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.capacity.saturating_sub(self.places.available_permits())
+        self.queue.lock().jobs.taken()
+    }
+
+    /// How many places there are, and who may have how many.
+    #[must_use]
+    pub const fn places(&self) -> Places {
+        self.places
+    }
+
+    /// How many passwords are hashed at once.
+    #[must_use]
+    pub const fn threads(&self) -> usize {
+        self.threads
     }
 
     /// How many hashes were begun since the start.
@@ -137,27 +223,54 @@ impl PasswordPool {
         self.hashed.load(Ordering::Relaxed)
     }
 
+    /// The most passwords that were begun while one of a tenant's waited for its turn, for each tenant since the start.
+    #[cfg(feature = "test-faults")]
+    #[must_use]
+    pub fn overtaken(&self) -> Vec<(TenantId, u64)> {
+        self.queue.lock().overtaken.told()
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         permit: &mut HashPermit,
         work: impl FnOnce(&mut HashMemory) -> T + Send + 'static,
     ) -> Result<T, HashFailed> {
         let (done, result) = oneshot::channel();
-        let work: Work = Box::new(move |memory| drop(done.send(work(memory))));
-        let job = Job { work, queued_ms: self.ambient.now().get() };
-        permit.jobs.try_send(job).map_err(|_| HashFailed)?;
+        // The job keeps the place until it is done, whatever becomes of whoever asked for it.
+        let place = Arc::clone(&permit.place);
+        let work: Work = Box::new(move |memory| {
+            let result = work(memory);
+            drop(place);
+            drop(done.send(result));
+        });
+        self.queue.push(permit.place.tenant, work, self.ambient.now().get());
         result.await.map_err(|_| HashFailed)
     }
 }
 
+/// The threads do what is queued and end.
+impl Drop for PasswordPool {
+    fn drop(&mut self) {
+        self.queue.lock().is_closed = true;
+        self.queue.changed.notify_all();
+    }
+}
+
 /// The next job. A thread that has to wait for it wipes its memory first.
-fn next(queue: &Mutex<mpsc::Receiver<Job>>, memory: &mut HashMemory) -> Option<Job> {
-    let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Ok(job) = lock().try_recv() {
-        return Some(job);
+fn next(queue: &Queue, memory: &mut HashMemory) -> Option<Job> {
+    let job = queue.lock().next();
+    if job.is_some() {
+        return job;
     }
     memory.wipe();
-    lock().blocking_recv()
+    let mut state = queue.lock();
+    loop {
+        let job = state.next();
+        if job.is_some() || state.is_closed {
+            return job;
+        }
+        state = queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
 }
 
 /// Why the pool did not start.
@@ -172,12 +285,12 @@ pub enum StartError {
 }
 
 /// One hashing thread: takes jobs until the pool is gone. A job that panics costs its caller an answer, nothing more.
-fn run(queue: &Mutex<mpsc::Receiver<Job>>, ambient: Ambient, hashed: &AtomicU64, memory: &mut HashMemory) {
+fn run(queue: &Queue, ambient: Ambient, hashed: &AtomicU64, memory: &mut HashMemory) {
     if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
         tracing::warn!(%error, "the hashing threads run at ordinary priority");
     }
     loop {
-        let Some(Job { work, queued_ms }) = next(queue, memory) else { return };
+        let Some(Job { work, queued_ms, .. }) = next(queue, memory) else { return };
         let waited_ms = ambient.now().get().saturating_sub(queued_ms).unsigned_abs();
         metrics::histogram!(metric::HASH_WAIT_SECONDS).record(Duration::from_millis(waited_ms).as_secs_f64());
         // Counted first: whoever has the answer finds it counted.

@@ -3,7 +3,7 @@
 //! Reading what is published takes no lock. Its FrontEnd alone decides who lives in it; whoever commits the end of a
 //! session buries it here; the cells keep what must survive the death of an actor.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,11 +20,13 @@ use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Limits;
 use freehold_domain::time::UnixMs;
+use freehold_domain::weight::Weight;
 use ractor::{ActorCell, ActorRef};
 
 use crate::api_keys::ApiKeys;
 use crate::gate::{self, Full, Gate, Pass};
 use crate::ops::token_pair::TokenPair;
+use crate::shares::Resource;
 use crate::tenant::Kind;
 use crate::{lockouts, rate_limits, sessions, tenant};
 
@@ -42,6 +44,8 @@ pub struct TenantSlot {
     revocations: ArcSwap<Revocations>,
     gate: Arc<Gate>,
     large: Arc<Gate>,
+    outbound: Arc<Gate>,
+    weight: AtomicU32,
     used_at: AtomicI64,
     pub(crate) cells: Cells,
 }
@@ -220,6 +224,8 @@ impl TenantSlot {
             revocations: ArcSwap::new(Arc::clone(&NOTHING_REVOKED)),
             gate: Arc::new(Gate::default()),
             large: Arc::new(Gate::default()),
+            outbound: Arc::new(Gate::default()),
+            weight: AtomicU32::new(Weight::MIN.get()),
             used_at: AtomicI64::new(0),
             cells: Cells::default(),
         }
@@ -285,10 +291,10 @@ impl TenantSlot {
     /// Takes one of the tenant's places and notes that it is used.
     ///
     /// # Errors
-    /// [`Full`] past [`gate::TENANT_MAX`].
+    /// [`Full`] past [`gate::tenant_max`].
     pub(crate) fn enter(&self, now: UnixMs) -> Result<Pass, Full> {
         self.used_at.store(now.get(), Ordering::Relaxed);
-        self.gate.enter(gate::TENANT_MAX)
+        self.gate.enter(gate::tenant_max(self.weight()))
     }
 
     /// Takes one of the tenant's places for requests with a large body.
@@ -297,6 +303,25 @@ impl TenantSlot {
     /// [`Full`] past [`gate::LARGE_MAX`].
     pub(crate) fn enter_large(&self) -> Result<Pass, Full> {
         self.large.enter(gate::LARGE_MAX)
+    }
+
+    /// Takes a place for a call to a service outside, while the tenant has fewer than `max`.
+    ///
+    /// # Errors
+    /// [`Full`], and counted.
+    pub(crate) fn call_outside(&self, max: u32) -> Result<Pass, Full> {
+        self.outbound.enter(max).inspect_err(|_| Resource::Outbound.refused())
+    }
+
+    /// Its share of what tenants share, as it was loaded last; an ordinary one before the first load.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        Weight::new(self.weight.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    /// Puts another weight in force.
+    pub(crate) fn weigh(&self, weight: Weight) {
+        self.weight.store(weight.get(), Ordering::Relaxed);
     }
 
     /// How many of its requests are in flight.
@@ -322,6 +347,9 @@ impl TenantSlot {
 
     /// Publishes what was loaded, or parks the tenant.
     pub(crate) fn publish(&self, live: Option<Arc<Live>>) {
+        if let Some(live) = &live {
+            self.weigh(live.settings.weight);
+        }
         self.live.store(live);
     }
 
@@ -341,5 +369,35 @@ impl TenantSlot {
         *take(&self.cells.rotations) = SlotRotations::default();
         *take(&self.cells.attempts) = SlotAttempts::default();
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_places_follow_its_weight() {
+        let slug = "acme".parse().unwrap();
+        let slot = TenantSlot::new(TenantId::new(UnixMs::new(0), [0; 10]), slug, "Acme", Standing::default());
+        let mut places = vec![];
+        for (weight, most) in [(1, 256), (3, 768), (2, 768), (16, 4_096)] {
+            slot.weigh(Weight::new(weight).unwrap());
+            places.extend(std::iter::from_fn(|| slot.enter(UnixMs::new(0)).ok()));
+            assert_eq!((slot.in_flight(), places.len()), (most, most as usize), "{weight}");
+        }
+        places.clear();
+        assert_eq!(slot.in_flight(), 0);
+    }
+
+    #[test]
+    fn calls_outside_and_looks_at_domains_are_counted_together() {
+        let slug = "acme".parse().unwrap();
+        let slot = TenantSlot::new(TenantId::new(UnixMs::new(0), [0; 10]), slug, "Acme", Standing::default());
+        let looks: Vec<_> = std::iter::from_fn(|| slot.call_outside(gate::LOOKS_MAX).ok()).collect();
+        let calls: Vec<_> = std::iter::from_fn(|| slot.call_outside(gate::OUTBOUND_MAX).ok()).collect();
+        assert_eq!((looks.len(), calls.len()), (4, 12));
+        drop(looks);
+        assert!(slot.call_outside(gate::LOOKS_MAX).is_err() && slot.call_outside(gate::OUTBOUND_MAX).is_ok());
     }
 }

@@ -20,6 +20,7 @@ pub mod device_cookie;
 pub mod disclosure;
 pub mod email;
 pub mod email_change;
+pub mod fair_queue;
 pub mod gcra;
 pub mod id;
 pub mod keys;
@@ -51,6 +52,7 @@ pub mod time;
 pub mod token_family;
 pub mod totp;
 pub mod waf;
+pub mod weight;
 
 mod a_labels;
 mod base32;

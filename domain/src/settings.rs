@@ -13,6 +13,7 @@ use crate::rich_text::RichText;
 use crate::role::Role;
 use crate::time::UnixMs;
 use crate::waf::Mode;
+use crate::weight::Weight;
 
 const DAY_S: u32 = 24 * 3_600;
 
@@ -108,6 +109,8 @@ pub struct TenantSettings {
     pub notice_html: RichText,
     /// What is done with requests that rules match, where an operator decided it for this tenant: no admin changes it.
     pub waf: Option<Mode>,
+    /// The tenant's share of what tenants share, which operators give: no admin changes it.
+    pub weight: Weight,
 }
 
 impl Default for TenantSettings {
@@ -126,6 +129,7 @@ impl Default for TenantSettings {
             password_chars_min_with_second_factor: PASSWORD_OF_TWO.min,
             notice_html: RichText::default(),
             waf: None,
+            weight: Weight::default(),
         }
     }
 }
@@ -206,7 +210,7 @@ impl TenantSettings {
         both.filter(|(was, is)| was != is).map(|((name, was), (_, is))| (name, was, is)).collect()
     }
 
-    fn named(&self) -> [Named; 12] {
+    fn named(&self) -> [Named; 13] {
         let roles: Vec<_> = self.second_factor_roles.iter().map(|role| role.as_str()).collect();
         [
             ("registration", word(self.registration)),
@@ -221,6 +225,7 @@ impl TenantSettings {
             (PASSWORD_OF_TWO.name, self.password_chars_min_with_second_factor.to_string()),
             ("notice_html", self.notice_html.told()),
             ("waf", self.waf.map_or("default", Mode::as_str).to_owned()),
+            ("weight", self.weight.to_string()),
         ]
     }
 }

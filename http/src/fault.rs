@@ -61,8 +61,15 @@ async fn strike(State(private): State<Private>, Json(ask): Json<Ask>) -> Result<
     }
 }
 
-/// What tests count and metrics do not: transactions begun and passwords hashed since the start.
+/// What tests count and metrics do not: transactions begun and passwords hashed since the start, and for each tenant the most
+/// passwords that were begun while one of its own waited.
 async fn counts(State(private): State<Private>) -> Json<Value> {
     let node = &private.node;
-    Json(json!({ "transactions": node.store.transactions_begun(), "hashes": node.pool.hashed() }))
+    let overtaken: serde_json::Map<_, _> =
+        node.pool.overtaken().into_iter().map(|(tenant, most)| (tenant.to_string(), most.into())).collect();
+    Json(json!({
+        "transactions": node.store.transactions_begun(),
+        "hashes": node.pool.hashed(),
+        "overtaken": overtaken,
+    }))
 }

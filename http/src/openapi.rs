@@ -161,6 +161,7 @@ pub async fn platform() -> impl IntoResponse {
         operators::drain,
         operators::hold,
         operators::resume,
+        operators::set_weight,
         operators::impersonate,
         operators::tree,
         security_reports::list,

@@ -1,5 +1,7 @@
 //! The operators' view of the tenants: `/v1/tenants`, on the platform's own host alone.
 
+mod weight;
+
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::ObjectBuilder;
 
+pub(crate) use self::weight::{__path_set_weight, set_weight};
 use crate::access::{May, Routes};
 use crate::auth::parsed;
 use crate::body::{Valid, Validate, given};
@@ -44,6 +47,7 @@ pub fn routes() -> Routes {
         .post("/v1/tenants/{id}/drain", May(Permission::TenantsSetState), drain)
         .post("/v1/tenants/{id}/hold", May(Permission::TenantsSetState), hold)
         .post("/v1/tenants/{id}/resume", May(Permission::TenantsSetState), resume)
+        .post("/v1/tenants/{id}/weight", May(Permission::TenantsSetWeight), set_weight)
         .post("/v1/tenants/{id}/impersonate", May(Permission::TenantsImpersonate), impersonate)
         .get("/v1/tenants/{id}/tree", May(Permission::TenantsReadTree), tree)
 }

@@ -12,6 +12,7 @@ use freehold_domain::secret::Secret;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::Tier;
 use freehold_domain::waf::Mode;
+use freehold_domain::weight::Weight;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -98,6 +99,7 @@ fn requests() -> Vec<Request> {
         Request::MemberImport { slug: slug(), lines: Secret::new("{\"correct horse\"}\n{}\n".to_owned()) },
         Request::TenantWaf { slug: slug(), mode: Some(Mode::Detect) },
         Request::TenantWaf { slug: slug(), mode: None },
+        Request::TenantWeight { slug: slug(), weight: Weight::MAX },
         Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
     ]
 }

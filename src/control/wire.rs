@@ -6,6 +6,7 @@ use freehold_domain::secret::Secret;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::{Limit, Tier};
 use freehold_domain::waf::Mode;
+use freehold_domain::weight::Weight;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a request, its newline included.
@@ -58,6 +59,13 @@ pub enum Request {
         slug: String,
         /// What; what the server does with those of all, if absent.
         mode: Option<Mode>,
+    },
+    /// Give a tenant a weight.
+    TenantWeight {
+        /// Which tenant.
+        slug: String,
+        /// How many times the share of an ordinary tenant.
+        weight: Weight,
     },
     /// Have another key sign a tenant's access tokens.
     TenantRotateSigningKey {
@@ -116,6 +124,7 @@ impl Request {
             | Self::TenantState { .. }
             | Self::TenantLimit { .. }
             | Self::TenantWaf { .. }
+            | Self::TenantWeight { .. }
             | Self::TenantRotateSigningKey { .. }
             | Self::MemberImport { .. }
             | Self::DomainList { .. }

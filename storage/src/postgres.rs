@@ -1,12 +1,16 @@
 //! PostgreSQL: one database for all tenants, kept apart by row-level security.
 
 mod checks;
+mod shares;
 mod transport;
+
+use std::sync::Arc;
 
 use freehold_domain::secret::Secret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool, Postgres, Transaction};
 
+pub(crate) use self::shares::{Share, Shares};
 pub use self::transport::{Transport, transport};
 use crate::error::{OpenError, StoreError};
 use crate::store::{Pooler, PostgresOptions};
@@ -17,17 +21,20 @@ use crate::tenant_tx::{Mode, Place, STORE_TIMEOUT};
 pub(crate) struct Cluster {
     pool: PgPool,
     pooler: Pooler,
+    shares: Arc<Shares>,
 }
 
 impl Cluster {
     /// Connects, and refuses a role or a schema that would not keep tenants apart.
     pub(crate) async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
+        let connections_max = options.connections_max.max(1);
         let pool = PgPoolOptions::new()
-            .max_connections(options.connections_max.max(1))
+            .max_connections(connections_max)
             .acquire_timeout(STORE_TIMEOUT)
             .test_before_acquire(false)
             .connect_lazy_with(self::options(&options.url)?);
-        let cluster = Self { pool, pooler: options.pooler };
+        let shares = Arc::new(Shares::of(connections_max));
+        let cluster = Self { pool, pooler: options.pooler, shares };
         let checked = cluster.check().await;
         if checked.is_err() {
             cluster.close().await;
@@ -39,6 +46,11 @@ impl Cluster {
     pub(crate) async fn check(&self) -> Result<(), OpenError> {
         let tx = self.begin(Place::System(None), Mode::Read).await?;
         checks::run(tx, self.persistent()).await
+    }
+
+    /// What each tenant may have of the connections.
+    pub(crate) const fn shares(&self) -> &Arc<Shares> {
+        &self.shares
     }
 
     /// Whether statements stay prepared. Behind a pooler a connection's next transaction may meet another server

@@ -186,6 +186,18 @@ impl Store {
         self.0.begun.load(Ordering::Relaxed)
     }
 
+    /// How many connections one tenant's transactions have at most; `None` where each tenant has a file of its own.
+    #[must_use]
+    pub fn connections_of_one_max(&self) -> Option<usize> {
+        self.0.engine.shares().map(|(max, _)| max)
+    }
+
+    /// How many transactions were refused because their tenant had its share of the connections for as long as they waited.
+    #[must_use]
+    pub fn refused_their_share(&self) -> u64 {
+        self.0.engine.shares().map_or(0, |(_, refused)| refused)
+    }
+
     /// How many tenants' files are open; zero on PostgreSQL.
     #[must_use]
     pub fn open_files(&self) -> usize {

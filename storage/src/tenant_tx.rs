@@ -15,7 +15,7 @@ use sqlx::{ColumnIndex, Decode, Postgres, Sqlite, Transaction, Type};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{OpenError, StoreError};
-use crate::postgres::Cluster;
+use crate::postgres::{Cluster, Share};
 use crate::sql::{Sql, Value};
 use crate::sqlite::{DataDir, Lease};
 
@@ -132,14 +132,33 @@ impl Engine {
         }
     }
 
-    async fn begin(&self, place: Place, mode: Mode) -> Result<Inner, StoreError> {
+    /// Waits until the place's tenant may have one of the connections, where tenants share them. Nothing is left of a wait that
+    /// is cut off.
+    async fn share(&self, place: Place, deadline: Instant) -> Result<Option<Share>, StoreError> {
+        match (self, place) {
+            (Self::Postgres(cluster), Place::Tenant(tenant)) => cluster.shares().take(tenant, deadline).await.map(Some),
+            (Self::Postgres(_), Place::System(_) | Place::Keys) | (Self::Sqlite(_), _) => Ok(None),
+        }
+    }
+
+    /// How many connections one tenant has at most, and how often one was refused for that; `None` where each has a file of
+    /// its own.
+    pub(crate) fn shares(&self) -> Option<(usize, u64)> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(cluster) => Some((cluster.shares().each_max(), cluster.shares().refused())),
+        }
+    }
+
+    async fn begin(&self, place: Place, mode: Mode, share: Option<Share>) -> Result<Inner, StoreError> {
         Ok(match self {
             Self::Sqlite(dir) => {
                 let (tx, lease) = dir.begin(place, mode).await?;
                 Inner::Sqlite { tx, _lease: lease }
             }
             Self::Postgres(cluster) => {
-                Inner::Postgres { tx: cluster.begin(place, mode).await?, persistent: cluster.persistent() }
+                let (tx, persistent) = (cluster.begin(place, mode).await?, cluster.persistent());
+                Inner::Postgres { tx, persistent, _share: share }
             }
         })
     }
@@ -172,8 +191,9 @@ impl<Of> Tx<Of> {
     /// Begins in a task of its own: a `begin` that is cut off would leave its connection inside a transaction.
     pub(crate) async fn begin(engine: &Arc<Engine>, place: Place, mode: Mode) -> Result<Self, StoreError> {
         let deadline = Instant::now() + STORE_TIMEOUT;
+        let share = engine.share(place, deadline).await?;
         let engine = Arc::clone(engine);
-        let begun = tokio::spawn(async move { engine.begin(place, mode).await });
+        let begun = tokio::spawn(async move { engine.begin(place, mode, share).await });
         let joined = timeout_at(deadline, begun).await.map_err(StoreError::unavailable)?;
         let inner = joined.map_err(StoreError::unavailable)??;
         Ok(Self { inner, poisoned: false, deadline, afterwards: Afterwards::default(), of: PhantomData })
@@ -266,11 +286,12 @@ impl<Of> Tx<Of> {
     }
 }
 
-/// The transaction of the engine. The lease is dropped last: its file stays open until then.
+/// The transaction of the engine. The lease is dropped last: its file stays open until then; and so is the tenant's share of
+/// the connections.
 #[derive(Debug)]
 enum Inner {
     Sqlite { tx: Transaction<'static, Sqlite>, _lease: Option<Lease> },
-    Postgres { tx: Transaction<'static, Postgres>, persistent: bool },
+    Postgres { tx: Transaction<'static, Postgres>, persistent: bool, _share: Option<Share> },
 }
 
 /// The query of `$sql` with its arguments bound, for whichever engine runs it.
@@ -293,7 +314,7 @@ impl Inner {
     ) -> Result<Option<Row>, sqlx::Error> {
         Ok(match self {
             Self::Sqlite { tx, .. } => bound!(sql, args).fetch_optional(&mut **tx).await?.map(Row::Sqlite),
-            Self::Postgres { tx, persistent } => {
+            Self::Postgres { tx, persistent, .. } => {
                 bound!(sql, args).persistent(*persistent).fetch_optional(&mut **tx).await?.map(Row::Postgres)
             }
         })
@@ -304,7 +325,7 @@ impl Inner {
             Self::Sqlite { tx, .. } => {
                 bound!(sql, args).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
             }
-            Self::Postgres { tx, persistent } => {
+            Self::Postgres { tx, persistent, .. } => {
                 let rows = bound!(sql, args).persistent(*persistent).fetch_all(&mut **tx).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
@@ -314,7 +335,7 @@ impl Inner {
     async fn execute<const N: usize>(&mut self, sql: Sql<N>, args: [Value; N]) -> Result<u64, sqlx::Error> {
         Ok(match self {
             Self::Sqlite { tx, .. } => bound!(sql, args).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres { tx, persistent } => {
+            Self::Postgres { tx, persistent, .. } => {
                 bound!(sql, args).persistent(*persistent).execute(&mut **tx).await?.rows_affected()
             }
         })

@@ -1,6 +1,6 @@
 //! Breached passwords, asked of a service over HTTP that may do anything.
 
-mod ranges;
+pub(crate) mod ranges;
 
 use std::time::{Duration, Instant};
 

@@ -26,6 +26,7 @@ mod doctor;
 mod domains;
 mod drain;
 mod email_change;
+mod fair_shares;
 mod forward;
 mod full;
 mod gate;

@@ -100,6 +100,7 @@ async fn a_tenants_host_tells_what_the_tenant_has_set_and_no_other_does(engine: 
     let (acme, globex) = (server.tenant("acme"), server.tenant("globex"));
     let mut conn = Conn::to(&server, &acme).await;
     set_limit(&server, "acme", "login-account", "3/h");
+    assert!(server.cli(&["tenant", "weight", "acme", "3"], "").status.success());
     let session = conn.sign_in(&acme).await;
     let settings = json!({ "session_idle_s": 4_000, "registration": "open", "support_access": true,
         "require_second_factor": "all", "second_factor_grace_s": 7_200, "refresh_reuse_grace_s": 9 });
@@ -118,6 +119,8 @@ async fn a_tenants_host_tells_what_the_tenant_has_set_and_no_other_does(engine: 
         ("K34", "grace_s", json!(7_200), json!(0)),
         ("A12", "registration", json!("open"), json!("closed")),
         ("K38", "support_access", json!(true), json!(false)),
+        ("K8", "weight", json!(3), json!(1)),
+        ("K8", "requests_of_a_tenant_max", json!(768), json!(256)),
     ] {
         let values = [&mine, &other, &everybodys].map(|told| parameter(told, id, name));
         assert_eq!(values, [&of_acme, &of_others, &of_others], "{id} {name}");

@@ -3,6 +3,7 @@
 use crate::gate::{self, Full, Pass, Places};
 use crate::metric;
 use crate::node::Node;
+use crate::shares::Resource;
 use crate::slot::TenantSlot;
 
 impl Node {
@@ -11,12 +12,13 @@ impl Node {
     /// # Errors
     /// [`Full`] when one of them is full; nothing was done.
     pub fn enter(&self, slot: &TenantSlot, is_large: bool) -> Result<Places, Full> {
+        let of_tenant = |_: &Full| Resource::Places.refused();
         let enter = || {
-            let large = if is_large { Some(slot.enter_large()?) } else { None };
+            let large = if is_large { Some(slot.enter_large().inspect_err(of_tenant)?) } else { None };
             Ok(Places {
                 _large: large,
                 _node: self.gate.enter(gate::NODE_MAX)?,
-                _tenant: slot.enter(self.ambient.now())?,
+                _tenant: slot.enter(self.ambient.now()).inspect_err(of_tenant)?,
             })
         };
         enter().inspect_err(|_: &Full| metrics::counter!(metric::SHED, "reason" => "gate").increment(1))

@@ -9,16 +9,19 @@ use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
 use freehold_domain::id::MemberId;
 use freehold_domain::letter::{Content, CredentialChange, Letter, Occasion};
+use freehold_domain::password::Password;
 use freehold_domain::role::Role;
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
 use freehold_storage::TenantTx;
 
-use crate::gate::Places;
+use crate::breached::Accepted;
+use crate::gate::{self, Full, Pass, Places};
 use crate::mail::{self, NotEnqueued};
 use crate::metric;
 use crate::node::Node;
 use crate::ops::refusal::Refusal;
+use crate::password_pool::{HashPermit, QueueFull};
 use crate::slot::{Live, TenantSlot};
 
 /// What the audit log says of a request.
@@ -113,6 +116,32 @@ impl Context {
     /// As [`Node::admit`].
     pub async fn admit(&self, layers: &[Layer]) -> Result<(), Refusal> {
         self.node.admit(&self.slot, &self.live, layers, &self.counted).await
+    }
+
+    /// A place of the tenant's in the hash queue: before anything is charged.
+    ///
+    /// # Errors
+    /// [`QueueFull`], at once.
+    pub(crate) fn reserve_hash(&self) -> Result<HashPermit, QueueFull> {
+        self.node.pool.reserve(self.slot.id, self.slot.weight())
+    }
+
+    /// Refuses a new password that others know, as [`Breached::check`](crate::breached::Breached::check) does; a call outside takes one of the tenant's places
+    /// for such.
+    ///
+    /// # Errors
+    /// [`Refusal::Overloaded`] where there is none; [`Refusal::Common`], [`Refusal::Breached`], [`Refusal::Unavailable`].
+    pub(crate) async fn check_breached(&self, password: &Password) -> Result<Accepted, Refusal> {
+        let _place = self.look_up_place()?;
+        Ok(self.node.breached.check(password).await?)
+    }
+
+    /// A place of the tenant's for the call that a look-up among breached passwords makes; `None` where it makes none.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(crate) fn look_up_place(&self) -> Result<Option<Pass>, Full> {
+        self.node.breached.calls_outside().then(|| self.slot.call_outside(gate::OUTBOUND_MAX)).transpose()
     }
 
     /// Counts one request of a signed-in member, and refuses one who must enrol a second factor first.

@@ -14,6 +14,7 @@ use freehold_domain::time::UnixMs;
 use freehold_storage::custom_domain::{self as rows, CustomDomainRow};
 use freehold_storage::{Chain, StoreError};
 
+use crate::gate;
 use crate::metric;
 use crate::node::Node;
 use crate::ops::audit;
@@ -114,11 +115,13 @@ pub async fn claim(cx: &Context, caller: &AccessClaims, name: &DomainName) -> Re
 /// Looks for the proof, and attaches the name where it is there. An attached name is looked at as by the schedule.
 ///
 /// # Errors
-/// [`Refusal::NotFound`]; [`DomainRefusal::TooSoon`], [`DomainRefusal::NotProved`], [`DomainRefusal::Attached`].
+/// [`Refusal::NotFound`]; [`Refusal::Overloaded`] while too many looks of the tenant are under way;
+/// [`DomainRefusal::TooSoon`], [`DomainRefusal::NotProved`], [`DomainRefusal::Attached`].
 pub async fn verify(cx: &Context, caller: &AccessClaims, name: &DomainName) -> Result<DomainItem, Refusal> {
     cx.admit_member(caller).await?;
     let (node, tenant) = (&cx.node, cx.slot.id);
     let known = find(cx, name).await?;
+    let _place = cx.slot.call_outside(gate::LOOKS_MAX)?;
     let now = node.ambient.now();
     let mut tx = node.store.system_write_for(tenant).await?;
     if !rows::begin_look(&mut tx, tenant, name.as_str(), now, now.minus(LOOK_EVERY)).await? {

@@ -214,8 +214,8 @@ pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, R
         return Err(Refusal::NotInvited);
     }
     password.at_least(cx.live.settings.password_chars_min(invitation.role, false))?;
-    let accepted = cx.node.breached.check(&password).await?;
-    let mut permit = cx.node.pool.reserve()?;
+    let accepted = cx.check_breached(&password).await?;
+    let mut permit = cx.reserve_hash()?;
     let hash = cx.node.pool.hash(&mut permit, password).await?;
 
     let new = NewMember {

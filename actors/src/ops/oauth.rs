@@ -16,6 +16,7 @@ use freehold_domain::secret::Secret;
 use freehold_storage::oauth::{self as rows, HandoffRow, StateRow};
 use freehold_storage::{Chain, TenantTx};
 
+use crate::gate;
 use crate::metric;
 use crate::node::Attached;
 use crate::ops::context::Context;
@@ -143,9 +144,9 @@ pub async fn callback(
     cx.admit(&[login_address(cx), cx.tenant_layer()]).await?;
     let hash = state.hash();
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let row = rows::take_state(&mut tx, &hash, cx.node.ambient.now()).await?;
+    let row = rows::take_state(&mut tx, &hash, cx.node.ambient.now()).await?.ok_or(Refused::Expired)?;
+    let _place = cx.slot.call_outside(gate::OUTBOUND_MAX)?; // who finds none has not spent the state, and comes again
     tx.commit().await?;
-    let row = row.ok_or(Refused::Expired)?;
     let provider: Provider = row.provider.parse().map_err(|_| Refusal::Internal)?;
     let secrets = Sealed::from_stored(row.secrets_sealed.clone()).map_err(|_| Refusal::Internal)?;
     let secrets = cx.live.keys.open_sealed(&FlowSecrets::place(&hash), &secrets).map_err(|_| Refusal::Internal)?;

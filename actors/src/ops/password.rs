@@ -43,8 +43,8 @@ pub async fn change_password(
     let email = email_of(cx, &member)?;
     let account = cx.live.keys.lockout_key(&email);
     cx.admit(&[login_account(account)]).await?;
-    let accepted = cx.node.breached.check(&new).await?;
-    let mut permit = cx.node.pool.reserve()?;
+    let accepted = cx.check_breached(&new).await?;
+    let mut permit = cx.reserve_hash()?;
     let _attempt = Attempt::charge(cx, account, Some(member.id)).await?;
     let hash = sign_in::stored_hash(cx, &member)?;
     if !cx.node.pool.verify(&mut permit, current, hash).await? {

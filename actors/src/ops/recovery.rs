@@ -61,8 +61,8 @@ pub async fn reset(cx: &Context, token: Option<&OneTimeToken>, new: Password) ->
     let (member, has_second_factor) = entitled(cx, key).await?;
     let role = member.role.parse().map_err(|_| Refusal::Internal)?;
     new.at_least(cx.live.settings.password_chars_min(role, has_second_factor))?;
-    let accepted = cx.node.breached.check(&new).await?;
-    let mut permit = cx.node.pool.reserve()?;
+    let accepted = cx.check_breached(&new).await?;
+    let mut permit = cx.reserve_hash()?;
     let hash_of_new = cx.node.pool.hash(&mut permit, new).await?.text();
 
     let now = cx.node.ambient.now();

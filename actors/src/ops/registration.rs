@@ -35,8 +35,8 @@ pub async fn register(cx: &Context, email: Email, password: Password, name: Name
     cx.admit(&layers(cx, Tier::Signup, account)).await?;
     is_open(cx)?;
     password.at_least(cx.live.settings.password_chars_min(ROLE, false))?;
-    let accepted = cx.node.breached.check(&password).await?;
-    let mut permit = cx.node.pool.reserve()?;
+    let accepted = cx.check_breached(&password).await?;
+    let mut permit = cx.reserve_hash()?;
     let password_hash = cx.node.pool.hash(&mut permit, password).await?.text();
     let known = sign_in::find(cx, &email).await?.is_some();
 

@@ -50,7 +50,7 @@ pub async fn sign_in(cx: &Context, email: &Email, password: Password) -> Result<
     let device = device.and_then(|cookie| device_cookie::verify(keys, email, cookie.expose()));
     let bucket = device.map_or(account, |device| device.counter);
     cx.admit(&[login_address(cx), login_account(bucket), cx.tenant_layer()]).await?;
-    let mut permit = cx.node.pool.reserve()?;
+    let mut permit = cx.reserve_hash()?;
     let found = find(cx, email).await?;
     let hash = found.as_ref().map(|member| stored_hash(cx, member)).transpose()?.flatten();
     let known =

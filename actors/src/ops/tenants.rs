@@ -15,6 +15,7 @@ use freehold_domain::tenant_state::TenantState;
 use freehold_domain::text::OneLine;
 use freehold_domain::tier::{Limit, Tier};
 use freehold_domain::time::UnixMs;
+use freehold_domain::weight::Weight;
 use freehold_storage::directory::{self, TenantRow, TenantStateRow};
 use freehold_storage::member::MemberRow;
 use freehold_storage::rate_limit::RateLimitRow;
@@ -232,7 +233,7 @@ pub(super) async fn admin_row(
     (email, name): (&Email, &Name),
     (password, accepted): (&Password, Accepted),
 ) -> Result<MemberRow, TenantRefusal> {
-    let mut permit = node.pool.reserve().map_err(|_| TenantRefusal::Internal)?;
+    let mut permit = node.pool.reserve(keys.tenant(), Weight::default()).map_err(|_| TenantRefusal::Internal)?;
     let hash = node.pool.hash(&mut permit, password.clone()).await.map_err(|_| TenantRefusal::Internal)?;
     let (password_hash, unchecked) = (Some(hash.text()), accepted == Accepted::Unchecked);
     let new = NewMember { email, name, role: Role::Admin, password_hash, unchecked };

@@ -55,6 +55,7 @@ async fn rehash(cx: &Context, member: &MemberRow, password: Password, permit: &m
 
 /// Looks the password up. A breached one is recorded once; whether anything follows from it is for people to decide.
 async fn look_up(cx: &Context, member: &MemberRow, password: &Password) -> Result<(), Refusal> {
+    let _place = cx.look_up_place()?;
     let Some(is_breached) = cx.node.breached.is_breached(password).await else { return Ok(()) };
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     let noted = member::password_checked(&mut tx, member.id, member.credential_version).await?;

@@ -68,6 +68,7 @@ permissions! {
     TenantsList "tenants" "list" "To see which tenants there are; at the platform's own host alone, like all that follow.";
     TenantsCreate "tenants" "create" "To make a tenant.";
     TenantsSetState "tenants" "set_state" "To suspend, freeze, drain, hold and resume a tenant.";
+    TenantsSetWeight "tenants" "set_weight" "To say what share a tenant has of what tenants share.";
     TenantsReadTree "tenants" "read_tree" "To see the actors of a tenant.";
     TenantsImpersonate "tenants" "impersonate" "To act as a member of a tenant, for support.";
     SecurityReportsList "security_reports" "list" "To read what anybody told of weaknesses.";

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What it does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     /// Answers with the range.
     Good,
     /// Answers with what is no range.
@@ -36,7 +36,7 @@ pub(super) enum Manner {
 
 impl Manner {
     /// All but the good one.
-    pub(super) const HOSTILE: [Self; 10] = [
+    pub(crate) const HOSTILE: [Self; 10] = [
         Self::Garbage,
         Self::HalfGarbage,
         Self::Noise,
@@ -57,14 +57,14 @@ struct State {
 }
 
 /// The running service.
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
 impl Ranges {
     /// Answers every range with these lines.
-    pub(super) async fn of(range: &str) -> Self {
+    pub(crate) async fn of(range: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = State { manner: Manner::Good, range: range.to_owned(), heads: vec![] };
@@ -78,17 +78,17 @@ impl Ranges {
         Self { address, state }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// From now on.
-    pub(super) fn set(&self, manner: Manner) {
+    pub(crate) fn set(&self, manner: Manner) {
         self.state.lock().unwrap().manner = manner;
     }
 
     /// The heads of all requests so far.
-    pub(super) fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.state.lock().unwrap().heads.clone()
     }
 }

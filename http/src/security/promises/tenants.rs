@@ -1,5 +1,6 @@
 //! What keeps tenants apart, and what is kept of them.
 
+use freehold_actors::shares::Bounds;
 use freehold_domain::api_key::KEYS_MAX;
 
 use super::super::View;
@@ -9,6 +10,7 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
     let mut entries = engine(view);
     entries.extend(isolation());
     entries.push(custom_domains(view));
+    entries.push(shares(view));
     entries.extend([
         Entry::new(
             "K20",
@@ -88,6 +90,32 @@ fn custom_domains(view: View<'_>) -> Entry {
     )
     .with("looked_at_every_s", rules.recheck.as_secs())
     .with("detached_after_s", rules.detach_after.as_secs())
+}
+
+fn shares(view: View<'_>) -> Entry {
+    let weight = view.settings.weight;
+    let bounds = Bounds::on(view.node, weight);
+    let entry = Entry::new(
+        "K8",
+        "One tenant does not take what all share.",
+        "Tenants take turns at the hashing threads, as many jobs a turn as their weight. A tenant that has none in the queue \
+         finds a place there while fewer tenants than are kept places for have any. Who has its share is refused at once with \
+         503, or, for connections, once it has waited for as long as the store may take.",
+    );
+    let entry = entry
+        .with("weight", weight.get())
+        .with("hashes_of_a_tenant_max", bounds.hashes)
+        .with("hashes_max", bounds.hashes_all)
+        .with("hashes_kept_for_tenants_with_none", bounds.hashes_reserve)
+        .with("hash_threads", bounds.hash_threads)
+        .with("requests_of_a_tenant_max", bounds.places)
+        .with("requests_max", bounds.places_all)
+        .with("outbound_calls_of_a_tenant_max", bounds.outbound);
+    // Where each tenant has a file of its own there are no connections to share.
+    match bounds.connections {
+        Some(connections) => entry.with("connections_of_a_tenant_max", connections),
+        None => entry,
+    }
 }
 
 fn support(view: View<'_>) -> Entry {
