@@ -24,8 +24,10 @@ pub const IN_FLIGHT: &str = "freehold_requests_in_flight";
 pub const RECEIVING: &str = "freehold_requests_receiving";
 /// Requests shed, by `reason`.
 pub const SHED: &str = "freehold_requests_shed_total";
-/// Requests refused by a rate tier, by `tier`.
+/// Requests refused by a rate tier, by `tier` and by `stage`: `limit`, `block` or `ban`.
 pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
+/// Who is blocked or banned now on this node, by `stage`.
+pub const RATE_BLOCKED: &str = "freehold_rate_blocked";
 /// Accounts locked.
 pub const ACCOUNTS_LOCKED: &str = "freehold_accounts_locked_total";
 /// Families revoked because a spent token was presented.

@@ -7,6 +7,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::ask::Reply;
 use crate::node::Node;
+use crate::penalties;
 use crate::slot::{Live, TenantSlot};
 
 /// What RateLimits can be asked.
@@ -43,12 +44,16 @@ impl Actor for RateLimits {
         match message {
             Msg::Admit(layers, reply) => {
                 if reply.start() {
-                    let now = state.node.ambient.now();
+                    let (now, limit) = (state.node.ambient.now(), |tier| state.live.limits.get(tier));
+                    if let Some(limited) = penalties::stop(&state.node, &state.slot, &layers, limit, now) {
+                        reply.answer(Err(limited));
+                        return Ok(());
+                    }
                     let mut cell = state.slot.cells.buckets();
                     let unseen = cell.1.unwrap_or(state.node.unseen);
-                    let decision = cell.0.admit(&layers, |tier| state.live.limits.get(tier), unseen, now);
+                    let decision = cell.0.admit(&layers, limit, unseen, now);
                     drop(cell);
-                    reply.answer(decision);
+                    reply.answer(penalties::judge(&state.node, &state.slot, decision, limit, now));
                 }
             }
             Msg::Snapshot(reply) => reply.answer(state.slot.cells.buckets().0.len()),
