@@ -29,6 +29,7 @@ mod email_change;
 mod forward;
 mod full;
 mod gate;
+mod graduated;
 mod headers;
 mod hostile;
 mod hosts;
