@@ -20,6 +20,9 @@ const ADDRESSES_MAX: usize = 32_768;
 /// Addresses of a shard that are counted against a block at once.
 const PENALTIES_MAX: usize = 4_096;
 
+/// Whether a request is let in, and what is left.
+type Decision = Result<Option<Reading>, RateLimited>;
+
 /// The address buckets of the node and who is blocked, in shards so that connections seldom meet.
 pub struct AddressBuckets([Mutex<Shard>; SHARDS]);
 
@@ -46,7 +49,7 @@ impl AddressBuckets {
         limit: Limit,
         unseen: Unseen,
         ambient: Ambient,
-    ) -> (Result<Option<Reading>, RateLimited>, Option<(Layer, Block)>) {
+    ) -> (Decision, Option<(Layer, Block)>) {
         if limit == Limit::Off {
             return (Ok(None), None);
         }

@@ -147,29 +147,22 @@ impl Penalties {
         let Some(terms) = terms(layer, limit) else { return refused };
         self.sweep_sometimes(now);
         let opens_at = now.plus(up(refused.retry_after));
-        let first = Standing::Counting { since: now, until: now.plus(terms.period), refused: 1, opens_at };
-        let next = match self.standings.get(&layer) {
+        let (since, until, count) = match self.standings.get(&layer) {
             None if self.standings.len() >= self.len_max => return refused,
             // Another request of theirs was the last straw, while this one was being counted.
             Some(Standing::Held { block, .. }) if now < block.until => return limited(layer, limit, *block, now),
             Some(Standing::Counting { since, until, refused, opens_at: told }) if now >= *since && now < *until => {
-                let refused = refused.saturating_add(u32::from(now < *told));
-                Standing::Counting { since: *since, until: *until, refused, opens_at }
+                (*since, *until, refused.saturating_add(u32::from(now < *told)))
             }
-            None | Some(Standing::Counting { .. } | Standing::Held { .. }) => first,
+            None | Some(Standing::Counting { .. } | Standing::Held { .. }) => (now, now.plus(terms.period), 1),
         };
-        let next = match next {
-            Standing::Counting { refused, .. } if refused >= terms.block_after => {
-                let block = Block { id: id(), stage: Stage::Block, since: now, until: now.plus(terms.block) };
-                Standing::Held { block, refused: 0 }
-            }
-            counting => counting,
-        };
-        self.standings.insert(layer, next);
-        match next {
-            Standing::Held { block, .. } => limited(layer, limit, block, now),
-            Standing::Counting { .. } => refused,
+        if count >= terms.block_after {
+            let block = Block { id: id(), stage: Stage::Block, since: now, until: now.plus(terms.block) };
+            self.standings.insert(layer, Standing::Held { block, refused: 0 });
+            return limited(layer, limit, block, now);
         }
+        self.standings.insert(layer, Standing::Counting { since, until, refused: count, opens_at });
+        refused
     }
 
     /// Counts a request of whoever is blocked here: the block, and whether it is a ban from this request on.

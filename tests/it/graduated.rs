@@ -161,7 +161,11 @@ async fn whoever_keeps_on_goes_through_the_stages_and_nobody_else_does(engine: E
     assert_eq!((&rows[0]["actor"]["kind"], &rows[0]["subject"]), (&json!("system"), &json!(scene.id)));
     assert_eq!((&rows[0]["tier"], &rows[0]["whom"]), (&json!("api-member"), &json!(whom)));
 
-    // It outlives its actor. An admin sees it, and lifts it at once.
+    the_ban_outlives_its_actor_and_an_admin_lifts_it(&mut scene, &whom).await;
+    the_command_line_lifts_a_block(&mut scene, &whom).await;
+}
+
+async fn the_ban_outlives_its_actor_and_an_admin_lifts_it(scene: &mut Scene, whom: &str) {
     scene.hank_asks().await;
     panic_of(&scene.server, "acme", "rate_limits").await;
     refused(&scene.hank_asks().await, "api-member", "ban");
@@ -192,8 +196,9 @@ async fn whoever_keeps_on_goes_through_the_stages_and_nobody_else_does(engine: E
     let rows = scene.told("rate_limit.lifted").await;
     assert_eq!((rows.len(), &rows[0]["actor"]["kind"], &rows[0]["whom"]), (1, &json!("member"), &json!(whom)));
     assert_eq!(scene.ada_sees().await["items"], json!([]));
+}
 
-    // So does the command line.
+async fn the_command_line_lifts_a_block(scene: &mut Scene, whom: &str) {
     scene.hank_hammers("block").await;
     let listed = scene.server.cli(&["tenant", "blocks", "acme"], "");
     let line: Value = serde_json::from_slice(&listed.stdout).unwrap();
