@@ -162,6 +162,18 @@ pub enum TenantVerb {
         /// N/s, N/min, N/h or off.
         limit: Limit,
     },
+    /// List who is blocked at a tenant for having kept on against a limit; of the server that runs here.
+    Blocks {
+        /// Which tenant.
+        slug: String,
+    },
+    /// Lift such a block.
+    Unblock {
+        /// Which tenant.
+        slug: String,
+        /// Which block, as `blocks` lists it.
+        id: String,
+    },
     /// Decide what is done with a tenant's requests that the rules of `waf.rules` match, in a build with the feature `waf`.
     Waf {
         /// Which tenant.
@@ -341,6 +353,8 @@ mod tests {
             "freehold tenant resume acme",
             "freehold tenant limit acme login-address 5/min",
             "freehold tenant limit acme export off",
+            "freehold tenant blocks acme",
+            "freehold tenant unblock acme 019a0000-0000-7000-8000-000000000000",
             "freehold tenant waf acme detect",
             "freehold tenant waf acme default",
             "freehold tenant weight acme 16",
@@ -369,6 +383,7 @@ mod tests {
             "freehold tenant create acme",
             "freehold tenant limit acme login_address 5/min",
             "freehold tenant limit acme pin 5/m",
+            "freehold tenant unblock acme",
             "freehold tenant waf acme",
             "freehold tenant waf acme on",
             "freehold tenant weight acme 17",

@@ -1,5 +1,6 @@
 //! What the command line asks of a node, whether a server runs the node or the command itself does.
 
+mod blocks;
 mod domains;
 mod export;
 mod import;
@@ -124,6 +125,10 @@ async fn ask_server(config: &Config, request: Request, own: &mut Option<Own>) ->
     match control::ask(&control_socket(&config.data_dir), &request).await {
         Ok(replies) => Ok(replies),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            if request.needs_server() {
+                let message = "no server runs here; who is blocked is known to the server that blocked them alone";
+                return Err(Failure::new(Exit::Unavailable, message));
+            }
             Ok(own.insert(Own::open(config).await?).answer(request).await)
         }
         Err(error) => Err(Failure::new(Exit::Unavailable, format!("the running server did not answer: {error}"))),
@@ -159,6 +164,8 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
         }
         TenantVerb::RotateSigningKey { slug, at_once } => Request::TenantRotateSigningKey { slug, at_once },
         TenantVerb::Limit { slug, tier, limit } => Request::TenantLimit { slug, tier, limit },
+        TenantVerb::Blocks { slug } => Request::TenantBlocks { slug },
+        TenantVerb::Unblock { slug, id } => Request::TenantUnblock { slug, id },
         TenantVerb::Waf { slug, mode } => Request::TenantWaf { slug, mode },
         TenantVerb::Weight { slug, weight } => Request::TenantWeight { slug, weight },
     })
@@ -223,6 +230,8 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             tenants::set_limit(node, &slug, tier, limit, &By::CommandLine).await.map_err(|error| refused(&error))?;
             Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
         }
+        Request::TenantBlocks { slug } => blocks::list(node, &parse_slug(&slug)?).await,
+        Request::TenantUnblock { slug, id } => blocks::lift(node, &parse_slug(&slug)?, &id).await,
         Request::TenantWaf { slug, mode } => set_waf(node, &slug, mode).await.map(|told| vec![told]),
         Request::TenantWeight { slug, weight } => {
             let slug = parse_slug(&slug)?;

@@ -17,6 +17,9 @@ impl Ambient {
     /// The process clock's time.
     #[must_use]
     pub fn now(&self) -> UnixMs {
+        #[cfg(feature = "test-faults")]
+        return (self.now)().plus(crate::fault::ahead());
+        #[cfg(not(feature = "test-faults"))]
         (self.now)()
     }
 

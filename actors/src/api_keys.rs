@@ -1,11 +1,14 @@
 //! The API keys of an active tenant, as its requests are checked against them: loaded with the tenant, which is loaded
 //! anew when one of them changes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use freehold_domain::api_key::{KeyHash, KnownKey};
+use freehold_domain::gcra::Subject;
+use freehold_domain::id::ApiKeyId;
 use freehold_domain::time::UnixMs;
 use freehold_storage::StoreError;
 use freehold_storage::api_key::ApiKeyRow;
@@ -40,6 +43,11 @@ impl ApiKeys {
     pub fn find(&self, presented: &KeyHash, now: UnixMs) -> Option<Arc<LiveKey>> {
         self.0.iter().fold(None, |found, key| if key.known.admits(presented, now) { Some(key) } else { found }).cloned()
     }
+
+    /// With which key and from where this visitor calls, if it is one of these keys.
+    pub(crate) fn visited(&self, visitor: Subject) -> Option<(ApiKeyId, IpAddr)> {
+        self.0.iter().find_map(|key| visitor.visits_from(key.known.id).map(|address| (key.known.id, address)))
+    }
 }
 
 impl LiveKey {
@@ -70,7 +78,6 @@ pub(crate) fn known(row: ApiKeyRow) -> Result<KnownKey, StoreError> {
 #[cfg(test)]
 mod tests {
     use freehold_domain::api_key::{KeyKind, Scopes};
-    use freehold_domain::id::ApiKeyId;
 
     use super::*;
 

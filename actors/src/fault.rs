@@ -9,11 +9,24 @@ pub use injected::*;
 
 #[cfg(feature = "test-faults")]
 mod injected {
-    use std::sync::Mutex;
-    use std::sync::PoisonError;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
 
     static ABORT_AT: Mutex<Option<String>> = Mutex::new(None);
+
+    /// How far the process clock has jumped ahead.
+    static AHEAD_MS: AtomicU64 = AtomicU64::new(0);
+
+    /// Lets the process clock jump ahead, by so much more.
+    pub fn jump_ahead(by: Duration) {
+        AHEAD_MS.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How far it has jumped since the start.
+    pub(crate) fn ahead() -> Duration {
+        Duration::from_millis(AHEAD_MS.load(Ordering::Relaxed))
+    }
 
     /// What befalls an actor.
     #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,7 @@ use crate::changes;
 use crate::metric;
 use crate::node::Node;
 use crate::ops::{self, signing_keys};
+use crate::penalties;
 use crate::shares::Resource;
 use crate::slot::TenantSlot;
 
@@ -85,6 +86,7 @@ pub fn set_gauges(node: &Node) {
     metrics::gauge!(metric::RECEIVING).set(node.receiving());
     metrics::gauge!(metric::MAIL_TENANTS).set(u32::try_from(node.post.tenants_waiting()).unwrap_or(u32::MAX));
     Resource::Connections.refused_so_far(node.store.refused_their_share());
+    penalties::set_gauges(node);
     metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));
 }
 

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A [`slot::TenantSlot`] is what the rest of the server sees of a tenant: its state, its gate, what its actors have
-//! published, and the cells their machines live in. Only the actor of a cell takes it; anybody may read what is
-//! published.
+//! published, and the cells their machines live in. Only the actor of a cell takes it, but for
+//! penalties; anybody may read what is published.
 
 pub mod acme;
 pub mod ambient;
@@ -29,6 +29,7 @@ pub mod node;
 pub mod ops;
 pub mod outbound;
 pub mod password_pool;
+mod penalties;
 pub mod providers;
 pub mod rate_limits;
 pub mod root;

@@ -26,14 +26,16 @@ pub const RECEIVING: &str = "freehold_requests_receiving";
 pub const SHED: &str = "freehold_requests_shed_total";
 /// Requests refused because their tenant had its share, by `resource`.
 pub const SHARE_REFUSED: &str = "freehold_share_refused_total";
-/// Requests refused by a rate tier, by `tier`.
-pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
 /// 1 while requests are counted together with the other nodes, 0 while this node admits its share alone.
 pub const COUNTERS_SHARED: &str = "freehold_counters_shared";
 /// How often the keeper of shared counters was lost.
 pub const COUNTERS_LOST: &str = "freehold_counters_lost_total";
 /// Nodes that share their counters, as far as was heard last.
 pub const COUNTER_NODES: &str = "freehold_counter_nodes";
+/// Requests refused by a rate tier, by `tier` and by `stage`: `limit`, `block` or `ban`.
+pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
+/// Who is blocked or banned now on this node, by `stage`.
+pub const RATE_BLOCKED: &str = "freehold_rate_blocked";
 /// Accounts locked.
 pub const ACCOUNTS_LOCKED: &str = "freehold_accounts_locked_total";
 /// Families revoked because a spent token was presented.

@@ -1,5 +1,6 @@
 //! The node: everything one server process shares between its tenants, and the way to each tenant's actors.
 
+mod children;
 mod directory;
 pub mod domains;
 mod gates;
@@ -23,9 +24,10 @@ use freehold_domain::waf::Mode;
 use freehold_storage::Store;
 use ipnet::IpNet;
 use quick_cache::sync::Cache;
-use ractor::{Actor, ActorRef, Message, SpawnErr};
+use ractor::{Actor, ActorRef, SpawnErr};
 use tokio::time::Instant;
 
+pub use children::ChildMsg;
 pub use directory::{Slots, Unreachable};
 pub use domains::{Attached, Domains};
 pub use tokens::Tokens;
@@ -42,12 +44,13 @@ use crate::metric;
 use crate::ops::context::{Client, Counted};
 use crate::ops::refusal::Refusal;
 use crate::password_pool::PasswordPool;
+use crate::penalties::{Ban, Bans};
 use crate::providers::Providers;
 use crate::root::Root;
 use crate::shared_counters::SharedCounters;
-use crate::slot::{Live, Published, TenantSlot};
+use crate::slot::{Live, TenantSlot};
 use crate::tenant::{self, Kind};
-use crate::{lockouts, rate_limits, sessions};
+use crate::{penalties, rate_limits};
 
 /// How long a report of an effect is tried to be delivered.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
@@ -159,6 +162,8 @@ pub struct Node {
     pub shared_counters: Option<Arc<SharedCounters>>,
     /// The address buckets of the node.
     pub addresses: AddressBuckets,
+    /// Where bans are told.
+    pub(crate) bans: Bans,
     gate: Arc<Gate>,
     /// Where requests wait for their bodies.
     sending: Arc<Gate>,
@@ -205,32 +210,6 @@ pub struct Parts {
     pub unseen: Unseen,
 }
 
-/// The messages of a tenant's children.
-pub trait ChildMsg: Message + Sized {
-    /// Which child takes them.
-    const KIND: Kind;
-    /// Where its address is published.
-    #[doc(hidden)]
-    fn published(live: &Live) -> &Published<Self>;
-}
-
-macro_rules! children {
-    ($($kind:ident: $module:ident;)*) => {$(
-        impl ChildMsg for $module::Msg {
-            const KIND: Kind = Kind::$kind;
-            fn published(live: &Live) -> &Published<Self> {
-                &live.$module
-            }
-        }
-    )*};
-}
-
-children! {
-    RateLimits: rate_limits;
-    Sessions: sessions;
-    Lockouts: lockouts;
-}
-
 impl Node {
     /// Makes a node and starts its tree.
     ///
@@ -251,6 +230,7 @@ impl Node {
             shared_counters,
             unseen,
         } = parts;
+        let (bans, told) = Bans::new();
         let node = Arc::new(Self {
             id,
             ambient,
@@ -268,6 +248,7 @@ impl Node {
             unseen,
             shared_counters,
             addresses: AddressBuckets::default(),
+            bans,
             gate: Arc::new(Gate::default()),
             sending: Arc::new(Gate::default()),
             queues: Kind::ALL.map(|kind| {
@@ -285,6 +266,7 @@ impl Node {
             store_silent_at: AtomicI64::new(0),
         });
         let (_, root) = Actor::spawn(None, Root, Arc::clone(&node)).await?;
+        penalties::start(&node, told);
         let watched = Arc::clone(&node);
         tokio::spawn(async move {
             drop(root.await);
@@ -497,7 +479,11 @@ impl Node {
     /// [`Refusal::RateLimited`] when the address has no room.
     pub fn admit_address(&self, client: &Client, counted: &Counted) -> Result<(), Refusal> {
         let limit = self.settings.limits.get(Tier::Address);
-        counted.decided(self.addresses.admit(client.bucket, limit, self.unseen, self.ambient.now()))
+        let (decision, banned) = self.addresses.admit(client.bucket, limit, self.unseen, self.ambient);
+        if let Some((layer, block)) = banned {
+            self.bans.tell(Ban { tenant: None, layer, block });
+        }
+        counted.decided(decision)
     }
 
     /// Publishes a front end's address.

@@ -23,6 +23,7 @@ mod new_member;
 pub mod oauth;
 pub mod operators;
 pub mod password;
+pub mod rate_limits;
 pub mod recovery;
 pub mod refresh;
 pub mod refusal;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::ask::Reply;
 use crate::node::Node;
+use crate::penalties;
 use crate::shared_counters::{Line, SharedCounters};
 use crate::slot::{Live, TenantSlot};
 
@@ -60,21 +61,37 @@ impl State {
         Self { node, slot, live, waiting: VecDeque::new(), sent: None }
     }
 
+    /// Turns away who is blocked, before anything is counted.
+    fn stop(&self, layers: &[Layer]) -> Result<(), RateLimited> {
+        let limit = |tier| self.live.limits.get(tier);
+        penalties::stop(&self.node, &self.slot, layers, limit, self.node.ambient.now()).map_or(Ok(()), Err)
+    }
+
+    /// Notes who is limited and keeps on.
+    fn judge(&self, decision: Decision) -> Decision {
+        let limit = |tier| self.live.limits.get(tier);
+        penalties::judge(&self.node, &self.slot, decision, limit, self.node.ambient.now())
+    }
+
     /// Counts a request here and now: all of its limits, or this node's share where the keeper of shared ones is away.
     fn decide(&self, layers: &[Layer]) -> Decision {
+        self.stop(layers)?;
         let now = self.node.ambient.now();
         let limit = |tier| self.live.limits.get(tier);
         let mut cell = self.slot.cells.buckets();
         let unseen = cell.1.unwrap_or(self.node.unseen);
-        match &self.node.shared_counters {
+        let decision = match &self.node.shared_counters {
             None => cell.0.admit(layers, limit, unseen, now),
             Some(shared) => cell.0.admit_alone(layers, limit, shared.nodes(), unseen, now),
-        }
+        };
+        drop(cell);
+        self.judge(decision)
     }
 
     /// Takes the keeper's word for a request.
     fn learn(&self, asks: &[Ask], verdict: &Verdict) -> Decision {
-        self.slot.cells.buckets().0.learn(asks, verdict, self.node.ambient.now())
+        let decision = self.slot.cells.buckets().0.learn(asks, verdict, self.node.ambient.now());
+        self.judge(decision)
     }
 
     /// Asks the keeper about who waits, unless it is being asked; without it they are decided here.
@@ -101,18 +118,25 @@ impl State {
         }
     }
 
-    /// Takes up the first of those who wait.
+    /// Takes up the first of those who wait and are not blocked.
     fn asked(&mut self, shared: &SharedCounters) -> Vec<Asked> {
         let count = self.waiting.len().min(TOGETHER_MAX);
+        let mut started = Vec::with_capacity(count);
+        for (layers, reply) in self.waiting.drain(..count).collect::<Vec<_>>() {
+            match self.stop(&layers) {
+                Err(limited) if reply.start() => reply.answer(Err(limited)),
+                Ok(()) if reply.start() => started.push((layers, reply)),
+                Ok(()) | Err(_) => {}
+            }
+        }
         let mut cell = self.slot.cells.buckets();
         cell.0.insist(shared.losses());
         let now = self.node.ambient.now();
-        let started = self.waiting.drain(..count).filter(|(_, reply)| reply.start());
         let ask = |(layers, reply): (Box<[Layer]>, _)| {
             let asks = cell.0.asks(&layers, |tier| self.live.limits.get(tier), now);
             Asked { layers, asks, reply }
         };
-        started.map(ask).collect()
+        started.into_iter().map(ask).collect()
     }
 }
 

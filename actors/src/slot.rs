@@ -12,6 +12,7 @@ use freehold_domain::attempts::Attempts;
 use freehold_domain::gcra::{Buckets, Unseen};
 use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::keys::{LookupKey, TenantKeys};
+use freehold_domain::penalty::Penalties;
 use freehold_domain::restart::{Quarantine, Restarts, Verdict};
 use freehold_domain::revocation::Revocations;
 use freehold_domain::rotation::Rotations;
@@ -164,14 +165,29 @@ impl<M> Default for Published<M> {
     }
 }
 
-/// Where the tenant's machines live. Only the actor of a cell takes it; a step changes one entry, last, so whatever a
-/// panic leaves behind is whole.
-#[derive(Default)]
+/// Subjects of a tenant that are counted against a block at once: whoever comes when there is no room is not.
+const PENALTIES_MAX: usize = 4_096;
+
+/// Where the tenant's machines live. Only the actor of a cell takes it, but for penalties, which whoever looks at them or
+/// lifts one takes too; a step changes one entry, last, so whatever a panic leaves behind is whole.
 pub(crate) struct Cells {
     buckets: Mutex<(Buckets, Option<Unseen>)>,
+    penalties: Mutex<Penalties>,
     rotations: Mutex<SlotRotations>,
     attempts: Mutex<SlotAttempts>,
     restarts: Mutex<Restarts>,
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Self {
+            buckets: Mutex::default(),
+            penalties: Mutex::new(Penalties::at_most(PENALTIES_MAX)),
+            rotations: Mutex::default(),
+            attempts: Mutex::default(),
+            restarts: Mutex::default(),
+        }
+    }
 }
 
 /// The sign-in attempts of a slot.
@@ -190,6 +206,10 @@ impl Cells {
         take(&self.buckets)
     }
 
+    pub(crate) fn penalties(&self) -> MutexGuard<'_, Penalties> {
+        take(&self.penalties)
+    }
+
     pub(crate) fn rotations(&self) -> MutexGuard<'_, SlotRotations> {
         take(&self.rotations)
     }
@@ -202,8 +222,10 @@ impl Cells {
     fn is_blank(&self, now: UnixMs) -> bool {
         let mut buckets = self.buckets();
         buckets.0.sweep(now);
+        self.penalties().sweep(now);
         buckets.0.is_empty()
             && buckets.1.is_none()
+            && self.penalties().is_empty()
             && self.rotations().is_empty()
             && self.attempts().is_empty()
             && take(&self.restarts).is_quiet(now)

@@ -125,6 +125,10 @@ actions! {
     DomainDetached "domain.detached";
     /// A custom domain was given up or taken away.
     DomainRemoved "domain.removed";
+    /// Somebody who was blocked and kept on was banned for a while; the subject is the member or the key, if it is one.
+    RateLimitBanned "rate_limit.banned";
+    /// A block or a ban was lifted; the subject is the member or the key, if it was one.
+    RateLimitLifted "rate_limit.lifted";
     /// The tenant was made: the first row of every log. The subject is the tenant.
     TenantCreated "tenant.created";
     /// The tenant was suspended.
@@ -217,12 +221,15 @@ pub struct Detail {
     /// Why, in an operator's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Which limit was set.
+    /// Which limit was set, or by which somebody was banned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<String>,
     /// What it was set to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
+    /// Who was banned, or is no more, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whom: Option<String>,
     /// Which custom domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,

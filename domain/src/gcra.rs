@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::penalty::Stage;
 use crate::tier::{Limit, Tier};
 use crate::time::UnixMs;
 
@@ -67,6 +68,10 @@ impl Reading {
 pub struct RateLimited {
     /// The layer that refused, empty.
     pub reading: Reading,
+    /// Whose bucket of the tier that is.
+    pub subject: Subject,
+    /// [`Stage::Limit`] by a bucket; another by a block, before any bucket was asked.
+    pub stage: Stage,
     /// How long until this very request would be admitted.
     pub retry_after: Duration,
 }
@@ -220,7 +225,8 @@ impl Buckets {
                     tightest = Some(tightest.map_or(reading, |t| t.tighter(reading)));
                 }
                 Err(retry_after) => {
-                    let this = RateLimited { reading: reading(layer.tier, &rate, tat, now_ns), retry_after };
+                    let reading = reading(layer.tier, &rate, tat, now_ns);
+                    let this = RateLimited { reading, subject: layer.subject, stage: Stage::Limit, retry_after };
                     refused = Some(refused.map_or(this, |known| known.longer(this)));
                 }
             }

@@ -98,6 +98,8 @@ ids! {
     AuditId;
     /// One letter that waits to be sent.
     MailId;
+    /// A block of whoever kept on against a limit, and the ban that follows it.
+    BlockId;
     /// An API key of a tenant, whatever its text is after a rotation.
     ApiKeyId;
 }

@@ -1,10 +1,14 @@
-//! Rate tiers: the named limits of the contract, as data.
+//! Rate tiers: the named limits of the contract. What each admits, counts and does to whoever keeps on is data: [`Row`].
+
+mod table;
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::table::{Counts, Graduation, Row, Terms};
 
 /// The largest `N` a limit may carry.
 pub const BURST_MAX: u32 = 1_000_000;
@@ -14,7 +18,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 macro_rules! tiers {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $burst:literal per $period:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         /// A named limit. What it counts is said with each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
@@ -29,55 +33,63 @@ macro_rules! tiers {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
-
-            /// The limit where nothing is configured.
-            #[must_use]
-            pub const fn default_limit(self) -> Limit {
-                match self { $(Self::$name => Limit::Per { burst: $burst, period: $period },)* }
-            }
         }
     };
 }
 
+impl Tier {
+    /// Its row of the table.
+    #[must_use]
+    pub fn row(self) -> Row {
+        table::row(self)
+    }
+
+    /// The limit where nothing is configured.
+    #[must_use]
+    pub fn default_limit(self) -> Limit {
+        self.row().limit
+    }
+}
+
 tiers! {
     /// Requests of one address to the node, before any tenant is known.
-    Address = "address", 600 per MINUTE;
+    Address = "address";
     /// Sign-in attempts of one address at a tenant.
-    LoginAddress = "login-address", 30 per MINUTE;
+    LoginAddress = "login-address";
     /// Sign-in attempts for one account, known or not.
-    LoginAccount = "login-account", 10 per MINUTE;
+    LoginAccount = "login-account";
     /// Registrations of one address.
-    Signup = "signup", 5 per MINUTE;
+    Signup = "signup";
     /// Password resets asked by one address.
-    PasswordReset = "password-reset", 5 per MINUTE;
+    PasswordReset = "password-reset";
     /// Second-factor answers for one member.
-    SecondFactor = "second-factor", 10 per MINUTE;
+    SecondFactor = "second-factor";
     /// PIN checks for one member.
-    Pin = "pin", 10 per MINUTE;
+    Pin = "pin";
     /// Public forms posted by one address.
-    PublicForm = "public-form", 10 per MINUTE;
+    PublicForm = "public-form";
     /// Refresh rotations of one member.
-    Refresh = "refresh", 60 per MINUTE;
+    Refresh = "refresh";
     /// API requests of one member, with one secret API key, or of one visitor with a publishable one.
-    ApiMember = "api-member", 100 per MINUTE;
+    ApiMember = "api-member";
     /// Requests of a whole tenant.
-    ApiTenant = "api-tenant", 6_000 per MINUTE;
+    ApiTenant = "api-tenant";
     /// Uploads of one member.
-    Upload = "upload", 20 per MINUTE;
+    Upload = "upload";
     /// Exports of one member.
-    Export = "export", 5 per HOUR;
+    Export = "export";
     /// Chat requests of a tenant.
-    AiChat = "ai-chat", 20 per MINUTE;
+    AiChat = "ai-chat";
     /// Event batches of a tenant.
-    Events = "events", 60 per MINUTE;
+    Events = "events";
     /// Schema uploads of a tenant.
-    Schema = "schema", 10 per MINUTE;
+    Schema = "schema";
     /// Webhooks of one provider at a tenant.
-    WebhookIn = "webhook-in", 600 per MINUTE;
+    WebhookIn = "webhook-in";
     /// CSP reports of one address.
-    CspReport = "csp-report", 60 per MINUTE;
+    CspReport = "csp-report";
     /// Requests of one operator.
-    Operator = "operator", 60 per MINUTE;
+    Operator = "operator";
 }
 
 /// The text names no tier.

@@ -375,7 +375,9 @@ impl From<Refusal> for Problem {
             "Too many reports wait for an answer. Write to whom /.well-known/security.txt names, or try again later.";
         const ANSWERED: &str = "The report was answered before: the first answer stands.";
         match refusal {
-            Refusal::RateLimited(limited) => Self::rate_limited(limited.reading.tier.as_str(), limited.retry_after),
+            Refusal::RateLimited(limited) => {
+                Self::rate_limited(limited.reading.tier.as_str(), limited.stage.as_str(), limited.retry_after)
+            }
             Refusal::Locked(locked) => Self::new(Kind::AccountLocked).retry_after(locked.retry_after),
             Refusal::Breached => Self::invalid("new_password", BREACHED),
             Refusal::Common => Self::invalid("new_password", COMMON),

@@ -103,7 +103,7 @@ struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// With `tenant.limited`: which limit was set.
+    /// With `tenant.limited`: which limit was set. With `rate_limit.…`: by which limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tier: Option<String>,
@@ -111,6 +111,10 @@ struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     limit: Option<String>,
+    /// With `rate_limit.…`: who was banned or is no more, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    whom: Option<String>,
     /// With `domain.…`: which custom domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -160,6 +164,7 @@ impl From<AuditItem> for AuditEvent {
             reason: detail.reason,
             tier: detail.tier,
             limit: detail.limit,
+            whom: detail.whom,
             domain: detail.domain,
             changes: detail.changes.into_iter().map(AuditChange::from).collect(),
         }

@@ -20,6 +20,8 @@ use crate::problem::{Kind, Problem};
 enum Ask {
     /// The process ends when it reaches this point next.
     AbortAt { point: String },
+    /// The process clock jumps ahead, and with it whatever a rule waits for; the wall clock of tokens stays.
+    ClockAhead { ahead_ms: u64 },
     /// The actor of a tenant panics.
     Panic { slug: String, actor: String },
     /// Whatever is asked of the public listener panics, until it is said not to.
@@ -43,6 +45,10 @@ async fn strike(State(private): State<Private>, Json(ask): Json<Ask>) -> Result<
     let (slug, actor, fault) = match ask {
         Ask::AbortAt { point } => {
             fault::abort_at(&point);
+            return Ok(StatusCode::NO_CONTENT);
+        }
+        Ask::ClockAhead { ahead_ms } => {
+            fault::jump_ahead(Duration::from_millis(ahead_ms));
             return Ok(StatusCode::NO_CONTENT);
         }
         Ask::PanicOnRequests { on } => {

@@ -47,6 +47,7 @@ pub mod private;
 pub mod problem;
 pub mod public;
 pub mod query;
+pub mod rate_limits;
 pub mod readiness;
 pub mod redirect;
 pub mod registration;

@@ -21,8 +21,8 @@ use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
     account, api_host, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me,
-    members, oauth, operators, pages, problem, public, registration, second_factor, security, security_reports,
-    settings, signing_keys, totp,
+    members, oauth, operators, pages, problem, public, rate_limits, registration, second_factor, security,
+    security_reports, settings, signing_keys, totp,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -120,6 +120,8 @@ struct Api;
         csp_reports::take,
         csp_reports::list,
         csp_reports::clear,
+        rate_limits::read,
+        rate_limits::lift,
         signing_keys::list,
         signing_keys::rotate,
         public::jwks,
@@ -164,6 +166,10 @@ pub async fn platform() -> impl IntoResponse {
         operators::set_weight,
         operators::impersonate,
         operators::tree,
+        rate_limits::read_tenant,
+        rate_limits::lift_of_tenant,
+        rate_limits::read_addresses,
+        rate_limits::lift_address,
         security_reports::list,
         security_reports::read,
         security_reports::answer,

@@ -82,10 +82,11 @@ impl Problem {
         faults.into()
     }
 
-    /// A [`Kind::RateLimited`]: the tier that is empty and how long until it admits again (told in whole seconds, rounded up).
+    /// A [`Kind::RateLimited`]: by which tier, how severely, and how long until it admits again (told in whole seconds,
+    /// rounded up).
     #[must_use]
-    pub fn rate_limited(tier: &'static str, wait: Duration) -> Self {
-        Self::new(Kind::RateLimited).with("tier", tier).retry_after(wait)
+    pub fn rate_limited(tier: &'static str, stage: &'static str, wait: Duration) -> Self {
+        Self::new(Kind::RateLimited).with("tier", tier).with("stage", stage).retry_after(wait)
     }
 
     /// A [`Kind::Unauthenticated`] for a token that was given and refused: `error="invalid_token"` (RFC 6750 §3.1).
@@ -231,7 +232,7 @@ mod tests {
             let answer = Problem::new(*kind).into_response();
             assert_eq!(answer.headers().get(RETRY_AFTER).expect("Retry-After"), "1", "{kind:?}");
         }
-        let limited = Problem::rate_limited("refresh", Duration::from_millis(1_200));
+        let limited = Problem::rate_limited("refresh", "limit", Duration::from_millis(1_200));
         assert_eq!(body(&limited).get("retry_after_s"), Some(&Value::from(2)));
         assert_eq!(body(&limited).get("tier"), Some(&Value::from("refresh")));
         assert_eq!(limited.into_response().headers().get(RETRY_AFTER).expect("Retry-After"), "2");

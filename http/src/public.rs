@@ -24,8 +24,8 @@ use crate::readiness::Readiness;
 use crate::security::Deployment;
 use crate::{
     account, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me, members,
-    oauth, openapi, operators, pages, registration, second_factor, security, security_reports, settings, signing_keys,
-    totp,
+    oauth, openapi, operators, pages, rate_limits, registration, second_factor, security, security_reports, settings,
+    signing_keys, totp,
 };
 
 pub(crate) const READYZ: &str = "/readyz";
@@ -88,11 +88,11 @@ pub(crate) fn tenant_host(shared: Routes) -> Routes {
 
 /// What the operators' host serves: what a tenant's does, for the platform is one, and what is for operators alone.
 pub(crate) fn operators_host(shared: Routes) -> Routes {
-    tenant(shared).merge(operators::routes()).merge(security_reports::operators_routes()).get(
-        "/openapi.json",
-        Public,
-        openapi::platform,
-    )
+    tenant(shared)
+        .merge(operators::routes())
+        .merge(security_reports::operators_routes())
+        .merge(rate_limits::operators_routes())
+        .get("/openapi.json", Public, openapi::platform)
 }
 
 fn tenant(shared: Routes) -> Routes {
@@ -118,6 +118,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(api_keys::routes())
         .merge(signing_keys::routes())
         .merge(csp_reports::routes())
+        .merge(rate_limits::routes())
 }
 
 /// What the API host serves, besides what every host does.

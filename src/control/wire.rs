@@ -53,6 +53,18 @@ pub enum Request {
         #[serde(with = "as_text")]
         limit: Limit,
     },
+    /// List who is blocked at a tenant.
+    TenantBlocks {
+        /// Which tenant.
+        slug: String,
+    },
+    /// Lift a block of a tenant.
+    TenantUnblock {
+        /// Which tenant.
+        slug: String,
+        /// Which block.
+        id: String,
+    },
     /// Decide what is done with a tenant's requests that rules match.
     TenantWaf {
         /// Which tenant.
@@ -115,6 +127,11 @@ pub enum Request {
 }
 
 impl Request {
+    /// Whether it is about what a running server keeps in memory, so that nothing else can answer it.
+    pub(crate) const fn needs_server(&self) -> bool {
+        matches!(self, Self::TenantBlocks { .. } | Self::TenantUnblock { .. })
+    }
+
     /// How long the server may take for everything.
     pub(super) const fn answer_max(&self) -> Duration {
         match self {
@@ -123,6 +140,8 @@ impl Request {
             | Self::TenantList
             | Self::TenantState { .. }
             | Self::TenantLimit { .. }
+            | Self::TenantBlocks { .. }
+            | Self::TenantUnblock { .. }
             | Self::TenantWaf { .. }
             | Self::TenantWeight { .. }
             | Self::TenantRotateSigningKey { .. }

@@ -30,6 +30,7 @@ mod fair_shares;
 mod forward;
 mod full;
 mod gate;
+mod graduated;
 mod headers;
 mod hostile;
 mod hosts;

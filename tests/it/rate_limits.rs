@@ -1,20 +1,41 @@
 //! Every tier: so many at once, then 429 with the exact time to wait, and nobody else's bucket is touched.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::openapi::operations;
+use crate::operators::platform;
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant};
 use crate::watch::{metric, number, remaining, set_limit};
 
-/// The tiers of a tenant, the request that each counts, and how that is answered when it is admitted.
-const TIERS: [(&str, Send, u16); 5] = [
+/// The tiers of a tenant that something counts, the request that each counts, and how that is answered when it is admitted.
+const TIERS: [(&str, Send, u16); 11] = [
     ("login-address", Send::Login, 401),
     ("login-account", Send::Login, 401),
+    ("signup", Send::Register, 403), // which is closed, and counted before that is told
+    ("password-reset", Send::Forgot, 202),
+    ("second-factor", Send::Confirm, 409), // there is nothing to be confirmed
+    ("public-form", Send::Form, 201),
     ("refresh", Send::Refresh, 200),
     ("api-member", Send::Me, 200),
     ("api-tenant", Send::Me, 200),
+    ("csp-report", Send::Report, 204),
+    ("operator", Send::Tenants, 200),
+];
+/// Counted by the node, before any tenant: see below.
+const ADDRESS: &str = "address";
+/// What has a limit and nothing to limit yet, and what the path of its route would hold.
+const WITHOUT_ROUTE: [(&str, &str); 7] = [
+    ("pin", "/pin"),
+    ("upload", "/upload"),
+    ("export", "/export"),
+    ("ai-chat", "/chat"),
+    ("events", "/events"),
+    ("schema", "/schema"),
+    ("webhook-in", "/webhooks"),
 ];
 
 #[derive(Clone, Copy)]
@@ -23,6 +44,20 @@ enum Send {
     /// With a wrong password, which is counted all the same.
     Login,
     Refresh,
+    Register,
+    Forgot,
+    Confirm,
+    /// To the platform, like the next but one.
+    Form,
+    Report,
+    Tenants,
+}
+
+impl Send {
+    /// Whether it counts at the platform's own tenant.
+    fn is_of_platform(self) -> bool {
+        matches!(self, Self::Form | Self::Tenants)
+    }
 }
 
 /// A limit whose interval of ten seconds no test idles away.
@@ -35,17 +70,20 @@ const QUICK: &str = "1/s";
 const TRIES: usize = 20;
 
 fn options() -> Options {
-    Options::new(Engine::Sqlite).limits_off().env("FREEHOLD_LOCKOUT_FAILURES_MAX", "100")
+    let options = Options::new(Engine::Sqlite).limits_off().env("FREEHOLD_LOCKOUT_FAILURES_MAX", "100");
+    options.env("FREEHOLD_LIMITS_CSP_REPORT", "off").env("FREEHOLD_LIMITS_OPERATOR", "off")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_tier_admits_its_burst_and_then_names_the_wait() {
     let server = Server::start(options()).await;
+    let platform = platform(&server).await;
     let mut other = Client::of(&server, "other").await;
     for (tier, send, admitted) in TIERS {
-        let mut client = Client::of(&server, tier).await;
+        let mut client = Client::for_tier(&server, &platform, tier, send).await;
+        let slug = client.tenant.slug.clone();
         // In force when the command has returned.
-        set_limit(&server, tier, tier, SLOW);
+        set_limit(&server, &slug, tier, SLOW);
         for n in 1..=BURST {
             let answer = client.send(send).await;
             assert_eq!(answer.status, admitted, "{tier}: {answer:?}");
@@ -58,10 +96,39 @@ async fn each_tier_admits_its_burst_and_then_names_the_wait() {
             says(&refused, tier, 0);
             assert!((1..=INTERVAL_S).contains(&number(&refused, "retry-after")), "{tier}: {refused:?}");
         }
-        assert_eq!(other.send(send).await.status, admitted, "{tier} of another tenant");
-        assert_eq!(metric(&server, &format!("freehold_rate_limited_total{{tier=\"{tier}\"}}")).await, 2);
-        set_limit(&server, tier, tier, "off");
+        let (elsewhere, expected) = if send.is_of_platform() { (Send::Me, 200) } else { (send, admitted) };
+        assert_eq!(other.send(elsewhere).await.status, expected, "{tier} of another tenant");
+        let series = format!("freehold_rate_limited_total{{tier=\"{tier}\",stage=\"limit\"}}");
+        assert_eq!(metric(&server, &series).await, 2);
+        set_limit(&server, &slug, tier, "off");
         assert_eq!(client.send(send).await.status, admitted, "{tier} switched off");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tier_is_tried_or_has_nothing_to_limit() {
+    let server = Server::start(options()).await;
+    let mut client = Client::of(&server, "acme").await;
+    let platform = platform(&server).await;
+    let shown = client.conn.get("/v1/rate-limits", Some(&client.session.access)).await.is(200).json();
+    let tiers = shown["tiers"].as_array().unwrap().iter().map(|tier| tier["tier"].as_str().unwrap());
+    let tiers: BTreeSet<_> = tiers.collect();
+    let unrouted = WITHOUT_ROUTE.map(|(tier, _)| tier);
+    let known: BTreeSet<_> = TIERS.iter().map(|(tier, ..)| *tier).chain(unrouted).chain([ADDRESS]).collect();
+    assert_eq!(tiers, known);
+    let told = client.conn.get("/security.json", None).await.is(200).json();
+    let told = told["promises"].as_array().unwrap().iter().find(|entry| entry["id"] == "K53").unwrap().clone();
+    assert_eq!(told["parameters"]["not_built_yet"], json!(unrouted));
+
+    let mut paths = vec![];
+    for host in [client.tenant.host(), platform.host(), "api.localhost".to_owned()] {
+        let described = operations(&mut Conn::open(server.http, &host).await).await;
+        assert!(described.len() > 3, "{host}");
+        paths.extend(described.into_iter().map(|(_, path, _)| path));
+    }
+    for (tier, part) in WITHOUT_ROUTE {
+        let found = paths.iter().find(|path| path.contains(part));
+        assert_eq!(found, None, "{tier} has a route: try it, in the table above");
     }
 }
 
@@ -99,9 +166,10 @@ async fn an_address_has_one_bucket_for_every_tenant() {
 async fn whoever_waits_as_told_is_admitted() {
     let server = Server::start(options()).await;
     let mut waiting = JoinSet::new();
+    let platform = platform(&server).await;
     for (tier, send, admitted) in TIERS {
-        let mut client = Client::of(&server, tier).await;
-        set_limit(&server, tier, tier, QUICK);
+        let mut client = Client::for_tier(&server, &platform, tier, send).await;
+        set_limit(&server, &client.tenant.slug, tier, QUICK);
         waiting.spawn(async move {
             let refused = client.until_refused(send).await;
             is_limited(&refused, tier);
@@ -123,7 +191,15 @@ struct Client {
 
 impl Client {
     async fn of(server: &Server, slug: &str) -> Self {
-        let tenant = server.tenant(slug);
+        Self::at(server, server.tenant(slug)).await
+    }
+
+    /// Of a tenant of its own, or of the platform where it is that which counts.
+    async fn for_tier(server: &Server, platform: &Tenant, tier: &str, send: Send) -> Self {
+        if send.is_of_platform() { Self::at(server, platform.clone()).await } else { Self::of(server, tier).await }
+    }
+
+    async fn at(server: &Server, tenant: Tenant) -> Self {
         let mut conn = Conn::to(server, &tenant).await;
         let session = conn.sign_in(&tenant).await;
         Self { conn, tenant, session }
@@ -140,8 +216,29 @@ impl Client {
                 }
                 answer
             }
+            Send::Register => {
+                let new = json!({ "email": "eve@example.com", "password": "a password of eve", "name": "Eve" });
+                self.conn.post("/v1/auth/register", None, &new).await
+            }
+            Send::Forgot => {
+                self.conn.post("/v1/auth/password/forgot", None, &json!({ "email": "eve@example.com" })).await
+            }
+            Send::Confirm => {
+                let access = Some(self.session.access.as_str());
+                self.conn.post("/v1/auth/totp/confirm", access, &json!({ "code": "123456" })).await
+            }
+            Send::Form => self.conn.post("/v1/security-reports", None, &json!({ "text": "an open door" })).await,
+            Send::Report => {
+                let blocked = json!({ "effective-directive": "script-src-elem", "blocked-uri": "inline",
+                    "document-uri": format!("http://{}/", self.tenant.host()) });
+                let body = json!({ "csp-report": blocked }).to_string();
+                let headers = [("content-type", "application/csp-report")];
+                self.conn.send(self.conn.request("POST", "/csp-report", &headers, body.as_bytes())).await
+            }
+            Send::Tenants => self.conn.get("/v1/tenants", Some(&self.session.access)).await,
         }
     }
+
     /// Sends one after the other until one comes too early.
     async fn until_refused(&mut self, send: Send) -> Answer {
         for _ in 0..TRIES {

@@ -69,6 +69,7 @@ async fn ask(conn: &mut Conn, method: &str, path: &str, credential: &Credential)
     let target = path
         .replace("{slug}", "not-found")
         .replace("{id}", "019a0000-0000-7000-8000-000000000000")
+        .replace("{block}", "019a0000-0000-7000-8000-000000000000")
         .replace("{provider}", "google");
     let (name, value) = match credential {
         Credential::Nothing => ("", String::new()),

@@ -180,6 +180,10 @@ impl Slots {
                 for (layer, tat) in saved.levels {
                     cell.0.restore(layer, tat);
                 }
+                drop(cell);
+                for (layer, block) in saved.blocked {
+                    slot.cells.penalties().restore(layer, block);
+                }
             }
             Arc::new(slot)
         });

@@ -78,7 +78,8 @@ impl Counted {
                 Ok(())
             }
             Err(limited) => {
-                metrics::counter!(metric::RATE_LIMITED, "tier" => limited.reading.tier.as_str()).increment(1);
+                let (tier, stage) = (limited.reading.tier.as_str(), limited.stage.as_str());
+                metrics::counter!(metric::RATE_LIMITED, "tier" => tier, "stage" => stage).increment(1);
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(limited.reading);
                 Err(limited.into())
             }

@@ -45,10 +45,9 @@ pub async fn admit(cx: &Context, key: &Arc<LiveKey>) -> Result<(), Refusal> {
 /// Whose bucket it is. Everybody sees a publishable key: each address that uses it has one of its own, so that one
 /// visitor of a page does not use up what is there for all. A secret one is one caller, wherever it calls from.
 fn subject(cx: &Context, key: &LiveKey) -> Subject {
-    let id = key.known.id.uuid().as_u128();
     match key.known.kind {
-        KeyKind::Secret => Subject(id),
-        KeyKind::Publishable => Subject(id ^ cx.client.bucket.0),
+        KeyKind::Secret => Subject::key(key.known.id),
+        KeyKind::Publishable => Subject::visitor(key.known.id, cx.client.bucket),
     }
 }
 

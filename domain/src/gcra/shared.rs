@@ -6,6 +6,7 @@
 //! nobody is given twice what was spent once.
 
 use super::{Buckets, Layer, Rate, RateLimited, Reading, Unseen, nanos, rate, reading};
+use crate::penalty::Stage;
 use crate::tier::{Limit, Tier};
 use crate::time::UnixMs;
 
@@ -74,7 +75,8 @@ impl Buckets {
             tightest = Some(tightest.map_or(reading, |t| t.tighter(reading)));
             let short_ns = (ahead_ns + rate.interval_ns).saturating_sub(rate.capacity_ns);
             if short_ns > 0 {
-                let this = RateLimited { reading, retry_after: std::time::Duration::from_nanos(short_ns) };
+                let retry_after = std::time::Duration::from_nanos(short_ns);
+                let this = RateLimited { reading, subject: layer.subject, stage: Stage::Limit, retry_after };
                 refused = Some(refused.map_or(this, |known| known.longer(this)));
             }
         }

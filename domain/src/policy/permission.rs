@@ -63,6 +63,8 @@ permissions! {
     DomainsChange "domains" "change" "To claim, verify and give up a domain of the tenant's own.";
     CspReportsList "csp_reports" "list" "To see what browsers report of the tenant's pages.";
     CspReportsClear "csp_reports" "clear" "To forget what browsers reported.";
+    RateLimitsRead "rate_limits" "read" "To see the limits, and who is blocked for having kept on against them.";
+    RateLimitsLift "rate_limits" "lift" "To lift such a block.";
     SecurityRead "security" "read" "To see how the tenant's security stands.";
     AuditRead "audit" "read" "To read the audit log.";
     TenantsList "tenants" "list" "To see which tenants there are; at the platform's own host alone, like all that follow.";
@@ -71,6 +73,10 @@ permissions! {
     TenantsSetWeight "tenants" "set_weight" "To say what share a tenant has of what tenants share.";
     TenantsReadTree "tenants" "read_tree" "To see the actors of a tenant.";
     TenantsImpersonate "tenants" "impersonate" "To act as a member of a tenant, for support.";
+    TenantsReadRateLimits "tenants" "read_rate_limits" "To see the limits of a tenant, and who is blocked there.";
+    TenantsLiftBlock "tenants" "lift_block" "To lift such a block.";
+    AddressesList "addresses" "list" "To see which addresses are blocked, whatever they ask for.";
+    AddressesLift "addresses" "lift" "To lift such a block.";
     SecurityReportsList "security_reports" "list" "To read what anybody told of weaknesses.";
     SecurityReportsAnswer "security_reports" "answer" "To note that whoever told of a weakness was answered.";
 }

@@ -243,6 +243,11 @@ impl Server {
         conn.post("/debug/fault", None, &fault).await.is(204);
     }
 
+    /// Lets the process clock jump ahead: whatever a rule waits for has come so much nearer.
+    pub(crate) async fn clock_ahead(&self, seconds: u64) {
+        self.fault(json!({ "fault": "clock_ahead", "ahead_ms": seconds * 1_000 })).await;
+    }
+
     /// Ends the process when it reaches this point next.
     pub(crate) async fn abort_at(&self, point: &str) {
         self.fault(json!({ "fault": "abort_at", "point": point })).await;

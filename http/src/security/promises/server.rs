@@ -32,6 +32,7 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
     entries.extend(fixed_headers());
     entries.extend([
         limits(view),
+        stages(),
         Entry::new(
             "K8",
             "One client does not take the places of all.",
@@ -163,6 +164,17 @@ fn limits(view: View<'_>) -> Entry {
     let unused = Tier::ALL.into_iter().filter(|tier| !COUNTED.contains(tier)).map(|tier| Value::from(tier.as_str()));
     let why = format!("Switched off: {}.", off.join(", "));
     entry.with("not_built_yet", Value::Array(unused.collect())).unless(!off.is_empty(), &why)
+}
+
+fn stages() -> Entry {
+    let graduated = COUNTED.into_iter().filter(|tier| tier.row().graduation.is_some());
+    Entry::new(
+        "K4",
+        "Whoever is limited and keeps on is blocked, and then banned for a while; whoever waits as told is let in.",
+        "Refusals that come before the wait is over are counted, of those who can be held responsible. Each stage is told with \
+         Retry-After, counted, shown to admins, and can be lifted by them.",
+    )
+    .with("tiers", graduated.map(|tier| Value::from(tier.as_str())).collect::<Vec<_>>())
 }
 
 fn configuration(view: View<'_>) -> Entry {
