@@ -161,6 +161,15 @@ pub enum TenantVerb {
         tier: Tier,
         /// N/s, N/min, N/h or off.
         limit: Limit,
+        /// Only try it: it refuses nothing, and `/v1/rate-limits` tells what it would have refused. Off ends the trial of
+        /// this tier.
+        #[arg(long)]
+        shadow: bool,
+    },
+    /// End every trial of a limit at a tenant, and forget what was counted for it.
+    EndShadow {
+        /// Which tenant.
+        slug: String,
     },
     /// List who is blocked at a tenant for having kept on against a limit; of the server that runs here.
     Blocks {
@@ -353,6 +362,8 @@ mod tests {
             "freehold tenant resume acme",
             "freehold tenant limit acme login-address 5/min",
             "freehold tenant limit acme export off",
+            "freehold tenant limit acme export 3/h --shadow",
+            "freehold tenant end-shadow acme",
             "freehold tenant blocks acme",
             "freehold tenant unblock acme 019a0000-0000-7000-8000-000000000000",
             "freehold tenant waf acme detect",
@@ -383,6 +394,8 @@ mod tests {
             "freehold tenant create acme",
             "freehold tenant limit acme login_address 5/min",
             "freehold tenant limit acme pin 5/m",
+            "freehold tenant limit acme --shadow",
+            "freehold tenant end-shadow",
             "freehold tenant unblock acme",
             "freehold tenant waf acme",
             "freehold tenant waf acme on",

@@ -4,6 +4,7 @@ mod blocks;
 mod domains;
 mod export;
 mod import;
+mod shadow;
 mod signing_keys;
 
 use std::io;
@@ -163,7 +164,9 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
             Request::TenantState { slug, state: TenantState::Active, reason: None, until: None }
         }
         TenantVerb::RotateSigningKey { slug, at_once } => Request::TenantRotateSigningKey { slug, at_once },
-        TenantVerb::Limit { slug, tier, limit } => Request::TenantLimit { slug, tier, limit },
+        TenantVerb::Limit { slug, tier, limit, shadow: true } => Request::TenantShadow { slug, tier, limit },
+        TenantVerb::EndShadow { slug } => Request::TenantEndShadow { slug },
+        TenantVerb::Limit { slug, tier, limit, shadow: false } => Request::TenantLimit { slug, tier, limit },
         TenantVerb::Blocks { slug } => Request::TenantBlocks { slug },
         TenantVerb::Unblock { slug, id } => Request::TenantUnblock { slug, id },
         TenantVerb::Waf { slug, mode } => Request::TenantWaf { slug, mode },
@@ -218,7 +221,7 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
         Request::TenantState { slug, state, reason, until } => {
             set_state(node, &slug, state, (reason.as_deref(), until.as_deref())).await
         }
-        Request::TenantLimit { tier: Tier::Address, .. } => {
+        Request::TenantLimit { tier: Tier::Address, .. } | Request::TenantShadow { tier: Tier::Address, .. } => {
             let message = "address: is a limit of the node, not of a tenant; set FREEHOLD_LIMITS_ADDRESS";
             Err(Failure::new(Exit::Data, message))
         }
@@ -230,6 +233,8 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             tenants::set_limit(node, &slug, tier, limit, &By::CommandLine).await.map_err(|error| refused(&error))?;
             Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
         }
+        Request::TenantShadow { slug, tier, limit } => shadow::set(node, &parse_slug(&slug)?, tier, limit).await,
+        Request::TenantEndShadow { slug } => shadow::end(node, &parse_slug(&slug)?).await,
         Request::TenantBlocks { slug } => blocks::list(node, &parse_slug(&slug)?).await,
         Request::TenantUnblock { slug, id } => blocks::lift(node, &parse_slug(&slug)?, &id).await,
         Request::TenantWaf { slug, mode } => set_waf(node, &slug, mode).await.map(|told| vec![told]),

@@ -209,6 +209,7 @@ impl State {
         };
         let outcome = match loaded {
             Ok(live) => {
+                slot.cells.shadow().put(&live.settings.shadow_limits, self.node.ambient.now());
                 slot.publish(Some(Arc::new(live)));
                 self.revive(&slot, me).await?;
                 metrics::counter!(metric::ACTIVATIONS).increment(1);

@@ -6,7 +6,7 @@
 //!
 //! A [`slot::TenantSlot`] is what the rest of the server sees of a tenant: its state, its gate, what its actors have
 //! published, and the cells their machines live in. Only the actor of a cell takes it, but for
-//! penalties; anybody may read what is published.
+//! penalties and the shadow; anybody may read what is published.
 
 pub mod acme;
 pub mod ambient;
@@ -34,6 +34,7 @@ pub mod providers;
 pub mod rate_limits;
 pub mod root;
 pub mod sessions;
+mod shadow;
 pub mod shared_counters;
 pub mod shares;
 pub mod slot;

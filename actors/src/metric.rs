@@ -34,6 +34,8 @@ pub const COUNTERS_LOST: &str = "freehold_counters_lost_total";
 pub const COUNTER_NODES: &str = "freehold_counter_nodes";
 /// Requests refused by a rate tier, by `tier` and by `stage`: `limit`, `block` or `ban`.
 pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
+/// Requests that a limit which is tried would have refused, and that were admitted, by `tier`.
+pub const RATE_SHADOW_REFUSED: &str = "freehold_rate_shadow_refused_total";
 /// Who is blocked or banned now on this node, by `stage`.
 pub const RATE_BLOCKED: &str = "freehold_rate_blocked";
 /// Accounts locked.

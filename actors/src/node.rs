@@ -19,7 +19,7 @@ use freehold_domain::keys::{MasterRing, Nonce};
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::policy::Policy;
 use freehold_domain::slug::{ReservedNames, Slug};
-use freehold_domain::tier::{Limit, Limits, Tier};
+use freehold_domain::tier::{Limits, Tier};
 use freehold_domain::waf::Mode;
 use freehold_storage::Store;
 use ipnet::IpNet;
@@ -466,7 +466,7 @@ impl Node {
         layers: &[Layer],
         counted: &Counted,
     ) -> Result<(), Refusal> {
-        if layers.iter().all(|layer| live.limits.get(layer.tier) == Limit::Off) {
+        if !live.counts(layers) {
             return Ok(());
         }
         let decision = self.ask(slot, |reply| rate_limits::Msg::Admit(layers.into(), reply)).await?;

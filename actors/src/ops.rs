@@ -33,6 +33,7 @@ pub mod security;
 pub mod security_reports;
 pub mod session_list;
 pub mod settings;
+pub mod shadow;
 pub mod sign_in;
 pub mod signing_keys;
 pub mod support;

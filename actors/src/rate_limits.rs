@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::ask::Reply;
 use crate::node::Node;
-use crate::penalties;
 use crate::shared_counters::{Line, SharedCounters};
 use crate::slot::{Live, TenantSlot};
+use crate::{penalties, shadow};
 
 /// Requests that are counted with one message at most.
 const TOGETHER_MAX: usize = 256;
@@ -67,10 +67,13 @@ impl State {
         penalties::stop(&self.node, &self.slot, layers, limit, self.node.ambient.now()).map_or(Ok(()), Err)
     }
 
-    /// Notes who is limited and keeps on.
-    fn judge(&self, decision: Decision) -> Decision {
-        let limit = |tier| self.live.limits.get(tier);
-        penalties::judge(&self.node, &self.slot, decision, limit, self.node.ambient.now())
+    /// Notes who is limited and keeps on; whoever is admitted is counted against the limits that are tried.
+    fn judge(&self, layers: &[Layer], decision: Decision) -> Decision {
+        let (limit, now) = (|tier| self.live.limits.get(tier), self.node.ambient.now());
+        if decision.is_ok() && self.live.settings.shadow_limits.concern(layers) {
+            shadow::count(&self.slot, layers, now);
+        }
+        penalties::judge(&self.node, &self.slot, decision, limit, now)
     }
 
     /// Counts a request here and now: all of its limits, or this node's share where the keeper of shared ones is away.
@@ -85,13 +88,13 @@ impl State {
             Some(shared) => cell.0.admit_alone(layers, limit, shared.nodes(), unseen, now),
         };
         drop(cell);
-        self.judge(decision)
+        self.judge(layers, decision)
     }
 
     /// Takes the keeper's word for a request.
-    fn learn(&self, asks: &[Ask], verdict: &Verdict) -> Decision {
+    fn learn(&self, layers: &[Layer], asks: &[Ask], verdict: &Verdict) -> Decision {
         let decision = self.slot.cells.buckets().0.learn(asks, verdict, self.node.ambient.now());
-        self.judge(decision)
+        self.judge(layers, decision)
     }
 
     /// Asks the keeper about who waits, unless it is being asked; without it they are decided here.
@@ -164,7 +167,8 @@ impl Actor for RateLimits {
 
     async fn handle(&self, myself: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match message {
-            Msg::Admit(layers, reply) if state.node.shared_counters.is_some() => {
+            // What is only tried is no business of the keeper's.
+            Msg::Admit(layers, reply) if state.node.shared_counters.is_some() && state.live.limits_any(&layers) => {
                 state.waiting.push_back((layers, reply));
                 state.send(&myself);
             }
@@ -177,7 +181,7 @@ impl Actor for RateLimits {
                 let mut verdicts = verdicts.into_iter().flatten();
                 for Asked { layers, asks, reply } in asked {
                     reply.answer(match verdicts.next() {
-                        Some(verdict) => state.learn(&asks, &verdict),
+                        Some(verdict) => state.learn(&layers, &asks, &verdict),
                         None => state.decide(&layers),
                     });
                 }

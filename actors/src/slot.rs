@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use freehold_domain::attempts::Attempts;
-use freehold_domain::gcra::{Buckets, Unseen};
+use freehold_domain::gcra::{Buckets, Layer, Unseen};
 use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::keys::{LookupKey, TenantKeys};
 use freehold_domain::penalty::Penalties;
@@ -17,9 +17,10 @@ use freehold_domain::restart::{Quarantine, Restarts, Verdict};
 use freehold_domain::revocation::Revocations;
 use freehold_domain::rotation::Rotations;
 use freehold_domain::settings::TenantSettings;
+use freehold_domain::shadow::Shadow;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
-use freehold_domain::tier::Limits;
+use freehold_domain::tier::{Limit, Limits};
 use freehold_domain::time::UnixMs;
 use freehold_domain::weight::Weight;
 use ractor::{ActorCell, ActorRef};
@@ -140,6 +141,16 @@ impl<M> Published<M> {
 }
 
 impl Live {
+    /// Whether a request of these layers is counted anywhere: for a limit in force, or for one that is tried.
+    pub(crate) fn counts(&self, layers: &[Layer]) -> bool {
+        self.limits_any(layers) || self.settings.shadow_limits.concern(layers)
+    }
+
+    /// Whether a limit in force applies to a request of these layers.
+    pub(crate) fn limits_any(&self, layers: &[Layer]) -> bool {
+        layers.iter().any(|layer| self.limits.get(layer.tier) != Limit::Off)
+    }
+
     /// Takes a child's address back.
     pub(crate) fn unpublish(&self, kind: Kind) {
         match kind {
@@ -168,11 +179,12 @@ impl<M> Default for Published<M> {
 /// Subjects of a tenant that are counted against a block at once: whoever comes when there is no room is not.
 const PENALTIES_MAX: usize = 4_096;
 
-/// Where the tenant's machines live. Only the actor of a cell takes it, but for penalties, which whoever looks at them or
-/// lifts one takes too; a step changes one entry, last, so whatever a panic leaves behind is whole.
+/// Where the tenant's machines live. Only the actor of a cell takes it, but for penalties and the shadow, which whoever
+/// looks at them, lifts a block or loads the tenant takes too; a step changes one entry, last, so whatever a panic leaves behind is whole.
 pub(crate) struct Cells {
     buckets: Mutex<(Buckets, Option<Unseen>)>,
     penalties: Mutex<Penalties>,
+    shadow: Mutex<Shadow>,
     rotations: Mutex<SlotRotations>,
     attempts: Mutex<SlotAttempts>,
     restarts: Mutex<Restarts>,
@@ -183,6 +195,7 @@ impl Default for Cells {
         Self {
             buckets: Mutex::default(),
             penalties: Mutex::new(Penalties::at_most(PENALTIES_MAX)),
+            shadow: Mutex::default(),
             rotations: Mutex::default(),
             attempts: Mutex::default(),
             restarts: Mutex::default(),
@@ -210,6 +223,11 @@ impl Cells {
         take(&self.penalties)
     }
 
+    /// The limits that are tried, as they were loaded last, and what they came to.
+    pub(crate) fn shadow(&self) -> MutexGuard<'_, Shadow> {
+        take(&self.shadow)
+    }
+
     pub(crate) fn rotations(&self) -> MutexGuard<'_, SlotRotations> {
         take(&self.rotations)
     }
@@ -226,6 +244,7 @@ impl Cells {
         buckets.0.is_empty()
             && buckets.1.is_none()
             && self.penalties().is_empty()
+            && self.shadow().is_empty()
             && self.rotations().is_empty()
             && self.attempts().is_empty()
             && take(&self.restarts).is_quiet(now)
@@ -388,6 +407,7 @@ impl TenantSlot {
         self.publish(None);
         *take(&self.cells.restarts) = Restarts::default();
         *take(&self.cells.buckets) = (Buckets::default(), Some(Unseen::EmptiedBy(next.until)));
+        *self.cells.shadow() = Shadow::default();
         *take(&self.cells.rotations) = SlotRotations::default();
         *take(&self.cells.attempts) = SlotAttempts::default();
         next

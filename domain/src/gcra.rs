@@ -241,6 +241,21 @@ impl Buckets {
         Ok(tightest)
     }
 
+    /// Whether the layer has a bucket or there is room for one: those that are full again make way, some time.
+    pub(crate) fn make_room(&mut self, layer: Layer, now: UnixMs) -> bool {
+        if self.place(layer) == layer {
+            return true;
+        }
+        self.sweep_sometimes(nanos(now));
+        self.place(layer) == layer
+    }
+
+    /// Drops every bucket of the tiers that are not to be kept, whatever its level.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Tier) -> bool) {
+        self.tats.retain(|layer, _| keep(layer.tier));
+        self.own.retain(|layer| keep(layer.tier));
+    }
+
     /// Drops every bucket that is full at `now`; the others stay as they are.
     pub fn sweep(&mut self, now: UnixMs) {
         let now_ns = nanos(now);

@@ -44,6 +44,7 @@ pub mod rotation;
 pub mod secret;
 pub mod security_report;
 pub mod settings;
+pub mod shadow;
 pub mod signing_rotation;
 pub mod slug;
 pub mod subject;

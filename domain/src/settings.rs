@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::password::{MIN_WITH_SECOND_FACTOR, MIN_WITHOUT_SECOND_FACTOR};
 use crate::rich_text::RichText;
 use crate::role::Role;
+use crate::shadow::ShadowLimits;
 use crate::time::UnixMs;
 use crate::waf::Mode;
 use crate::weight::Weight;
@@ -111,6 +112,8 @@ pub struct TenantSettings {
     pub waf: Option<Mode>,
     /// The tenant's share of what tenants share, which operators give: no admin changes it.
     pub weight: Weight,
+    /// The limits that are tried on its traffic and refuse nothing, which operators set: no admin changes it.
+    pub shadow_limits: ShadowLimits,
 }
 
 impl Default for TenantSettings {
@@ -130,6 +133,7 @@ impl Default for TenantSettings {
             notice_html: RichText::default(),
             waf: None,
             weight: Weight::default(),
+            shadow_limits: ShadowLimits::default(),
         }
     }
 }
@@ -210,7 +214,7 @@ impl TenantSettings {
         both.filter(|(was, is)| was != is).map(|((name, was), (_, is))| (name, was, is)).collect()
     }
 
-    fn named(&self) -> [Named; 13] {
+    fn named(&self) -> [Named; 14] {
         let roles: Vec<_> = self.second_factor_roles.iter().map(|role| role.as_str()).collect();
         [
             ("registration", word(self.registration)),
@@ -226,6 +230,7 @@ impl TenantSettings {
             ("notice_html", self.notice_html.told()),
             ("waf", self.waf.map_or("default", Mode::as_str).to_owned()),
             ("weight", self.weight.to_string()),
+            ("shadow_limits", self.shadow_limits.told()),
         ]
     }
 }

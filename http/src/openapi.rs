@@ -164,6 +164,8 @@ pub async fn platform() -> impl IntoResponse {
         operators::hold,
         operators::resume,
         operators::set_weight,
+        operators::set_shadow,
+        operators::end_shadow,
         operators::impersonate,
         operators::tree,
         rate_limits::read_tenant,

@@ -9,6 +9,7 @@ use freehold_actors::ops::rate_limits::{self as ops, BlockItem, Part, RateLimits
 use freehold_domain::id::{BlockId, TenantId};
 use freehold_domain::penalty::Stage;
 use freehold_domain::policy::Permission;
+use freehold_domain::shadow::Seen;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -78,6 +79,52 @@ struct RateTier {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     ban_s: Option<u64>,
+    /// The limit that operators try on the tenant's traffic, if they do. It refuses nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    shadow: Option<RateShadow>,
+}
+
+/// A limit that is tried, and what it came to on the node that answers, in memory: each node of several tells of the requests
+/// that it admitted itself.
+#[derive(Serialize, ToSchema)]
+struct RateShadow {
+    /// `N/s`, `N/min` or `N/h`.
+    limit: String,
+    /// When it was set.
+    #[schema(format = DateTime)]
+    since: String,
+    /// Since when the node counts: later than `since` if it was started later.
+    #[schema(format = DateTime)]
+    counted_since: String,
+    /// Requests that the limits in force admitted, and that were counted against this one.
+    counted: u64,
+    /// How many of them it would have refused.
+    would_refuse: u64,
+    /// How many subjects it would have refused; 1000 stands for that many or more.
+    #[schema(maximum = 1000)]
+    would_refuse_subjects: usize,
+    /// When it would have refused last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    would_refuse_last_at: Option<String>,
+    /// Requests that were left out, because 16384 subjects had a bucket in the shadow already.
+    not_counted: u64,
+}
+
+impl From<Seen> for RateShadow {
+    fn from(seen: Seen) -> Self {
+        Self {
+            limit: seen.limit.to_string(),
+            since: rfc3339::text(seen.since),
+            counted_since: rfc3339::text(seen.counted_since),
+            counted: seen.counted,
+            would_refuse: seen.refused,
+            would_refuse_subjects: seen.subjects,
+            would_refuse_last_at: seen.last.map(rfc3339::text),
+            not_counted: seen.uncounted,
+        }
+    }
 }
 
 /// Somebody who is blocked or banned in one tier.
@@ -117,6 +164,7 @@ impl From<TierItem> for RateTier {
             block_s: terms.map(|terms| terms.block.as_secs()),
             ban_after: terms.map(|terms| terms.ban_after),
             ban_s: terms.map(|terms| terms.ban.as_secs()),
+            shadow: item.shadow.map(RateShadow::from),
         }
     }
 }

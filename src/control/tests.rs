@@ -102,6 +102,8 @@ fn requests() -> Vec<Request> {
         Request::TenantWaf { slug: slug(), mode: Some(Mode::Detect) },
         Request::TenantWaf { slug: slug(), mode: None },
         Request::TenantWeight { slug: slug(), weight: Weight::MAX },
+        Request::TenantShadow { slug: slug(), tier: Tier::Pin, limit: Tier::Pin.default_limit() },
+        Request::TenantEndShadow { slug: slug() },
         Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
     ]
 }

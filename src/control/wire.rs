@@ -53,6 +53,22 @@ pub enum Request {
         #[serde(with = "as_text")]
         limit: Limit,
     },
+    /// Try a limit on a tenant's traffic.
+    TenantShadow {
+        /// Which tenant.
+        slug: String,
+        /// Which limit.
+        #[serde(with = "as_text")]
+        tier: Tier,
+        /// How much it would admit.
+        #[serde(with = "as_text")]
+        limit: Limit,
+    },
+    /// End every trial of a limit at a tenant.
+    TenantEndShadow {
+        /// Which tenant.
+        slug: String,
+    },
     /// List who is blocked at a tenant.
     TenantBlocks {
         /// Which tenant.
@@ -140,6 +156,8 @@ impl Request {
             | Self::TenantList
             | Self::TenantState { .. }
             | Self::TenantLimit { .. }
+            | Self::TenantShadow { .. }
+            | Self::TenantEndShadow { .. }
             | Self::TenantBlocks { .. }
             | Self::TenantUnblock { .. }
             | Self::TenantWaf { .. }

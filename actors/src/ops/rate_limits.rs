@@ -10,6 +10,7 @@ use freehold_domain::audit::{Action, Actor, Detail, Event};
 use freehold_domain::gcra::Layer;
 use freehold_domain::id::{BlockId, TenantId};
 use freehold_domain::penalty::{Block, Stage};
+use freehold_domain::shadow::Seen;
 use freehold_domain::slug::Slug;
 use freehold_domain::subject::Who;
 use freehold_domain::tier::{Counts, Limit, Limits, Terms, Tier};
@@ -36,6 +37,8 @@ pub struct TierItem {
     pub counts: Counts,
     /// What becomes of whoever keeps on; `None` where nothing but 429 does.
     pub terms: Option<Terms>,
+    /// The limit that is tried there, and what it came to on this node, if one is.
+    pub shadow: Option<Seen>,
 }
 
 /// Somebody who is blocked or banned.
@@ -133,7 +136,7 @@ pub async fn read_addresses(cx: &Context, caller: &AccessClaims, part: Part) -> 
     operators::admit(cx, caller).await?;
     let held = cx.node.addresses.held(cx.node.ambient.now());
     let (items, next) = cut(held, None, part);
-    let tiers = vec![tier_item(Tier::Address, cx.node.settings.limits.get(Tier::Address))];
+    let tiers = vec![tier_item(Tier::Address, cx.node.settings.limits.get(Tier::Address), None)];
     Ok(RateLimitsPage { tiers, items, next })
 }
 
@@ -252,12 +255,15 @@ fn page_of(node: &Node, slot: &TenantSlot, limits: &Limits, keys: &ApiKeys, part
     let (items, next) = cut(held, Some(keys), part);
     let common = &node.settings.limits;
     let limit = |tier| if tier == Tier::Address { common.get(tier) } else { limits.get(tier) };
-    RateLimitsPage { tiers: Tier::ALL.into_iter().map(|tier| tier_item(tier, limit(tier))).collect(), items, next }
+    let shadow = slot.cells.shadow();
+    let tiers = Tier::ALL.into_iter().map(|tier| tier_item(tier, limit(tier), shadow.seen(tier))).collect();
+    RateLimitsPage { tiers, items, next }
 }
 
-fn tier_item(tier: Tier, limit: Limit) -> TierItem {
+fn tier_item(tier: Tier, limit: Limit, shadow: Option<Seen>) -> TierItem {
     let row = tier.row();
-    TierItem { tier, limit, counts: row.counts, terms: row.graduation.and_then(|graduation| graduation.under(limit)) }
+    let terms = row.graduation.and_then(|graduation| graduation.under(limit));
+    TierItem { tier, limit, counts: row.counts, terms, shadow }
 }
 
 /// The part that is wanted, and where the next one begins.
