@@ -63,6 +63,7 @@ mod security_page;
 mod security_reports;
 mod sessions;
 mod settings;
+mod shadow;
 mod shared_counters;
 mod signing_keys;
 mod smoke;
