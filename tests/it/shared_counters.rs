@@ -46,9 +46,10 @@ impl Nodes {
         Self { servers, acme, session }
     }
 
-    /// Gives the members of the tenant this limit, in force on every node.
+    /// Gives the tenant this limit, in force on every node: of a tier that blocks nobody who keeps on, for a block would keep
+    /// the load from the counters.
     async fn limit(&self, limit: &str) {
-        set_limit(&self.servers[0], "acme", "api-member", limit);
+        set_limit(&self.servers[0], "acme", "api-tenant", limit);
         let burst: u64 = limit.split('/').next().unwrap().parse().unwrap();
         for server in &self.servers {
             let mut conn = Conn::to(server, &self.acme).await;
