@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use freehold_domain::gcra::shared::{Ask, Verdict};
-use freehold_domain::gcra::{Layer, RateLimited, Reading};
+use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
+use freehold_domain::tier::Tier;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
@@ -67,10 +68,15 @@ impl State {
         penalties::stop(&self.node, &self.slot, layers, limit, self.node.ambient.now()).map_or(Ok(()), Err)
     }
 
-    /// Notes who is limited and keeps on.
+    /// Notes who is limited and keeps on, and that the whole tenant is.
     fn judge(&self, decision: Decision) -> Decision {
-        let limit = |tier| self.live.limits.get(tier);
-        penalties::judge(&self.node, &self.slot, decision, limit, self.node.ambient.now())
+        let (now, limit) = (self.node.ambient.now(), |tier| self.live.limits.get(tier));
+        if let Err(limited) = decision
+            && (limited.reading.tier, limited.subject) == (Tier::ApiTenant, Subject::TENANT)
+        {
+            self.live.exhausted.store(Some(Arc::new((limited, now))));
+        }
+        penalties::judge(&self.node, &self.slot, decision, limit, now)
     }
 
     /// Counts a request here and now: all of its limits, or this node's share where the keeper of shared ones is away.

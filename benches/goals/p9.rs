@@ -105,10 +105,12 @@ async fn steady(server: &Process, others: &[Arc<[u8]>]) -> (Vec<f64>, usize) {
 /// Sends twenty times the limit until told to stop: how many, and how many passed.
 async fn flood(server: &Process, ask: &Arc<[u8]>, tally: &Tally) -> JoinSet<(usize, usize)> {
     let mut flood = JoinSet::new();
-    for _ in 0..CONNECTIONS {
+    let pace = Duration::from_secs(1) * CONNECTIONS / FLOOD;
+    for n in 0..CONNECTIONS {
         let (ask, tally, mut conn) = (Arc::clone(ask), tally.clone(), Conn::open(server.http).await);
         flood.spawn(async move {
-            let mut ticks = interval(Duration::from_secs(1) * CONNECTIONS / FLOOD);
+            sleep(pace * n / CONNECTIONS).await; // evenly, or the generator itself is what the others wait for
+            let mut ticks = interval(pace);
             let (mut sent, mut passed) = (0, 0);
             while !tally.is_stopped() {
                 ticks.tick().await;

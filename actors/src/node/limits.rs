@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use freehold_domain::gcra::Layer;
+use freehold_domain::gcra::{Layer, RateLimited};
 use freehold_domain::tier::{Limit, Tier};
+use freehold_domain::time::UnixMs;
 
 use crate::node::Node;
 use crate::ops::context::{Client, Counted};
@@ -11,6 +12,15 @@ use crate::ops::refusal::Refusal;
 use crate::penalties::Ban;
 use crate::rate_limits;
 use crate::slot::{Live, TenantSlot};
+
+/// What a request is told of these layers while the tenant as a whole has had its limit: what its bucket would say, without
+/// asking for it. A flood costs its tenant's actor nothing.
+fn exhausted(live: &Live, layers: &[Layer], now: UnixMs) -> Option<RateLimited> {
+    let known = live.exhausted.load();
+    let (limited, at) = known.as_deref()?;
+    let is_asked = layers.iter().any(|layer| (layer.tier, layer.subject) == (limited.reading.tier, limited.subject));
+    if is_asked { limited.after(now.since(*at)) } else { None }
+}
 
 impl Node {
     /// Counts one request of a tenant in every layer, or in none.
@@ -27,6 +37,9 @@ impl Node {
     ) -> Result<(), Refusal> {
         if layers.iter().all(|layer| live.limits.get(layer.tier) == Limit::Off) {
             return Ok(());
+        }
+        if let Some(limited) = exhausted(live, layers, self.ambient.now()) {
+            return counted.decided(Err(limited));
         }
         let decision = self.ask(slot, |reply| rate_limits::Msg::Admit(layers.into(), reply)).await?;
         counted.decided(decision)
