@@ -4,6 +4,7 @@ mod children;
 mod directory;
 pub mod domains;
 mod gates;
+mod limits;
 pub mod load;
 mod tokens;
 pub mod tree;
@@ -13,13 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use freehold_domain::gcra::{Layer, Unseen};
+use freehold_domain::gcra::Unseen;
 use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterRing, Nonce};
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::policy::Policy;
 use freehold_domain::slug::{ReservedNames, Slug};
-use freehold_domain::tier::{Limits, Tier};
+use freehold_domain::tier::Limits;
 use freehold_domain::waf::Mode;
 use freehold_storage::Store;
 use ipnet::IpNet;
@@ -41,16 +42,15 @@ use crate::gate::Gate;
 use crate::levels::AddressBuckets;
 use crate::mail::Post;
 use crate::metric;
-use crate::ops::context::{Client, Counted};
 use crate::ops::refusal::Refusal;
 use crate::password_pool::PasswordPool;
-use crate::penalties::{Ban, Bans};
+use crate::penalties;
+use crate::penalties::Bans;
 use crate::providers::Providers;
 use crate::root::Root;
 use crate::shared_counters::SharedCounters;
 use crate::slot::{Live, TenantSlot};
 use crate::tenant::{self, Kind};
-use crate::{penalties, rate_limits};
 
 /// How long a report of an effect is tried to be delivered.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
@@ -282,16 +282,6 @@ impl Node {
         self.store.engine_name()
     }
 
-    /// Where requests are counted: in `memory`, `shared` with other nodes, or `alone`, each node its share.
-    #[must_use]
-    pub fn counting(&self) -> &'static str {
-        match &self.shared_counters {
-            None => "memory",
-            Some(shared) if shared.is_here() => "shared",
-            Some(_) => "alone",
-        }
-    }
-
     /// Whether the tree has lost its root: the process should be started again.
     #[must_use]
     pub fn is_rootless(&self) -> bool {
@@ -452,38 +442,6 @@ impl Node {
             // Root is starting the front end again.
             tokio::time::sleep(FRONT_END_RETRY).await;
         }
-    }
-
-    /// Counts one request of a tenant in every layer, or in none.
-    ///
-    /// # Errors
-    /// [`Refusal::RateLimited`] when a layer has no room; [`Refusal::Overloaded`] or [`Refusal::Unavailable`] when the
-    /// tenant's actor cannot say: a limit that cannot be asked is not bypassed.
-    pub async fn admit(
-        &self,
-        slot: &Arc<TenantSlot>,
-        live: &Live,
-        layers: &[Layer],
-        counted: &Counted,
-    ) -> Result<(), Refusal> {
-        if !live.counts(layers) {
-            return Ok(());
-        }
-        let decision = self.ask(slot, |reply| rate_limits::Msg::Admit(layers.into(), reply)).await?;
-        counted.decided(decision)
-    }
-
-    /// Counts one request of an address, before any tenant is known.
-    ///
-    /// # Errors
-    /// [`Refusal::RateLimited`] when the address has no room.
-    pub fn admit_address(&self, client: &Client, counted: &Counted) -> Result<(), Refusal> {
-        let limit = self.settings.limits.get(Tier::Address);
-        let (decision, banned) = self.addresses.admit(client.bucket, limit, self.unseen, self.ambient);
-        if let Some((layer, block)) = banned {
-            self.bans.tell(Ban { tenant: None, layer, block });
-        }
-        counted.decided(decision)
     }
 
     /// Publishes a front end's address.

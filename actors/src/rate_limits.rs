@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use freehold_domain::gcra::shared::{Ask, Verdict};
-use freehold_domain::gcra::{Layer, RateLimited, Reading};
+use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
+use freehold_domain::tier::Tier;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
@@ -67,11 +68,17 @@ impl State {
         penalties::stop(&self.node, &self.slot, layers, limit, self.node.ambient.now()).map_or(Ok(()), Err)
     }
 
-    /// Notes who is limited and keeps on; whoever is admitted is counted against the limits that are tried.
+    /// Notes who is limited and keeps on, and that the whole tenant is. Whoever is admitted is counted against the limits that
+    /// are tried.
     fn judge(&self, layers: &[Layer], decision: Decision) -> Decision {
-        let (limit, now) = (|tier| self.live.limits.get(tier), self.node.ambient.now());
+        let (now, limit) = (self.node.ambient.now(), |tier| self.live.limits.get(tier));
         if decision.is_ok() && self.live.settings.shadow_limits.concern(layers) {
             shadow::count(&self.slot, layers, now);
+        }
+        if let Err(limited) = decision
+            && (limited.reading.tier, limited.subject) == (Tier::ApiTenant, Subject::TENANT)
+        {
+            self.live.exhausted.store(Some(Arc::new((limited, now))));
         }
         penalties::judge(&self.node, &self.slot, decision, limit, now)
     }

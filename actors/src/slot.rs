@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use freehold_domain::attempts::Attempts;
-use freehold_domain::gcra::{Buckets, Layer, Unseen};
+use freehold_domain::gcra::{Buckets, Layer, RateLimited, Unseen};
 use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::keys::{LookupKey, TenantKeys};
 use freehold_domain::penalty::Penalties;
@@ -112,6 +112,8 @@ pub struct Live {
     pub settings: TenantSettings,
     /// Its API keys.
     pub api_keys: ApiKeys,
+    /// The last refusal by the limit of the whole tenant, and when it was: until it is over, nobody's request needs to ask.
+    pub(crate) exhausted: ArcSwapOption<(RateLimited, UnixMs)>,
     pub(crate) commits: sessions::Commits,
     pub(crate) tenant: ArcSwapOption<ActorRef<tenant::Msg>>,
     pub(crate) rate_limits: Published<rate_limits::Msg>,

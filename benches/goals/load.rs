@@ -37,6 +37,11 @@ impl Crowd {
 
     /// Sends the requests over and over; how many were answered, all of them with 200.
     pub(crate) async fn run(&mut self, requests: &Requests, until: Until) -> usize {
+        self.run_to(200, requests, until).await
+    }
+
+    /// The same, all of them with this status.
+    pub(crate) async fn run_to(&mut self, status: u16, requests: &Requests, until: Until) -> usize {
         let next = Arc::new(AtomicUsize::new(0));
         let began = Instant::now();
         let mut loops = JoinSet::new();
@@ -54,7 +59,7 @@ impl Crowd {
                         return (conn, answered);
                     }
                     let answer = conn.ask(&requests[n % requests.len()]).await;
-                    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));
+                    assert_eq!(answer.status, status, "{}", String::from_utf8_lossy(answer.body));
                     answered += 1;
                 }
             });

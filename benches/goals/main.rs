@@ -11,6 +11,7 @@
     reason = "a bench fails by panicking, rounds as it divides, makes its own servers and prints what it found"
 )]
 
+mod counters;
 mod enumeration;
 mod estate;
 mod load;
@@ -20,6 +21,7 @@ mod p10;
 mod p5;
 mod p6;
 mod p8;
+mod p9;
 mod process;
 mod reference;
 mod sessions;
@@ -34,7 +36,7 @@ use crate::table::Row;
 const HELP: &str = "\
 cargo bench --bench goals -- [GOAL...] [--short] [--tenants=N] [--dormant=N]
 
-  GOAL         p2 p3 p4 p5 p6 p8 p10 slow enumeration; all of them when none is named
+  GOAL         p2 p3 p4 p5 p6 p8 p9 p10 counters slow enumeration; all of them when none is named
   --short      fewer and shorter rounds: shows that it works, not how well
   --tenants=N  active tenants of p6 (2000)
   --dormant=N  dormant tenants of p6 (100000)";
@@ -56,14 +58,16 @@ impl Options {
 
 type Goal = (&'static str, fn(Options) -> Vec<Row>);
 
-const GOALS: [Goal; 9] = [
+const GOALS: [Goal; 11] = [
     ("p2", sessions::seen),
     ("p3", sessions::unseen),
     ("p4", sessions::everything_on),
     ("p5", p5::sign_ins),
     ("p6", p6::memory),
     ("p8", p8::rotations),
+    ("p9", p9::neighbours),
     ("p10", p10::panics),
+    ("counters", counters::shared),
     ("slow", slow::clients),
     ("enumeration", enumeration::differences),
 ];

@@ -25,6 +25,14 @@ impl Folder {
         Self(path)
     }
 
+    /// One more with the same files in it, which nobody has open.
+    pub(crate) fn copy_of(other: &Self) -> Self {
+        let copy = Self::new();
+        let done = Command::new("cp").arg("-r").arg(other.data_dir()).arg(copy.data_dir()).status();
+        assert!(done.unwrap().success());
+        copy
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -110,7 +110,7 @@ pub(crate) fn unseen(options: Options) -> Vec<Row> {
 }
 
 /// Runs in a thread that leaves the first core to the servers.
-fn off_the_first_core(work: impl FnOnce() -> Vec<Row> + Send + 'static) -> Vec<Row> {
+pub(crate) fn off_the_first_core(work: impl FnOnce() -> Vec<Row> + Send + 'static) -> Vec<Row> {
     let pinned = std::thread::spawn(|| {
         machine::pin(false);
         work()
@@ -118,7 +118,8 @@ fn off_the_first_core(work: impl FnOnce() -> Vec<Row> + Send + 'static) -> Vec<R
     pinned.join().unwrap()
 }
 
-async fn answer_to(server: &Process, request: &[u8]) -> String {
+/// The body of the answer, which is a 200.
+pub(crate) async fn answer_to(server: &Process, request: &[u8]) -> String {
     let mut conn = Conn::open(server.http).await;
     let answer = conn.ask(request).await;
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(answer.body));

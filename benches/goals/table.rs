@@ -20,6 +20,11 @@ impl Row {
         Self::of(goal, what, figure, format!("≥ {wanted:.2}"), figure >= wanted, note)
     }
 
+    /// A figure that nothing is wanted of.
+    pub(crate) fn told(goal: &str, what: &str, figure: f64, note: &str) -> Self {
+        Self { wanted: "-".to_owned(), met: None, ..Self::of(goal, what, figure, String::new(), true, note) }
+    }
+
     /// A goal that was not measured, and why.
     pub(crate) fn unmeasured(goal: &str, why: &str) -> Self {
         let (goal, what) = (goal.to_uppercase(), why.to_owned());
@@ -35,7 +40,7 @@ impl Row {
         match self.met {
             Some(true) => "yes",
             Some(false) => "NO",
-            None => "not measured",
+            None => "-",
         }
     }
 

@@ -77,6 +77,14 @@ pub struct RateLimited {
 }
 
 impl RateLimited {
+    /// What the same request is told this much later: nothing, once it would be admitted. Until then nobody else is
+    /// admitted to that bucket either, so it stands as it was.
+    #[must_use]
+    pub fn after(self, elapsed: Duration) -> Option<Self> {
+        let retry_after = self.retry_after.checked_sub(elapsed).filter(|left| !left.is_zero())?;
+        Some(Self { retry_after, ..self })
+    }
+
     /// Of two refusals the one that lasts longer.
     fn longer(self, other: Self) -> Self {
         if self.retry_after >= other.retry_after { self } else { other }

@@ -67,6 +67,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
         limits: limits(&node.settings.limits, overrides)?,
         settings,
         api_keys,
+        exhausted: ArcSwapOption::empty(),
         commits: Commits::default(),
         tenant: ArcSwapOption::empty(),
         rate_limits: Published::default(),

@@ -32,6 +32,25 @@ fn n_pass_and_the_next_waits_exactly_as_told() {
     }
 }
 
+/// A refusal that is remembered says at any moment what the bucket would say.
+#[test]
+fn a_remembered_refusal_says_what_the_bucket_would() {
+    let mut buckets = Buckets::default();
+    let mut admit = |now| buckets.admit(&[layer(1)], per_minute(7), Unseen::Full, now);
+    assert!((0..7).all(|_| admit(T0).is_ok()));
+    let refused = admit(T0).unwrap_err();
+    for ms in (0..8_600).step_by(7).chain([8_571, 8_572, 8_573]) {
+        let later = Duration::from_millis(ms);
+        let now = T0.plus(later);
+        let mut asked = Buckets::default();
+        asked.restore(
+            layer(1),
+            Tat(nanos(T0) + u64::try_from(refused.retry_after.as_nanos()).unwrap() + 51_428_571_432),
+        );
+        assert_eq!(refused.after(later), asked.admit(&[layer(1)], per_minute(7), Unseen::Full, now).err(), "{ms}");
+    }
+}
+
 #[test]
 fn a_refused_request_is_counted_in_no_layer() {
     let mut buckets = Buckets::default();

@@ -40,7 +40,10 @@ async fn the_script_and_the_rule_say_the_same() {
     let (mut admitted, mut refused) = (0, 0);
     for sequence in 0..SEQUENCES {
         let mut dice = Dice(sequence);
-        let bursts = TIERS.map(|_| 1 + u32::try_from(dice.roll([3, 100, 100_000][dice.0 as usize % 3])).unwrap());
+        let bursts = TIERS.map(|_| {
+            let most = [3, 100, 100_000][usize::try_from(dice.roll(3)).unwrap()];
+            1 + u32::try_from(dice.roll(most)).unwrap()
+        });
         let periods = TIERS.map(|_| PERIODS[usize::try_from(dice.roll(3)).unwrap()]);
         let limit = |tier: Tier| {
             let n = TIERS.iter().position(|known| *known == tier).unwrap();
