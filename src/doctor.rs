@@ -5,6 +5,7 @@
 
 mod argon2;
 mod client;
+mod counters;
 mod database;
 mod finding;
 mod listeners;
@@ -69,6 +70,7 @@ pub async fn examine(config: Result<Config, Faults>) -> Result<(), Failure> {
     watched(&mut report, "redirect-listener", listeners::redirect(&config)).await?;
     watched(&mut report, "tls", tls::look(&config)).await?;
     watched(&mut report, "database", database::look(&config)).await?;
+    watched(&mut report, "shared-counters", counters::look(&config)).await?;
     watched(&mut report, "mail", mail::look(&config)).await?;
     watched(&mut report, "password-hash", async { vec![argon2::cost(config.passwords.params)] }).await?;
     report.tell(&backups(&config))?;

@@ -75,6 +75,25 @@ impl CounterRule {
         Self { ca, ..self }
     }
 
+    fn client(&self) -> Result<Client, RedisError> {
+        let url = self.url.expose().as_str();
+        match &self.ca {
+            None => Client::open(url),
+            Some(ca) => Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: Some(ca.clone()) }),
+        }
+    }
+
+    /// Whether the keeper is there and would count: it takes the script, and a key that is gone at once. Waits as long as a
+    /// node would.
+    ///
+    /// # Errors
+    /// [`RedisError`] says why not.
+    pub async fn greet(&self) -> Result<(), RedisError> {
+        let mut connection = self.client()?.get_multiplexed_async_connection_with_config(&config()).await?;
+        cmd("SCRIPT").arg("LOAD").arg(SCRIPT).exec_async(&mut connection).await?;
+        cmd("SET").arg("freehold:doctor").arg(1).arg("PX").arg(1).exec_async(&mut connection).await
+    }
+
     /// Whether what is said to it can be read between two machines.
     #[must_use]
     pub fn is_read_on_the_way(&self) -> bool {
@@ -127,13 +146,8 @@ impl SharedCounters {
     /// # Errors
     /// [`RedisError`] for an address or a certificate that cannot be read.
     pub fn start(rule: &CounterRule, node: NodeId, ambient: Ambient) -> Result<Arc<Self>, RedisError> {
-        let url = rule.url.expose().as_str();
-        let client = match &rule.ca {
-            None => Client::open(url)?,
-            Some(ca) => Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: Some(ca.clone()) })?,
-        };
         let counters = Arc::new(Self {
-            client,
+            client: rule.client()?,
             node,
             ambient,
             line: ArcSwapOption::empty(),
@@ -240,10 +254,7 @@ impl SharedCounters {
     }
 
     async fn connect(&self) -> Result<Arc<Line>, Lost> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_WITHIN))
-            .set_response_timeout(Some(ANSWER_WITHIN));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config()).await?;
         let script = cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(&mut connection).await?;
         let beat = cmd("SCRIPT").arg("LOAD").arg(BEAT).query_async(&mut connection).await?;
         let line = Line { connection, script, beat, offset_us: AtomicI64::new(0) };
@@ -278,6 +289,10 @@ impl SharedCounters {
     fn now_us(&self) -> i64 {
         self.ambient.now().get().saturating_mul(1_000)
     }
+}
+
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_WITHIN)).set_response_timeout(Some(ANSWER_WITHIN))
 }
 
 /// The name of a bucket. All of a tenant's lie together where a cluster spreads them.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{Authority, Engine, Files, Folder, Options, Server, on_both_engines};
+use crate::support::{Authority, Engine, Files, Folder, Options, Redis, Server, on_both_engines};
 
 /// The findings: what was checked, what was found, and the remedy.
 #[track_caller]
@@ -171,6 +171,21 @@ async fn a_role_that_nothing_binds_is_named_by_the_doctor() {
     let database = crate::support::Database::empty().await;
     let unmigrated = server.doctor(&[("FREEHOLD_DATABASE_URL", &database.url())]);
     only(&unmigrated, "database-migrations", "the schema has version 0", "freehold migrate");
+}
+
+/// The keeper of shared counters is asked as a node would ask it.
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_that_do_not_count_are_named_by_the_doctor() {
+    let mut redis = Redis::start(&[]);
+    let server =
+        Server::start(Options::new(Engine::Sqlite).unprivileged().env("FREEHOLD_REDIS_URL", &redis.url())).await;
+    let report = server.doctor(&[]);
+    clean(&report);
+    assert!(checks(&report).contains(&"shared-counters"));
+    let () = redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+    only(&server.doctor(&[]), "shared-counters", "does not count", "it may write");
+    redis.kill();
+    only(&server.doctor(&[]), "shared-counters", "refused", "FREEHOLD_REDIS_URL");
 }
 
 /// Somebody else holds the port: its headers are not ours, and its clock is wrong.

@@ -11,9 +11,10 @@ use tokio::task::JoinSet;
 use crate::support::{Authority, Conn, Engine, Folder, Line, Options, Proxy, Redis, Server, Session, Tenant};
 use crate::watch::{metric, note, number, set_limit, until};
 
-/// What a request may take longer because the keeper of the counters does not answer: 50 ms twice, and room for a busy
-/// machine.
-const LONGER_BY_AT_MOST: Duration = Duration::from_millis(150);
+/// What a request may take because the keeper of the counters does not answer: 50 ms twice, and some room.
+const TAKES_AT_MOST: Duration = Duration::from_millis(150);
+/// What one may take that a busy machine held up.
+const NEVER_LONGER: Duration = Duration::from_secs(2);
 
 fn options(url: &str) -> Options {
     Options::new(Engine::Postgres).limits_off().env("FREEHOLD_REDIS_URL", url)
@@ -111,6 +112,8 @@ struct Tally {
     admitted: u64,
     limited: u64,
     others: u64,
+    /// Those that took more than [`TAKES_AT_MOST`].
+    slow: u64,
     slowest: Duration,
 }
 
@@ -121,6 +124,7 @@ impl Tally {
             429 => self.limited += 1,
             _ => self.others += 1,
         }
+        self.slow += u64::from(took > TAKES_AT_MOST);
         self.slowest = self.slowest.max(took);
     }
 
@@ -129,6 +133,7 @@ impl Tally {
             admitted: self.admitted + other.admitted,
             limited: self.limited + other.limited,
             others: self.others + other.others,
+            slow: self.slow + other.slow,
             slowest: self.slowest.max(other.slowest),
         }
     }
@@ -204,17 +209,18 @@ impl Fault {
 async fn live_through(fault: Fault) {
     const LIMIT: u64 = 60;
     const NODES: usize = 2;
+    const CONNS: usize = 4;
     let mut redis = Redis::start(&[]);
     let proxy = Proxy::before(redis.port).await;
     let nodes = Nodes::start(NODES, &format!("redis://127.0.0.1:{}", proxy.port)).await;
     nodes.limit("60/h").await;
-    let quiet = nodes.load(4, Duration::from_millis(5)).await;
+    let quiet = nodes.load(CONNS, Duration::from_millis(5)).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let quiet = quiet.end().await;
     let before = NODES as u64 + quiet.admitted;
     assert!((LIMIT..=LIMIT + 1).contains(&before), "{fault:?}: {before}");
 
-    let load = nodes.load(4, Duration::from_millis(5)).await;
+    let load = nodes.load(CONNS, Duration::from_millis(5)).await;
     fault.begin(&mut redis, &proxy).await;
     if fault == Fault::Emptied || fault == Fault::Forgetful {
         for server in &nodes.servers {
@@ -234,7 +240,10 @@ async fn live_through(fault: Fault) {
     // The bucket was empty, so what passes now is what time refills: one a minute, on every node.
     assert!(tally.admitted <= NODES as u64, "{fault:?}: {tally:?}");
     assert!(tally.limited > 100, "{fault:?}: {tally:?}");
-    assert!(tally.slowest < quiet.slowest + LONGER_BY_AT_MOST, "{fault:?}: quiet {quiet:?}; {tally:?}");
+    // Where something else holds the machine up, it holds all of them up at once: of a wait that were ours there would be
+    // more.
+    let held_up = (NODES * CONNS) as u64;
+    assert!(tally.slow <= held_up && tally.slowest < NEVER_LONGER, "{fault:?}: quiet {quiet:?}; {tally:?}");
     let told = nodes.servers.iter().filter(|server| server.log().matches("counters are lost").count() > 0).count();
     assert_eq!(told, nodes.servers.len(), "{fault:?}");
 }

@@ -10,8 +10,9 @@ use redis::Pipeline;
 
 use crate::support::Redis;
 
-const SEQUENCES: u64 = 60;
-const STEPS: usize = 300;
+const SEQUENCES: u64 = 300;
+/// As many as come before full buckets are dropped: a clock that goes back after that finds them full, not where it was.
+const STEPS: usize = 60;
 const T0: UnixMs = UnixMs::new(1_700_000_000_000);
 const TIERS: [Tier; 3] = [Tier::ApiMember, Tier::ApiTenant, Tier::Refresh];
 const PERIODS: [Duration; 3] = [Duration::from_secs(1), Duration::from_mins(1), Duration::from_hours(1)];
