@@ -39,7 +39,8 @@ impl Default for AddressBuckets {
 }
 
 impl AddressBuckets {
-    /// Counts one request of an address, and who is banned from this one on.
+    /// Counts one request of an address, and who is banned from this one on. One that a page of somebody else made a browser
+    /// send counts, and is not held against the address.
     ///
     /// # Errors
     /// [`RateLimited`] when it has no room, or is blocked.
@@ -47,6 +48,7 @@ impl AddressBuckets {
         &self,
         address: Subject,
         limit: Limit,
+        is_foreign: bool,
         unseen: Unseen,
         ambient: Ambient,
     ) -> (Decision, Option<(Layer, Block)>) {
@@ -55,6 +57,11 @@ impl AddressBuckets {
         }
         let (layer, now) = (Layer { tier: Tier::Address, subject: address }, ambient.now());
         let mut shard = self.take(address);
+        if is_foreign {
+            let blocked = shard.penalties.standing_block(layer, limit, now);
+            let admit = || shard.buckets.admit(&[layer], |_| limit, unseen, now);
+            return (blocked.map_or_else(admit, Err), None);
+        }
         if let Some(stopped) = shard.penalties.stop(&[layer], |_| limit, now) {
             return (Err(stopped.limited), stopped.banned);
         }

@@ -94,6 +94,12 @@ impl CounterRule {
         cmd("SET").arg("freehold:doctor").arg(1).arg("PX").arg(1).exec_async(&mut connection).await
     }
 
+    /// Whether it is spoken to by TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.address, ConnectionAddr::TcpTls { .. })
+    }
+
     /// Whether what is said to it can be read between two machines.
     #[must_use]
     pub fn is_read_on_the_way(&self) -> bool {

@@ -178,6 +178,10 @@ impl<M> Default for Published<M> {
     }
 }
 
+/// Buckets of a tenant that are not full at once, some 25 MB: past that, whoever is new shares one of the tier with all others
+/// who are.
+const BUCKETS_MAX: usize = 262_144;
+
 /// Subjects of a tenant that are counted against a block at once: whoever comes when there is no room is not.
 const PENALTIES_MAX: usize = 4_096;
 
@@ -195,7 +199,7 @@ pub(crate) struct Cells {
 impl Default for Cells {
     fn default() -> Self {
         Self {
-            buckets: Mutex::default(),
+            buckets: Mutex::new((Buckets::at_most(BUCKETS_MAX), None)),
             penalties: Mutex::new(Penalties::at_most(PENALTIES_MAX)),
             shadow: Mutex::default(),
             rotations: Mutex::default(),
@@ -408,7 +412,7 @@ impl TenantSlot {
         self.quarantine.store(Some(Arc::clone(&next)));
         self.publish(None);
         *take(&self.cells.restarts) = Restarts::default();
-        *take(&self.cells.buckets) = (Buckets::default(), Some(Unseen::EmptiedBy(next.until)));
+        *take(&self.cells.buckets) = (Buckets::at_most(BUCKETS_MAX), Some(Unseen::EmptiedBy(next.until)));
         *self.cells.shadow() = Shadow::default();
         *take(&self.cells.rotations) = SlotRotations::default();
         *take(&self.cells.attempts) = SlotAttempts::default();

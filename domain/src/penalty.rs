@@ -134,6 +134,15 @@ impl Penalties {
         stopped
     }
 
+    /// What is told to a request that comes by somebody who is blocked and is not held against them.
+    #[must_use]
+    pub fn standing_block(&self, layer: Layer, limit: Limit, now: UnixMs) -> Option<RateLimited> {
+        match self.standings.get(&layer)? {
+            Standing::Held { block, .. } if now < block.until => Some(limited(layer, limit, *block, now)),
+            Standing::Held { .. } | Standing::Counting { .. } => None,
+        }
+    }
+
     /// Takes a refusal by a bucket into account: the answer to it, which is that of a block if it was the last straw.
     pub fn refused(
         &mut self,

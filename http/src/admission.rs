@@ -53,6 +53,7 @@ const REFUSED: &str = "freehold_requests_filtered_total";
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const TIER: HeaderName = HeaderName::from_static("x-ratelimit-tier");
 
 /// What is wrong with a breached password.
@@ -258,8 +259,13 @@ pub(crate) fn knock(node: &Node, request: &Parts, arrival: &Arrival, counted: &C
         metrics::counter!(REFUSED, "reason" => "address").increment(1);
         return Err(Problem::new(Kind::Forbidden).detail("Nobody is served at this address."));
     }
-    node.admit_address(&caller, counted)?;
+    node.admit_address(&caller, is_foreign(&request.headers), counted)?;
     Ok(caller)
+}
+
+/// Whether a page of another site made a browser send it (Fetch Metadata): its sender cannot help it.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site")
 }
 
 /// Notes which custom domain the request's host is, where it is none of the platform's.

@@ -23,6 +23,10 @@ pub(super) fn read(values: &mut Values, profile: Profile) -> Option<Option<Count
         return Some(None);
     }
     let rule = rule?;
+    if values.is_set(CA_FILE) && !rule.is_encrypted() {
+        values.fault(CA_FILE, "is of no use without TLS", "write rediss:// in FREEHOLD_REDIS_URL, or unset this one");
+        return None;
+    }
     if profile == Profile::Production && rule.is_read_on_the_way() {
         values.fault(URL, "is not encrypted on its way to another machine", "write rediss://");
         return None;

@@ -211,6 +211,30 @@ async fn the_command_line_lifts_a_block(scene: &mut Scene, whom: &str) {
     assert!(scene.server.cli(&["audit", "verify", "acme"], "").status.success());
 }
 
+/// What a page of somebody else makes a browser send is counted, and brings its address no nearer to a block; an address that
+/// is blocked does not escape by saying so.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_others_get_no_address_blocked() {
+    let options = Options::new(Engine::Sqlite).env("FREEHOLD_HTTP_TRUSTED_PROXIES", "127.0.0.1/32");
+    let server = Server::start(options.limits_off().env("FREEHOLD_LIMITS_ADDRESS", "20/min")).await;
+    let acme = server.tenant("acme");
+    let mut conn = Conn::to(&server, &acme).await;
+    for (address, site, stage) in
+        [("192.0.2.7", "cross-site", "limit"), ("192.0.2.8", "none", "block"), ("192.0.2.8", "cross-site", "block")]
+    {
+        let mut last = Value::Null;
+        for _ in 0..100 {
+            let headers = [("x-forwarded-for", address), ("sec-fetch-site", site)];
+            let answer = {
+                let request = conn.request("GET", "/x.png", &headers, b"");
+                conn.send(request).await
+            };
+            last = if answer.status == 429 { answer.json()["stage"].clone() } else { last };
+        }
+        assert_eq!(last, stage, "{address} {site}");
+    }
+}
+
 async fn operators_see_and_lift_what_is_blocked_at_tenants_and_addresses(engine: Engine) {
     const STRANGER: &str = "192.0.2.7";
     let options = Options::new(engine).limits_off().env("FREEHOLD_HTTP_TRUSTED_PROXIES", "127.0.0.1/32");

@@ -45,13 +45,14 @@ impl Node {
         counted.decided(decision)
     }
 
-    /// Counts one request of an address, before any tenant is known.
+    /// Counts one request of an address, before any tenant is known; `is_foreign` is one that a page of somebody else made a
+    /// browser send, which brings nobody any nearer to a block.
     ///
     /// # Errors
     /// [`Refusal::RateLimited`] when the address has no room.
-    pub fn admit_address(&self, client: &Client, counted: &Counted) -> Result<(), Refusal> {
+    pub fn admit_address(&self, client: &Client, is_foreign: bool, counted: &Counted) -> Result<(), Refusal> {
         let limit = self.settings.limits.get(Tier::Address);
-        let (decision, banned) = self.addresses.admit(client.bucket, limit, self.unseen, self.ambient);
+        let (decision, banned) = self.addresses.admit(client.bucket, limit, is_foreign, self.unseen, self.ambient);
         if let Some((layer, block)) = banned {
             self.bans.tell(Ban { tenant: None, layer, block });
         }

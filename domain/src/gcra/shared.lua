@@ -13,7 +13,8 @@ for n, key in ipairs(KEYS) do
   ahead[n] = 0
   if kept then
     local full_s, full_ns = string.match(kept, '^(%d+)%.(%d+)$')
-    ahead[n] = (full_s - seconds) * 1e9 + (full_ns - nanos)
+    kept = full_s -- what is no level is as good as none
+    ahead[n] = full_s and (full_s - seconds) * 1e9 + (full_ns - nanos) or 0
   end
   if own > ahead[n] and (ARGV[4 * n] == '1' or not kept) then
     ahead[n], is_news[n] = own, true

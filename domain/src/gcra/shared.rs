@@ -69,7 +69,9 @@ impl Buckets {
         let (mut tightest, mut refused): (Option<Reading>, Option<RateLimited>) = (None, None);
         for (Ask { layer, rate, .. }, ahead_ns) in asks.iter().zip(&verdict.ahead_ns) {
             let tat = now_ns.saturating_add(*ahead_ns);
-            self.tats.insert(*layer, tat);
+            if self.place(*layer) == *layer {
+                self.tats.insert(*layer, tat); // or there is no room for a copy
+            }
             self.own.remove(layer);
             let reading = reading(layer.tier, rate, tat, now_ns);
             tightest = Some(tightest.map_or(reading, |t| t.tighter(reading)));
@@ -99,8 +101,9 @@ impl Buckets {
         unseen: Unseen,
         now: UnixMs,
     ) -> Result<Option<Reading>, RateLimited> {
-        let counted = layers.iter().filter(|layer| limit(layer.tier) != Limit::Off);
-        self.own.extend(counted);
+        for layer in layers.iter().filter(|layer| limit(layer.tier) != Limit::Off) {
+            self.own.insert(self.place(*layer));
+        }
         self.admit(layers, |tier| limit(tier).share_of(nodes), unseen, now)
     }
 
