@@ -58,9 +58,9 @@ tiers! {
     LoginAddress = "login-address";
     /// Sign-in attempts for one account, known or not.
     LoginAccount = "login-account";
-    /// Registrations of one address.
+    /// Registrations of one address, and those for one account.
     Signup = "signup";
-    /// Password resets asked by one address.
+    /// Password resets asked by one address, and those for one account.
     PasswordReset = "password-reset";
     /// Second-factor answers for one member.
     SecondFactor = "second-factor";
