@@ -4,9 +4,15 @@
 //! Hashing is the one expensive thing a stranger can ask for. A place in the queue is taken before anything is charged: who
 //! finds none is shed, and nobody's counter moves. [`freehold_domain::fair_queue`] says who finds one, and whose turn it is.
 //! Threads run at niceness 10, so that cheap requests go first.
+//!
+//! One thread more is **spare**: it hashes only while one tenant has all the others, and only for somebody else, a little ahead
+//! of them (niceness 5). So whoever signs in elsewhere waits for no hash of the one that came first; and while nobody has all
+//! of the threads it sleeps, and costs neither memory nor time.
 
 #[cfg(feature = "test-faults")]
 mod overtaken;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +34,7 @@ use crate::shares::Resource;
 pub const QUEUE_PER_THREAD: usize = 64;
 
 const NICENESS: i32 = 10;
+const SPARE_NICENESS: i32 = 5;
 
 /// The pool.
 pub struct PasswordPool {
@@ -58,6 +65,7 @@ pub struct HashFailed;
 type Work = Box<dyn FnOnce(&mut HashMemory) + Send>;
 
 struct Job {
+    tenant: TenantId,
     work: Work,
     queued_ms: i64,
     #[cfg(feature = "test-faults")]
@@ -69,18 +77,47 @@ struct Queue {
     state: Mutex<State>,
     /// There is a job, or there will be none any more.
     changed: Condvar,
+    /// There may be a job for the spare thread, or there will be none any more.
+    spare_changed: Condvar,
 }
 
 struct State {
     jobs: FairQueue<TenantId, Job>,
+    /// Whose password each of the ordinary threads hashes.
+    hashed_for: Vec<Option<TenantId>>,
     is_closed: bool,
     #[cfg(feature = "test-faults")]
     overtaken: overtaken::Overtaken,
 }
 
+/// Which thread that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// One of those that hash what comes, by number.
+    Ordinary(usize),
+    /// The one that hashes beside a tenant that has all of those.
+    Spare,
+}
+
 impl State {
-    fn next(&mut self) -> Option<Job> {
-        let job = self.jobs.pop()?;
+    /// The tenant that has every ordinary thread.
+    fn monopolist(&self) -> Option<TenantId> {
+        let (first, others) = self.hashed_for.split_first()?;
+        first.filter(|_| others.iter().all(|other| other == first))
+    }
+
+    /// The next job for this thread, which has none any more.
+    fn next(&mut self, role: Role) -> Option<Job> {
+        let job = match role {
+            Role::Ordinary(number) => {
+                let job = self.jobs.pop();
+                if let Some(hashed_for) = self.hashed_for.get_mut(number) {
+                    *hashed_for = job.as_ref().map(|job| job.tenant);
+                }
+                job
+            }
+            Role::Spare => self.monopolist().and_then(|tenant| self.jobs.pop_beside(tenant)),
+        }?;
         #[cfg(feature = "test-faults")]
         self.overtaken.begins(&job.behind);
         Some(job)
@@ -96,6 +133,7 @@ impl Queue {
     fn push(&self, tenant: TenantId, work: Work, queued_ms: i64) {
         let mut state = self.lock();
         let job = Job {
+            tenant,
             work,
             queued_ms,
             #[cfg(feature = "test-faults")]
@@ -104,6 +142,7 @@ impl Queue {
         state.jobs.push(tenant, job);
         drop(state);
         self.changed.notify_one();
+        self.spare_changed.notify_one();
     }
 }
 
@@ -120,7 +159,7 @@ impl Drop for Place {
 }
 
 impl PasswordPool {
-    /// Starts `threads` hashing threads.
+    /// Starts `threads` hashing threads, and the spare one.
     ///
     /// # Errors
     /// An error of the operating system when a thread cannot be started; [`HashError`] when its memory cannot be had.
@@ -129,17 +168,20 @@ impl PasswordPool {
         let places = Places::new(threads * QUEUE_PER_THREAD);
         let state = Mutex::new(State {
             jobs: FairQueue::new(places),
+            hashed_for: vec![None; threads],
             is_closed: false,
             #[cfg(feature = "test-faults")]
             overtaken: overtaken::Overtaken::default(),
         });
-        let queue = Arc::new(Queue { state, changed: Condvar::new() });
+        let queue = Arc::new(Queue { state, changed: Condvar::new(), spare_changed: Condvar::new() });
         let hashed = Arc::new(AtomicU64::new(0));
-        for n in 0..threads {
+        for role in (0..threads).map(Role::Ordinary).chain([Role::Spare]) {
             let (queue, hashed) = (Arc::clone(&queue), Arc::clone(&hashed));
             let mut memory = HashMemory::new(params)?;
-            let work = move || run(&queue, ambient, &hashed, &mut memory);
-            thread::Builder::new().name(format!("hash-{n}")).spawn(work)?;
+            let work = move || run(&queue, role, ambient, &hashed, &mut memory);
+            let name =
+                if let Role::Ordinary(number) = role { format!("hash-{number}") } else { "hash-spare".to_owned() };
+            thread::Builder::new().name(name).spawn(work)?;
         }
         let decoy = PasswordHash::decoy(params, ambient.random());
         Ok(Self { queue, places, threads, params, decoy, ambient, hashed })
@@ -211,7 +253,7 @@ impl PasswordPool {
         self.places
     }
 
-    /// How many passwords are hashed at once.
+    /// How many passwords are hashed at once, the spare thread's not among them.
     #[must_use]
     pub const fn threads(&self) -> usize {
         self.threads
@@ -253,23 +295,33 @@ impl Drop for PasswordPool {
     fn drop(&mut self) {
         self.queue.lock().is_closed = true;
         self.queue.changed.notify_all();
+        self.queue.spare_changed.notify_all();
     }
 }
 
 /// The next job. A thread that has to wait for it wipes its memory first.
-fn next(queue: &Queue, memory: &mut HashMemory) -> Option<Job> {
-    let job = queue.lock().next();
-    if job.is_some() {
-        return job;
+fn next(queue: &Queue, role: Role, memory: &mut HashMemory) -> Option<Job> {
+    let mut job = queue.lock().next(role);
+    if job.is_none() {
+        memory.wipe();
+        job = wait(queue, role);
     }
-    memory.wipe();
+    // This job may be the one with which a tenant has every thread.
+    if matches!(role, Role::Ordinary(_)) {
+        queue.spare_changed.notify_one();
+    }
+    job
+}
+
+fn wait(queue: &Queue, role: Role) -> Option<Job> {
+    let changed = if role == Role::Spare { &queue.spare_changed } else { &queue.changed };
     let mut state = queue.lock();
     loop {
-        let job = state.next();
+        let job = state.next(role);
         if job.is_some() || state.is_closed {
             return job;
         }
-        state = queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
 }
 
@@ -285,12 +337,13 @@ pub enum StartError {
 }
 
 /// One hashing thread: takes jobs until the pool is gone. A job that panics costs its caller an answer, nothing more.
-fn run(queue: &Queue, ambient: Ambient, hashed: &AtomicU64, memory: &mut HashMemory) {
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
+fn run(queue: &Queue, role: Role, ambient: Ambient, hashed: &AtomicU64, memory: &mut HashMemory) {
+    let niceness = if role == Role::Spare { SPARE_NICENESS } else { NICENESS };
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), niceness) {
         tracing::warn!(%error, "the hashing threads run at ordinary priority");
     }
     loop {
-        let Some(Job { work, queued_ms, .. }) = next(queue, memory) else { return };
+        let Some(Job { work, queued_ms, .. }) = next(queue, role, memory) else { return };
         let waited_ms = ambient.now().get().saturating_sub(queued_ms).unsigned_abs();
         metrics::histogram!(metric::HASH_WAIT_SECONDS).record(Duration::from_millis(waited_ms).as_secs_f64());
         // Counted first: whoever has the answer finds it counted.

@@ -16,6 +16,9 @@
 //! with it, and comes back at its end. So before the `k`-th job of a tenant of weight `w`, each other tenant has at most
 //! `⌈k ÷ w⌉` turns; and while there is a job, there is one to do.
 //!
+//! Whoever serves all but one tenant asks for the first job of the others ([`FairQueue::pop_beside`]). It is nobody's turn, and
+//! changes none.
+//!
 //! A tenant that holds nothing and waits for nothing is not remembered.
 //!
 //! Source: weighted round robin, Katevenis et al., IEEE JSAC 9 (1991); dynamic thresholds, Choudhury and Hahne, IEEE/ACM
@@ -147,15 +150,31 @@ impl<T: Ord + Copy, J> FairQueue<T, J> {
     /// The job whose turn it is; `None` when nobody waits.
     pub fn pop(&mut self) -> Option<J> {
         let tenant = *self.ring.front()?;
+        let job = self.pop_at(0)?;
+        if let Some(line) = self.lines.get_mut(&tenant).filter(|line| !line.jobs.is_empty()) {
+            line.left = line.left.saturating_sub(1);
+            if line.left == 0 {
+                line.left = line.weight.get();
+                self.ring.rotate_left(1);
+            }
+        }
+        Some(job)
+    }
+
+    /// The job whose turn it would be if this tenant had none; `None` when nobody else waits.
+    pub fn pop_beside(&mut self, tenant: T) -> Option<J> {
+        let first = self.ring.iter().position(|other| *other != tenant)?;
+        self.pop_at(first)
+    }
+
+    /// The oldest job of the tenant at this place of the ring, which it leaves with its last one.
+    fn pop_at(&mut self, place: usize) -> Option<J> {
+        let tenant = *self.ring.get(place)?;
         let line = self.lines.get_mut(&tenant)?;
         let job = line.jobs.pop_front();
-        line.left = line.left.saturating_sub(1);
         if line.jobs.is_empty() {
-            self.ring.pop_front();
+            self.ring.remove(place);
             self.forget_if_idle(tenant);
-        } else if line.left == 0 {
-            line.left = line.weight.get();
-            self.ring.rotate_left(1);
         }
         job
     }

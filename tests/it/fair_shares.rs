@@ -103,8 +103,9 @@ async fn a_flood_of_sign_ins_delays_another_tenant_by_one_hash(engine: Engine) {
     for _ in 0..SIGN_INS {
         other.sign_in(&globex).await;
     }
-    let (own, others) = (overtaken(&server, &acme).await, overtaken(&server, &globex).await);
+    let others = overtaken(&server, &globex).await;
     let tried = flood.end().await;
+    let own = overtaken(&server, &acme).await;
     note(&format!(
         "{} hashed, {} shed; a password waited for {own} others there, and for {others} elsewhere",
         tried.hashed.len(),
@@ -138,7 +139,7 @@ async fn parameter(conn: &mut Conn, name: &str) -> Value {
 
 async fn an_operator_gives_a_tenant_a_weight_and_it_is_in_force(engine: Engine) {
     let server = Server::start(Options::new(engine).limits_off()).await;
-    let (acme, globex) = (server.tenant("acme"), server.tenant("globex"));
+    let (acme, globex, initech) = (server.tenant("acme"), server.tenant("globex"), server.tenant("initech"));
     let mut conn = Conn::to(&server, &acme).await;
     let admin = conn.sign_in(&acme).await;
     let platform = platform(&server).await;
@@ -179,15 +180,16 @@ async fn an_operator_gives_a_tenant_a_weight_and_it_is_in_force(engine: Engine) 
     assert_eq!(platforms.iter().filter(|row| row["action"] == "settings.changed").count(), 3);
     assert!(server.cli(&["audit", "verify", "acme"], "").status.success());
 
-    // Five turns for one of another tenant's, and never more; and so it is after a start.
+    // Five turns for one of another tenant's, and never more but for what is hashed beside; and so it is after a start. Of two
+    // other tenants that come at once the spare thread takes one, and the other one waits.
     let server = server.restarted();
     assert_eq!(parameter(&mut Conn::to(&server, &acme).await, "weight").await, 5);
-    let mut other = Conn::to(&server, &globex).await;
+    let (mut first, mut second) = (Conn::to(&server, &globex).await, Conn::to(&server, &initech).await);
     let flood = Flood::of(&server, &acme).await;
     let look = async || {
-        other.sign_in(&globex).await;
-        let most = overtaken(&server, &globex).await;
-        assert!(most <= 5, "{most} were begun before one of another tenant's");
+        tokio::join!(first.sign_in(&globex), second.sign_in(&initech));
+        let most = overtaken(&server, &globex).await.max(overtaken(&server, &initech).await);
+        assert!(most <= 5 + 1, "{most} were begun before one of another tenant's");
         (most > 1).then_some(())
     };
     until("a turn is longer than one", look).await;

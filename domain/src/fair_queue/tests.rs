@@ -76,6 +76,16 @@ fn who_comes_back_stands_behind_those_who_wait() {
 }
 
 #[test]
+fn beside_one_tenant_there_are_the_others() {
+    let jobs: Vec<_> = (0..4).flat_map(|job| [(1, job), (2, job), (3, job)]).collect();
+    let mut queue = waiting(&jobs, |tenant| weight(if tenant == 2 { 2 } else { 1 }));
+    let order: Vec<_> = std::iter::from_fn(|| queue.pop_beside(1)).collect();
+    assert_eq!(order, [(2, 0), (2, 1), (2, 2), (2, 3), (3, 0), (3, 1), (3, 2), (3, 3)]);
+    assert_eq!(std::iter::from_fn(|| queue.pop()).map(|(_, job)| job).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!((queue.pop_beside(1), queue.pop()), (None, None));
+}
+
+#[test]
 fn a_new_weight_is_in_force_at_once() {
     let jobs: Vec<_> = (0..20).flat_map(|job| [(1, job), (2, job)]).collect();
     let mut queue = waiting(&jobs, |tenant| weight(if tenant == 1 { 8 } else { 1 }));
@@ -92,12 +102,19 @@ enum Step {
     Ask(u32),
     /// The next job is done, and its place given back.
     Do,
+    /// The next one beside a tenant's.
+    DoBeside(u32),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let ask = (0u32..6).prop_map(Step::Ask);
     // One of them asks as often as all the others together.
-    prop::collection::vec(prop_oneof![3 => ask, 3 => Just(Step::Ask(0)), 3 => Just(Step::Do)], 0..400)
+    prop::collection::vec(
+        prop_oneof![
+            3 => ask, 3 => Just(Step::Ask(0)), 3 => Just(Step::Do), 1 => (0u32..6).prop_map(Step::DoBeside)
+        ],
+        0..400,
+    )
 }
 
 /// A job that waits, and what was done of each other tenant since it came.
@@ -108,7 +125,7 @@ struct Waits {
 
 proptest! {
     /// Oldest first within a tenant; nothing stands still while somebody waits; before the k-th job of a tenant every
-    /// other one had no more turns than ⌈k ÷ weight⌉; nothing is remembered of who is gone.
+    /// other one had no more turns than ⌈k ÷ weight⌉, but for what was done beside somebody; nothing is remembered of who is gone.
     #[test]
     fn nobody_starves(steps in steps(), weights in prop::array::uniform6(1u32..=16), all in 4usize..80) {
         let of = |tenant: u32| weight(weights[usize::try_from(tenant).expect("a number")]);
@@ -122,11 +139,18 @@ proptest! {
                     let mine = waits.entry(tenant).or_default();
                     mine.push_back((number, Waits { ahead: mine.len() + 1, foreign: BTreeMap::new() }));
                 },
-                Step::Do => {
-                    let Some((tenant, job)) = queue.pop() else {
-                        prop_assert!(waits.values().all(VecDeque::is_empty), "somebody waits");
+                Step::Do | Step::DoBeside(_) => {
+                    let beside = if let Step::DoBeside(tenant) = step { Some(tenant) } else { None };
+                    let next = match beside {
+                        Some(tenant) => queue.pop_beside(tenant),
+                        None => queue.pop(),
+                    };
+                    let Some((tenant, job)) = next else {
+                        let others = waits.iter().filter(|(tenant, _)| Some(**tenant) != beside);
+                        prop_assert!(others.map(|(_, jobs)| jobs).all(VecDeque::is_empty), "somebody waits");
                         continue;
                     };
+                    prop_assert!(Some(tenant) != beside);
                     queue.give_back(tenant);
                     let (oldest, mine) = waits.entry(tenant).or_default().pop_front().expect("a job that waits");
                     prop_assert_eq!(oldest, job);
@@ -134,7 +158,8 @@ proptest! {
                     for (other, done) in mine.foreign {
                         prop_assert!(usize::try_from(done).expect("a number") <= turns * of(other).times(1));
                     }
-                    for (other, line) in &mut waits {
+                    // What is done beside somebody is nobody's turn.
+                    for (other, line) in waits.iter_mut().filter(|_| beside.is_none()) {
                         for (_, theirs) in line.iter_mut().filter(|_| *other != tenant) {
                             *theirs.foreign.entry(tenant).or_default() += 1;
                         }
