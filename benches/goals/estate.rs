@@ -137,7 +137,7 @@ impl Tenant {
     fn session(&self, member: MemberId) -> (NewFamily, String) {
         let now = AMBIENT.now();
         let id = FamilyId::new(now, AMBIENT.random());
-        let token = RefreshToken::from_random(id, AMBIENT.random());
+        let token = RefreshToken::issue(&self.keys, id, AMBIENT.random());
         let client = Secret::new("127.0.0.1\nbench".to_owned());
         let family = NewFamily {
             id,

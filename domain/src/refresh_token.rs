@@ -1,17 +1,22 @@
 //! Refresh tokens: `fhr_{family, 32 hex digits}_{secret, 43 characters of base64url}`, 80 characters.
 //!
-//! The family is public (`sid` of the access tokens) and says which row to read; the secret is 256 random bits. Only
-//! a SHA-256 over both is stored. Each token has exactly one text.
+//! The family is public (`sid` of the access tokens) and says which row to read; the secret is 192 random bits and a tag of 64
+//! by the tenant's key, over both. Only a SHA-256 over family and secret is stored. Each token has exactly one text.
+//!
+//! The tag opens nothing: it tells a text that some stranger made from one that this tenant once gave to somebody, before the
+//! store is asked and before anybody's limit is charged. Who guesses one, once in 2^64, has a look-up for it.
 
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::id::FamilyId;
+use crate::keys::TenantKeys;
 use crate::secret::Secret;
 use crate::stored_hash::stored_hash;
 
@@ -21,13 +26,18 @@ pub const REFRESH_TOKEN_CHARS: usize = 80;
 const FRONT: &str = "fhr_";
 const HASH_DOMAIN: &[u8] = b"freehold/v1/refresh-token/";
 
+/// Bytes of a secret that are random: 192 bits, of which OWASP ASVS 5.0 §7.2.3 wants 128.
+pub const RANDOM_BYTES: usize = 24;
+/// And those that are its tag.
+const TAG_BYTES: usize = 8;
+
 /// A refresh token: whose it is, and the proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
     /// The family it belongs to.
     pub family: FamilyId,
-    /// 32 random bytes.
-    pub secret: Secret<[u8; 32]>,
+    /// The random bytes, and the tag.
+    secret: Secret<[u8; RANDOM_BYTES + TAG_BYTES]>,
 }
 
 stored_hash! {
@@ -41,10 +51,26 @@ stored_hash! {
 pub struct NotARefreshToken;
 
 impl RefreshToken {
-    /// A new token of `family` from 32 bytes fresh from the system's random generator.
+    /// A new token of `family` from bytes fresh from the system's random generator, with the tag of these keys' tenant.
     #[must_use]
-    pub const fn from_random(family: FamilyId, random: [u8; 32]) -> Self {
-        Self { family, secret: Secret::new(random) }
+    pub fn issue(keys: &TenantKeys, family: FamilyId, random: [u8; RANDOM_BYTES]) -> Self {
+        let tag = keys.refresh_token_tag(&tagged(family, &random));
+        let mut secret = Secret::new([0; RANDOM_BYTES + TAG_BYTES]);
+        let (front, back) = secret.expose_mut().split_at_mut(RANDOM_BYTES);
+        front.copy_from_slice(&random);
+        back.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+        Self { family, secret }
+    }
+
+    /// Whether these keys' tenant once gave this token to somebody, whatever it is worth now. Constant time for each version
+    /// of the keys.
+    #[must_use]
+    pub fn is_from(&self, keys: &TenantKeys) -> bool {
+        let (random, tag) = self.secret.expose().split_at(RANDOM_BYTES);
+        let matches = |made: [u8; 32]| made.split_at(TAG_BYTES).0.ct_eq(tag);
+        let tagged = tagged(self.family, random);
+        let tags = keys.refresh_token_tags(&tagged);
+        tags.fold(Choice::from(0), |known, made| known | matches(made)).into()
     }
 
     /// The token as the client gets it.
@@ -54,7 +80,7 @@ impl RefreshToken {
         Secret::new(format!("{FRONT}{}_{}", self.family.uuid().simple(), secret.as_str()))
     }
 
-    /// `SHA-256("freehold/v1/refresh-token/" | family | secret)`. A plain hash is enough for 256 random bits.
+    /// `SHA-256("freehold/v1/refresh-token/" | family | secret)`. A plain hash is enough for 192 random bits.
     #[must_use]
     pub fn hash(&self) -> TokenHash {
         let mut hash = Sha256::new_with_prefix(HASH_DOMAIN);
@@ -81,8 +107,13 @@ impl FromStr for RefreshToken {
         if id.simple().to_string() != family {
             return Err(NotARefreshToken);
         }
-        Ok(Self::from_random(FamilyId::from_uuid(id), secret))
+        Ok(Self { family: FamilyId::from_uuid(id), secret: Secret::new(secret) })
     }
+}
+
+/// What a tag is over, of fixed length.
+fn tagged(family: FamilyId, random: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new([family.as_bytes().as_slice(), random].concat())
 }
 
 #[cfg(test)]
@@ -90,9 +121,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::keys::tests::{keys, keys_of_versions};
 
     fn token(family: [u8; 16], secret: [u8; 32]) -> RefreshToken {
-        RefreshToken::from_random(FamilyId::from_uuid(Uuid::from_bytes(family)), secret)
+        RefreshToken { family: FamilyId::from_uuid(Uuid::from_bytes(family)), secret: Secret::new(secret) }
     }
 
     #[test]
@@ -126,6 +158,32 @@ mod tests {
         for other in others {
             assert_eq!(other.parse::<RefreshToken>(), Err(NotARefreshToken), "{other}");
         }
+    }
+
+    #[test]
+    fn a_tenant_knows_what_it_gave_and_nothing_else() {
+        let (mine, other) = (keys(1, &[1]), keys(2, &[1]));
+        let (family, sibling) = (FamilyId::from_uuid(Uuid::from_bytes([3; 16])), FamilyId::from_uuid(Uuid::nil()));
+        let issued = RefreshToken::issue(&mine, family, [7; RANDOM_BYTES]);
+        assert!(issued.is_from(&mine));
+        assert!(!issued.is_from(&other));
+        assert!(issued.text().expose().parse::<RefreshToken>().unwrap().is_from(&mine));
+        assert!(!RefreshToken { family: sibling, ..issued.clone() }.is_from(&mine));
+        for bit in 0..(RANDOM_BYTES + TAG_BYTES) * 8 {
+            let mut changed = issued.clone();
+            changed.secret.expose_mut()[bit / 8] ^= 1 << (bit % 8);
+            assert!(!changed.is_from(&mine), "bit {bit}");
+        }
+        let again = RefreshToken::issue(&mine, family, [8; RANDOM_BYTES]);
+        assert_ne!(again.hash(), issued.hash());
+    }
+
+    #[test]
+    fn what_was_given_under_an_older_root_key_is_known() {
+        let (old, new) = (keys_of_versions(1, 1), keys_of_versions(1, 2));
+        let family = FamilyId::from_uuid(Uuid::from_bytes([3; 16]));
+        assert!(RefreshToken::issue(&old, family, [7; RANDOM_BYTES]).is_from(&new));
+        assert!(!RefreshToken::issue(&new, family, [7; RANDOM_BYTES]).is_from(&old));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! IPv4 address     0…0 | 32 bits                          IPv6 network   64 bits | 0…0
 //! member           its UUIDv7, of variant 10              account        half an HMAC
 //! secret API key   its UUIDv7 with the variant 11         visitor        a publishable key's, xor address, variant 01
+//! session          its UUIDv7 with the variant 01, where members are counted and no keys
 //! ```
 //!
 //! Who is addressed by an HMAC is nobody whom a request can be held against: anybody can name anybody's account.
@@ -13,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use uuid::Uuid;
 
 use crate::gcra::{Layer, Subject};
-use crate::id::{ApiKeyId, MemberId};
+use crate::id::{ApiKeyId, FamilyId, MemberId};
 use crate::tier::Counts;
 
 /// The two bits of a UUID's variant, and what they are in the id of a member or a key.
@@ -21,8 +22,10 @@ const VARIANT: u128 = 0b11 << 62;
 const OF_AN_ID: u128 = 0b10 << 62;
 /// What they are in the subject of a secret key.
 const SECRET: u128 = 0b11 << 62;
-/// And in that of a visitor.
+/// In that of a visitor.
 const VISITOR: u128 = 0b01 << 62;
+/// And in that of a session.
+const SESSION: u128 = 0b01 << 62;
 
 /// Who is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub enum Who {
     Account,
     /// A member.
     Member(MemberId),
+    /// Whoever has a token of one session, living or dead.
+    Session(FamilyId),
     /// Whoever holds a secret API key.
     Key(ApiKeyId),
     /// Whoever shows a publishable API key from one address.
@@ -53,25 +58,30 @@ impl Who {
                 Self::Key(ApiKeyId::from_uuid(Uuid::from_u128(bits ^ SECRET ^ OF_AN_ID)))
             }
             (Counts::MemberOrKey, _) if bits & VARIANT == VISITOR => Self::Visitor,
+            (Counts::Member, _) if bits & VARIANT == SESSION => {
+                Self::Session(FamilyId::from_uuid(Uuid::from_u128(bits ^ SESSION ^ OF_AN_ID)))
+            }
             (Counts::Member | Counts::MemberOrKey, _) => Self::Member(MemberId::from_uuid(Uuid::from_u128(bits))),
             (Counts::Tenant | Counts::Provider, _) => Self::Many,
         }
     }
 
-    /// Whether what is counted is the doing of one who can be held responsible, so that nobody else fills the bucket.
+    /// Whether what is counted is the doing of one who can be held responsible, so that nobody else fills the bucket. Whoever
+    /// has a token that a session once had can fill that session's, and nobody is kept from another by it.
     #[must_use]
     pub const fn is_responsible(self) -> bool {
         match self {
-            Self::Address(_) | Self::Member(_) | Self::Key(_) | Self::Visitor => true,
+            Self::Address(_) | Self::Member(_) | Self::Session(_) | Self::Key(_) | Self::Visitor => true,
             Self::Account | Self::Many => false,
         }
     }
 
-    /// The member or the key, if it is one.
+    /// The member, the session or the key, if it is one.
     #[must_use]
     pub const fn id(self) -> Option<Uuid> {
         match self {
             Self::Member(id) => Some(id.uuid()),
+            Self::Session(id) => Some(id.uuid()),
             Self::Key(id) => Some(id.uuid()),
             Self::Address(_) | Self::Account | Self::Visitor | Self::Many => None,
         }
@@ -83,6 +93,12 @@ impl Subject {
     #[must_use]
     pub fn key(id: ApiKeyId) -> Self {
         Self(id.uuid().as_u128() ^ OF_AN_ID ^ SECRET)
+    }
+
+    /// Whoever has a token of this session.
+    #[must_use]
+    pub fn session(id: FamilyId) -> Self {
+        Self(id.uuid().as_u128() ^ OF_AN_ID ^ SESSION)
     }
 
     /// Whoever shows a publishable API key at the address of this bucket.
@@ -142,6 +158,9 @@ mod tests {
             assert_eq!(who(tier, subject), Who::Member(member));
             assert_eq!(who(tier, subject).id(), Some(member.uuid()));
         }
+        let session = FamilyId::new(NOW, [6; 10]);
+        assert_eq!(who(Tier::Refresh, Subject::session(session)), Who::Session(session));
+        assert_eq!(who(Tier::Refresh, Subject::session(session)).id(), Some(session.uuid()));
         assert_eq!(who(Tier::ApiMember, Subject::key(key)), Who::Key(key));
         assert_eq!(subject.visits_from(key), None);
     }

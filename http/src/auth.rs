@@ -204,10 +204,7 @@ async fn session(cx: &Context, leaving: Leaving) -> Result<Session, Refusal> {
             cx.admit_enrolling(&claims).await?;
             Ok(Session::from(&*claims))
         }
-        Leaving::Token(token) => {
-            cx.admit(&[cx.tenant_layer()]).await?;
-            logout::session_of(cx, &token).await
-        }
+        Leaving::Token(token) => logout::session_of(cx, &token).await,
     }
 }
 

@@ -41,6 +41,7 @@ async fn live_through(fault: Line) {
     let reader = tokio::spawn(read_for(Conn::to(&server, &acme).await, session.access.clone()));
     let login = json!({ "email": acme.email, "password": acme.password });
     let refresh = json!({ "refresh_token": session.refresh });
+    let made_up = format!("fhr_{}_{}", "0".repeat(32), "A".repeat(43));
     let mut slowest = Duration::ZERO;
     while since.elapsed() < AWAY {
         for (path, body) in [("/v1/auth/login", &login), ("/v1/auth/refresh", &refresh)] {
@@ -50,6 +51,10 @@ async fn live_through(fault: Line) {
             slowest = slowest.max(sent.elapsed());
         }
     }
+    // What nobody was ever given is known without the store.
+    let sent = Instant::now();
+    conn.refresh(&made_up).await.is_problem(401, "unauthenticated");
+    assert!(sent.elapsed() < READ_WITHIN, "{:?}", sent.elapsed());
     let away = server.private_get("/readyz").await;
     assert_eq!(away.is(503).json()["reasons"], json!(["the store does not answer"]));
     assert_eq!(Conn::to(&server, &acme).await.get("/readyz", None).await.is(503).body.len(), 0);

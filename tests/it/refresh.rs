@@ -1,5 +1,7 @@
 //! Refresh tokens: those who ask together share one successor; whoever asks later ends the session.
 
+mod limits;
+
 use std::mem::replace;
 
 use serde_json::json;

@@ -10,6 +10,7 @@ use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
 use freehold_domain::id::MemberId;
 use freehold_domain::letter::{Content, CredentialChange, Letter, Occasion};
 use freehold_domain::password::Password;
+use freehold_domain::refresh_token::RefreshToken;
 use freehold_domain::role::Role;
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
@@ -117,6 +118,14 @@ impl Context {
     /// As [`Node::admit`].
     pub async fn admit(&self, layers: &[Layer]) -> Result<(), Refusal> {
         self.node.admit(&self.slot, &self.live, layers, &self.counted).await
+    }
+
+    /// Refuses a refresh token that this tenant never gave to anybody, before it costs anybody anything.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthenticated`]
+    pub(crate) fn issued(&self, token: &RefreshToken) -> Result<(), Refusal> {
+        if token.is_from(&self.live.keys) { Ok(()) } else { Err(Refusal::Unauthenticated) }
     }
 
     /// A place of the tenant's in the hash queue: before anything is charged.

@@ -40,6 +40,7 @@ pub async fn by_token(cx: &Context, claims: &AccessClaims) -> Result<Known, Refu
 /// [`Refusal::Unauthenticated`] for any other token, and for a member who must enrol a second factor first; what the limits
 /// and the store refuse.
 pub async fn by_cookie(cx: &Context, token: &RefreshToken) -> Result<Known, Refusal> {
+    cx.issued(token)?;
     cx.admit(&[cx.tenant_layer()]).await?;
     let now = cx.node.ambient.now();
     let mut tx = cx.node.store.read(cx.slot.id).await?;

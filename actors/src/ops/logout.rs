@@ -52,8 +52,10 @@ impl From<&AccessClaims> for Session {
 /// one lost a race with another tab or is robbed of the session, and wants its end either way.
 ///
 /// # Errors
-/// [`Refusal::Unauthenticated`] for any other token: who only knows the session's id ends nothing.
+/// [`Refusal::Unauthenticated`] for any other token: who only knows the session's id ends nothing; what the limits refuse.
 pub async fn session_of(cx: &Context, token: &RefreshToken) -> Result<Session, Refusal> {
+    cx.issued(token)?;
+    cx.admit(&[cx.tenant_layer()]).await?;
     let mut tx = cx.node.store.read(cx.slot.id).await?;
     let row = family::by_id(&mut tx, token.family).await?.ok_or(Refusal::Unauthenticated)?;
     let stored = row.family.token_hash.as_slice().try_into().map_err(|_| Refusal::Internal)?;

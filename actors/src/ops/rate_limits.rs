@@ -287,6 +287,7 @@ fn words(layer: Layer, keys: Option<&ApiKeys>) -> String {
         Who::Address(IpAddr::V4(address)) => format!("address {address}"),
         Who::Address(IpAddr::V6(network)) => format!("network {network}/64"),
         Who::Member(id) => format!("member {id}"),
+        Who::Session(id) => format!("session {id}"),
         Who::Key(id) => format!("API key {id}"),
         Who::Visitor => match keys.and_then(|keys| keys.visited(layer.subject)) {
             Some((key, address)) => format!("visitor at {address} with API key {key}"),

@@ -14,8 +14,9 @@ use crate::sessions::{Msg, Presented};
 ///
 /// # Errors
 /// [`Refusal::Unauthenticated`] for a token that is unknown, expired, spent or revoked; [`Refusal::Conflict`] when it
-/// was presented to two nodes at once.
+/// was presented to two nodes at once; what the limits refuse.
 pub async fn refresh(cx: &Context, token: &RefreshToken) -> Result<Arc<TokenPair>, Refusal> {
+    cx.issued(token)?;
     let presented = Presented {
         family: token.family,
         hash: token.hash(),

@@ -125,7 +125,7 @@ pub(super) async fn start_session(
     let now = node.ambient.now();
     let epoch = make_buried_true(cx, tx, member.id, standing.epoch).await?;
     let id = FamilyId::new(now, node.ambient.random());
-    let refresh = token_pair::new_refresh_token(node, id);
+    let refresh = token_pair::new_refresh_token(node, &cx.live, id);
     let expires_at_ms = now.plus(cx.live.settings.session_lifetime());
     let place = client_place(&id);
     let client = Secret::new(format!("{}\n{}", cx.client.origin.address, cx.client.user_agent));

@@ -112,7 +112,7 @@ pub async fn stands(node: &Node, live: &Live, acting: &Acting) -> Result<(), Ref
 fn family_row(cx: &Context, live: &Live, id: FamilyId, member: MemberId, reason: &str) -> Result<NewFamily, Refusal> {
     let node: &Node = &cx.node;
     let now = node.ambient.now();
-    let refresh = token_pair::new_refresh_token(node, id);
+    let refresh = token_pair::new_refresh_token(node, live, id);
     let client = Secret::new(format!("{}\nSupport by an operator: {reason}", cx.client.origin.address));
     let sealed = live.keys.seal(&client_place(&id), &client, node.nonce()).map_err(|_| Refusal::Internal)?;
     Ok(NewFamily {

@@ -42,8 +42,8 @@ pub struct Holder {
 }
 
 /// A new refresh token of `family`.
-pub(crate) fn new_refresh_token(node: &Node, family: FamilyId) -> RefreshToken {
-    RefreshToken::from_random(family, node.ambient.random())
+pub(crate) fn new_refresh_token(node: &Node, live: &Live, family: FamilyId) -> RefreshToken {
+    RefreshToken::issue(&live.keys, family, node.ambient.random())
 }
 
 /// Signs an access token and joins it to `refresh`.

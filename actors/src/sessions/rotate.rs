@@ -68,8 +68,13 @@ impl From<StoreError> for NotRotated {
 }
 
 /// Rotates the presented token, or says why not. A token that was spent before revokes its family.
+///
+/// Whoever has a token of the family is counted before the store is asked, in a bucket of the family's: what the token is worth
+/// is not known yet, and a dead one is not held against its member.
 pub(super) async fn rotate(node: &Arc<Node>, slot: &Arc<TenantSlot>, live: &Live, ask: Ask) -> Refreshed {
     let (effect, origin) = (ask.effect, ask.origin.clone());
+    let holder = Layer { tier: Tier::Refresh, subject: Subject::session(effect.family) };
+    node.admit(slot, live, &[holder], &ask.counted).await?;
     // A shared store has many writers and flushes what they commit together; there, transactions that each hold
     // several families could also wait for each other.
     let rotated = if node.store.is_shared() {
@@ -140,7 +145,7 @@ async fn one(tx: &mut TenantTx, node: &Arc<Node>, slot: &Arc<TenantSlot>, live: 
     if let Some(again) = successor.filter(|_| judgement == Judgement::Reusable) {
         return Ok(Arc::new(token_pair::issue(node, live, holder, &again, ends)?));
     }
-    let next = token_pair::new_refresh_token(node, effect.family);
+    let next = token_pair::new_refresh_token(node, live, effect.family);
     let pair = token_pair::issue(node, live, holder, &next, ends)?;
     let successor = seal_successor(node, live, effect, &next, now)?;
     let (old, new) = (effect.presented, next.hash());

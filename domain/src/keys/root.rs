@@ -65,6 +65,8 @@ pub enum Purpose {
     DeviceCookie,
     /// HMAC that chains the rows of the audit log.
     Audit,
+    /// HMAC of refresh tokens.
+    RefreshToken,
 }
 
 impl Purpose {
@@ -76,6 +78,7 @@ impl Purpose {
             Self::SigningKey => "signing-key",
             Self::DeviceCookie => "device-cookie",
             Self::Audit => "audit",
+            Self::RefreshToken => "refresh-token",
         }
     }
 }
@@ -137,13 +140,14 @@ mod tests {
     use super::*;
     use crate::time::UnixMs;
 
-    const PURPOSES: [Purpose; 6] = [
+    const PURPOSES: [Purpose; 7] = [
         Purpose::Field,
         Purpose::Lookup,
         Purpose::LockoutAccount,
         Purpose::SigningKey,
         Purpose::DeviceCookie,
         Purpose::Audit,
+        Purpose::RefreshToken,
     ];
 
     #[test]

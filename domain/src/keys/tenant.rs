@@ -1,4 +1,4 @@
-//! The keys that an active tenant holds in memory: raw bytes, about 290 for a tenant that never rotated.
+//! The keys that an active tenant holds in memory: raw bytes, about 320 for a tenant that never rotated.
 
 use std::time::Duration;
 
@@ -75,6 +75,7 @@ struct VersionKeys {
     lockout: DerivedKey,
     device: DerivedKey,
     audit: DerivedKey,
+    refresh: DerivedKey,
 }
 
 impl TenantKeys {
@@ -193,6 +194,17 @@ impl TenantKeys {
         self.versions().any(|keys| LookupKey::of(&keys.device, content).matches(tag))
     }
 
+    /// The tag of a refresh token with this content, which is of fixed length.
+    #[must_use]
+    pub(crate) fn refresh_token_tag(&self, content: &[u8]) -> [u8; 32] {
+        hmac_sha256(self.newest.refresh.bytes(), &[content])
+    }
+
+    /// The tag under every version, newest first.
+    pub(crate) fn refresh_token_tags(&self, content: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+        self.versions().map(move |keys| hmac_sha256(keys.refresh.bytes(), &[content]))
+    }
+
     /// What a report of a browser is told by among a tenant's. No e-mail address has a NUL, so it is nobody's row.
     #[must_use]
     pub fn csp_report_key(&self, identity: &[u8]) -> LookupKey {
@@ -257,6 +269,7 @@ impl VersionKeys {
             lockout: root.derive(Purpose::LockoutAccount, tenant)?,
             device: root.derive(Purpose::DeviceCookie, tenant)?,
             audit: root.derive(Purpose::Audit, tenant)?,
+            refresh: root.derive(Purpose::RefreshToken, tenant)?,
         })
     }
 }
