@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use freehold_domain::keys::MasterKeyId;
 use freehold_domain::secret::Secret;
-use freehold_domain::tier::{Limit, Tier};
+use freehold_domain::tier::{Allowance, Tier};
 use freehold_domain::waf::{Mode, NoMode};
 use freehold_domain::weight::Weight;
 
@@ -152,17 +152,17 @@ pub enum TenantVerb {
         #[arg(long)]
         at_once: bool,
     },
-    /// Give a tenant a limit of its own.
+    /// Give a tenant a limit of its own, or take it back.
     Limit {
         /// Which tenant.
         slug: String,
         /// Which limit, as in X-RateLimit-Tier.
         #[arg(value_parser = tier)]
         tier: Tier,
-        /// N/s, N/min, N/h or off.
-        limit: Limit,
-        /// Only try it: it refuses nothing, and `/v1/rate-limits` tells what it would have refused. Off ends the trial of
-        /// this tier.
+        /// N/s, N/min, N/h, off, or default.
+        limit: Allowance,
+        /// Only try it: it refuses nothing, and `/v1/rate-limits` tells what it would have refused. Off and default end
+        /// the trial of this tier.
         #[arg(long)]
         shadow: bool,
     },
@@ -362,6 +362,7 @@ mod tests {
             "freehold tenant resume acme",
             "freehold tenant limit acme login-address 5/min",
             "freehold tenant limit acme export off",
+            "freehold tenant limit acme export default",
             "freehold tenant limit acme export 3/h --shadow",
             "freehold tenant end-shadow acme",
             "freehold tenant blocks acme",

@@ -18,6 +18,7 @@ use freehold_actors::breached::Compromised;
 use freehold_actors::node::Node;
 use freehold_actors::node::load::LoadError;
 use freehold_actors::ops::audit::{self, NotRecorded, Verdict};
+use freehold_actors::ops::limits;
 use freehold_actors::ops::operators::{self, OperatorRefusal};
 use freehold_actors::ops::signing_keys::Takeover;
 use freehold_actors::ops::tenants::{self, By, FirstAdmin, NewTenant, TenantRefusal, Term};
@@ -31,7 +32,7 @@ use freehold_domain::secret::Secret;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::text::OneLine;
-use freehold_domain::tier::{Limit, Tier};
+use freehold_domain::tier::{Allowance, Limit, Tier};
 use freehold_domain::waf::Mode;
 use freehold_http::rfc3339;
 use freehold_storage::directory::TenantRow;
@@ -164,7 +165,10 @@ fn request(verb: TenantVerb) -> Result<Request, Failure> {
             Request::TenantState { slug, state: TenantState::Active, reason: None, until: None }
         }
         TenantVerb::RotateSigningKey { slug, at_once } => Request::TenantRotateSigningKey { slug, at_once },
-        TenantVerb::Limit { slug, tier, limit, shadow: true } => Request::TenantShadow { slug, tier, limit },
+        TenantVerb::Limit { slug, tier, limit, shadow: true } => {
+            let limit = if let Allowance::Own(limit) = limit { limit } else { Limit::Off };
+            Request::TenantShadow { slug, tier, limit }
+        }
         TenantVerb::EndShadow { slug } => Request::TenantEndShadow { slug },
         TenantVerb::Limit { slug, tier, limit, shadow: false } => Request::TenantLimit { slug, tier, limit },
         TenantVerb::Blocks { slug } => Request::TenantBlocks { slug },
@@ -226,12 +230,14 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
             Err(Failure::new(Exit::Data, message))
         }
         Request::TenantLimit { slug, tier, limit } => {
-            if limit == Limit::Off && profile == Profile::Production {
+            if limit == Allowance::Own(Limit::Off) && profile == Profile::Production {
                 return Err(Failure::new(Exit::Data, format!("{tier}: a limit cannot be off in production")));
             }
             let slug = parse_slug(&slug)?;
-            tenants::set_limit(node, &slug, tier, limit, &By::CommandLine).await.map_err(|error| refused(&error))?;
-            Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": limit.to_string() })])
+            let set = limits::set(node, &slug, tier, limit, &By::CommandLine).await;
+            let in_force = set.map_err(|error| refused(&error))?;
+            let own = limit != Allowance::Default;
+            Ok(vec![json!({ "slug": slug.as_str(), "tier": tier.as_str(), "limit": in_force.to_string(), "own": own })])
         }
         Request::TenantShadow { slug, tier, limit } => shadow::set(node, &parse_slug(&slug)?, tier, limit).await,
         Request::TenantEndShadow { slug } => shadow::end(node, &parse_slug(&slug)?).await,

@@ -16,6 +16,7 @@ pub mod import;
 pub mod invitations;
 pub mod key_use;
 mod known_client;
+pub mod limits;
 pub mod logout;
 mod mailed_token;
 pub mod members;

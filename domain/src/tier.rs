@@ -201,6 +201,37 @@ impl fmt::Display for Limit {
     }
 }
 
+/// What one tenant is given in a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    /// A limit of its own.
+    Own(Limit),
+    /// The limit that everybody has who was given none.
+    Default,
+}
+
+/// The text is no allowance.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("must be N/s, N/min or N/h with N from 1 to 1000000, off, or default")]
+pub struct NotAnAllowance;
+
+impl FromStr for Allowance {
+    type Err = NotAnAllowance;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAllowance> {
+        if text == "default" { Ok(Self::Default) } else { text.parse().map(Self::Own).map_err(|_| NotAnAllowance) }
+    }
+}
+
+impl fmt::Display for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(limit) => limit.fmt(f),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
 /// The limit of every tier: the defaults, what the operator set, what one tenant was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits([Limit; Tier::ALL.len()]);
@@ -250,6 +281,15 @@ mod tests {
         }
         assert_eq!(Limit::from_row(5, 7), Err(NotALimit));
         assert_eq!(Limit::from_row(-5, 1_000), Err(NotALimit));
+    }
+
+    #[test]
+    fn an_allowance_is_a_limit_or_the_default() {
+        for text in ["off", "5/s", "600/min", "3/h", "default"] {
+            assert_eq!(text.parse::<Allowance>().unwrap().to_string(), text);
+        }
+        assert_eq!("Default".parse::<Allowance>(), Err(NotAnAllowance));
+        assert_eq!("5/m".parse::<Allowance>(), Err(NotAnAllowance));
     }
 
     #[test]

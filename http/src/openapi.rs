@@ -164,6 +164,7 @@ pub async fn platform() -> impl IntoResponse {
         operators::hold,
         operators::resume,
         operators::set_weight,
+        operators::set_limit,
         operators::set_shadow,
         operators::end_shadow,
         operators::impersonate,

@@ -1,5 +1,6 @@
 //! The operators' view of the tenants: `/v1/tenants`, on the platform's own host alone.
 
+mod limits;
 mod shadow;
 mod weight;
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::ObjectBuilder;
 
+pub(crate) use self::limits::{__path_set_limit, set_limit};
 pub(crate) use self::shadow::{__path_end_shadow, __path_set_shadow, end_shadow, set_shadow};
 pub(crate) use self::weight::{__path_set_weight, set_weight};
 use crate::access::{May, Routes};
@@ -50,6 +52,7 @@ pub fn routes() -> Routes {
         .post("/v1/tenants/{id}/hold", May(Permission::TenantsSetState), hold)
         .post("/v1/tenants/{id}/resume", May(Permission::TenantsSetState), resume)
         .post("/v1/tenants/{id}/weight", May(Permission::TenantsSetWeight), set_weight)
+        .post("/v1/tenants/{id}/rate-limits", May(Permission::TenantsSetLimit), set_limit)
         .post("/v1/tenants/{id}/rate-limits/shadow", May(Permission::TenantsSetShadow), set_shadow)
         .delete("/v1/tenants/{id}/rate-limits/shadow", May(Permission::TenantsSetShadow), end_shadow)
         .post("/v1/tenants/{id}/impersonate", May(Permission::TenantsImpersonate), impersonate)

@@ -59,6 +59,10 @@ struct RateTier {
     tier: &'static str,
     /// `N/s`, `N/min`, `N/h`, or `off`.
     limit: String,
+    /// What is in force where a tenant was given nothing else; left out where that is the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    default: Option<String>,
     /// Whom it counts, such as `address` or `member`.
     subject: &'static str,
     /// What becomes of whoever keeps on: `limit`, a 429; `block`; `ban`.
@@ -133,7 +137,7 @@ struct RateBlock {
     #[schema(value_type = Uuid)]
     id: BlockId,
     tier: &'static str,
-    /// Who, in words: an address, or the id of a member or an API key.
+    /// Who, in words: an address, or the id of a member, a session or an API key.
     subject: String,
     stage: RateStage,
     #[schema(format = DateTime)]
@@ -158,6 +162,7 @@ impl From<TierItem> for RateTier {
         Self {
             tier: item.tier.as_str(),
             limit: item.limit.to_string(),
+            default: item.default.map(|limit| limit.to_string()),
             subject: item.counts.as_str(),
             stages: stages.iter().map(|stage| stage.as_str()).collect(),
             block_after: terms.map(|terms| terms.block_after),

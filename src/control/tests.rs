@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use freehold_domain::secret::Secret;
 use freehold_domain::tenant_state::TenantState;
-use freehold_domain::tier::Tier;
+use freehold_domain::tier::{Allowance, Tier};
 use freehold_domain::waf::Mode;
 use freehold_domain::weight::Weight;
 use serde_json::json;
@@ -104,7 +104,12 @@ fn requests() -> Vec<Request> {
         Request::TenantWeight { slug: slug(), weight: Weight::MAX },
         Request::TenantShadow { slug: slug(), tier: Tier::Pin, limit: Tier::Pin.default_limit() },
         Request::TenantEndShadow { slug: slug() },
-        Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Tier::Export.default_limit() },
+        Request::TenantLimit {
+            slug: slug(),
+            tier: Tier::LoginAddress,
+            limit: Allowance::Own(Tier::Export.default_limit()),
+        },
+        Request::TenantLimit { slug: slug(), tier: Tier::LoginAddress, limit: Allowance::Default },
     ]
 }
 

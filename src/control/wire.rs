@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use freehold_domain::secret::Secret;
 use freehold_domain::tenant_state::TenantState;
-use freehold_domain::tier::{Limit, Tier};
+use freehold_domain::tier::{Allowance, Limit, Tier};
 use freehold_domain::waf::Mode;
 use freehold_domain::weight::Weight;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ pub enum Request {
         /// When the state ends by itself: RFC 3339.
         until: Option<String>,
     },
-    /// Give a tenant a limit of its own.
+    /// Give a tenant a limit of its own, or take it back.
     TenantLimit {
         /// Which tenant.
         slug: String,
@@ -51,7 +51,7 @@ pub enum Request {
         tier: Tier,
         /// How much it admits.
         #[serde(with = "as_text")]
-        limit: Limit,
+        limit: Allowance,
     },
     /// Try a limit on a tenant's traffic.
     TenantShadow {

@@ -83,7 +83,7 @@ async fn what_a_running_server_is_told_is_in_force_at_once(engine: Engine) {
     }
 
     let limit = |limit: &str| server.cli(&["tenant", "limit", "acme", "api-tenant", limit], "");
-    assert_eq!(result(&limit("2/h")), json!({ "slug": "acme", "tier": "api-tenant", "limit": "2/h" }));
+    assert_eq!(result(&limit("2/h")), json!({ "slug": "acme", "tier": "api-tenant", "limit": "2/h", "own": true }));
     let told = conn.get("/v1/me", Some(access)).await;
     assert_eq!((told.header("x-ratelimit-tier"), told.header("x-ratelimit-limit")), (Some("api-tenant"), Some("2")));
     // What is left of the level under the limit before keeps the second one waiting for a moment, or not.

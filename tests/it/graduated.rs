@@ -176,7 +176,7 @@ async fn the_ban_outlives_its_actor_and_an_admin_lifts_it(scene: &mut Scene, who
     assert_eq!(block["stage"], "ban");
     let tier = |name: &str| seen["tiers"].as_array().unwrap().iter().find(|tier| tier["tier"] == name).unwrap().clone();
     let expected = json!({
-        "tier": "api-member", "limit": SLOW, "subject": "member-or-key", "stages": ["limit", "block", "ban"],
+        "tier": "api-member", "limit": SLOW, "default": "off", "subject": "member-or-key", "stages": ["limit", "block", "ban"],
         "block_after": KEEPS_ON, "block_s": BLOCK_S, "ban_after": KEEPS_ON, "ban_s": BAN_S,
     });
     assert_eq!(tier("api-member"), expected);

@@ -1,6 +1,7 @@
 //! Operators: members of the platform's own tenant, who make tenants, take them out of service, and help their members.
 
 mod entering;
+mod limits;
 
 use serde_json::{Value, json};
 

@@ -33,6 +33,8 @@ pub struct TierItem {
     pub tier: Tier,
     /// What it admits.
     pub limit: Limit,
+    /// What it admits where a tenant was given nothing else; `None` where that is the same.
+    pub default: Option<Limit>,
     /// Whom it counts.
     pub counts: Counts,
     /// What becomes of whoever keeps on; `None` where nothing but 429 does.
@@ -136,7 +138,8 @@ pub async fn read_addresses(cx: &Context, caller: &AccessClaims, part: Part) -> 
     operators::admit(cx, caller).await?;
     let held = cx.node.addresses.held(cx.node.ambient.now());
     let (items, next) = cut(held, None, part);
-    let tiers = vec![tier_item(Tier::Address, cx.node.settings.limits.get(Tier::Address), None)];
+    let limit = cx.node.settings.limits.get(Tier::Address);
+    let tiers = vec![tier_item(Tier::Address, (limit, limit), None)];
     Ok(RateLimitsPage { tiers, items, next })
 }
 
@@ -256,14 +259,16 @@ fn page_of(node: &Node, slot: &TenantSlot, limits: &Limits, keys: &ApiKeys, part
     let common = &node.settings.limits;
     let limit = |tier| if tier == Tier::Address { common.get(tier) } else { limits.get(tier) };
     let shadow = slot.cells.shadow();
-    let tiers = Tier::ALL.into_iter().map(|tier| tier_item(tier, limit(tier), shadow.seen(tier))).collect();
+    let item = |tier| tier_item(tier, (limit(tier), common.get(tier)), shadow.seen(tier));
+    let tiers = Tier::ALL.into_iter().map(item).collect();
     RateLimitsPage { tiers, items, next }
 }
 
-fn tier_item(tier: Tier, limit: Limit, shadow: Option<Seen>) -> TierItem {
+fn tier_item(tier: Tier, (limit, common): (Limit, Limit), shadow: Option<Seen>) -> TierItem {
     let row = tier.row();
     let terms = row.graduation.and_then(|graduation| graduation.under(limit));
-    TierItem { tier, limit, counts: row.counts, terms, shadow }
+    let default = Some(common).filter(|common| *common != limit);
+    TierItem { tier, limit, default, counts: row.counts, terms, shadow }
 }
 
 /// The part that is wanted, and where the next one begins.

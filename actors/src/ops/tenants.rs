@@ -13,27 +13,25 @@ use freehold_domain::role::Role;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::text::OneLine;
-use freehold_domain::tier::{Limit, Tier};
 use freehold_domain::time::UnixMs;
 use freehold_domain::weight::Weight;
 use freehold_storage::directory::{self, TenantRow, TenantStateRow};
 use freehold_storage::member::MemberRow;
-use freehold_storage::rate_limit::RateLimitRow;
 use freehold_storage::root_key::RootKeyRow;
 use freehold_storage::signing_key::SigningKeyRow;
-use freehold_storage::{StoreError, TenantTx, member, rate_limit, root_key, signing_key};
+use freehold_storage::{StoreError, TenantTx, member, root_key, signing_key};
 use uuid::Uuid;
 
 use crate::breached::{Accepted, Compromised};
 use crate::changes;
 use crate::mail::{self, NotEnqueued};
-use crate::node::load::{self, LoadError};
+use crate::node::load::LoadError;
 use crate::node::{Node, Unreachable};
 use crate::ops::audit::{self, NotRecorded};
 use crate::ops::context::Origin;
 use crate::ops::invitations::{self, NotWritten};
 use crate::ops::new_member::NewMember;
-use crate::ops::{signing_keys, tenant_change};
+use crate::ops::signing_keys;
 use crate::slot::TenantSlot;
 
 /// The longest name of a tenant or a person, in characters.
@@ -334,24 +332,6 @@ pub(super) const fn action_of(state: TenantState) -> Action {
         TenantState::Draining => Action::TenantDrained,
         TenantState::Held => Action::TenantHeld,
     }
-}
-
-/// Gives a tenant a limit of its own for one tier; in force when the answer comes.
-///
-/// # Errors
-/// [`TenantRefusal::Unknown`], or what the store refuses.
-pub async fn set_limit(node: &Node, slug: &Slug, tier: Tier, limit: Limit, by: &By) -> Result<(), TenantRefusal> {
-    let slot = slot(node, slug).await?;
-    let (burst, period_ms) = limit.to_row();
-    let keys = load::keys(node, &slot).await?;
-    let (tier_name, text) = (Some(tier.as_str().to_owned()), Some(limit.to_string()));
-    let event = by.event(slot.id, Action::TenantLimited, Detail { tier: tier_name, limit: text, ..Detail::default() });
-    let now = node.ambient.now();
-    let mut tx = node.store.write(slot.id).await?;
-    rate_limit::set(&mut tx, &RateLimitRow { tier: tier.as_str().to_owned(), burst, period_ms }).await?;
-    let change = tenant_change::announce(&mut tx, node, &slot, now).await?;
-    audit::record(&mut tx, node, &keys, &event).await?;
-    Ok(change.commit(tx, node, &slot).await?)
 }
 
 pub(super) async fn slot(node: &Node, slug: &Slug) -> Result<Arc<TenantSlot>, TenantRefusal> {

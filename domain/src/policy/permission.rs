@@ -75,6 +75,7 @@ permissions! {
     TenantsImpersonate "tenants" "impersonate" "To act as a member of a tenant, for support.";
     TenantsReadRateLimits "tenants" "read_rate_limits" "To see the limits of a tenant, and who is blocked there.";
     TenantsLiftBlock "tenants" "lift_block" "To lift such a block.";
+    TenantsSetLimit "tenants" "set_limit" "To give a tenant a rate limit of its own.";
     TenantsSetShadow "tenants" "set_shadow" "To try limits on a tenant's traffic that refuse nothing.";
     AddressesList "addresses" "list" "To see which addresses are blocked, whatever they ask for.";
     AddressesLift "addresses" "lift" "To lift such a block.";

@@ -22,9 +22,17 @@ fn tiers() -> impl Iterator<Item = Tier> {
     Tier::ALL.into_iter().filter(|tier| *tier != Tier::Address)
 }
 
-fn tier() -> ObjectBuilder {
+/// The schema of a tier's name.
+pub(super) fn tier() -> ObjectBuilder {
     let object = ObjectBuilder::new().schema_type(Type::String);
     object.enum_values(Some(tiers().map(Tier::as_str))).description(Some("Which tier."))
+}
+
+/// The tier of this name.
+pub(super) fn named_tier(faults: &mut Faults, text: Option<String>) -> Option<Tier> {
+    let text = faults.required("tier", text)?;
+    let named = tiers().find(|tier| tier.as_str() == text);
+    faults.some("tier", named, "must be the name of a tier of tenants")
 }
 
 /// `{tier, limit}`
@@ -44,10 +52,7 @@ impl Validate for SetShadow {
 
     fn check(self, faults: &mut Faults) -> Option<(Tier, Limit)> {
         const NO_LIMIT: &str = "must be N/s, N/min or N/h with N from 1 to 1000000, or off";
-        let tier = faults.required("tier", self.tier).and_then(|text| {
-            let named = tiers().find(|tier| tier.as_str() == text);
-            faults.some("tier", named, "must be the name of a tier of tenants")
-        });
+        let tier = named_tier(faults, self.tier);
         let limit = faults.required("limit", self.limit).and_then(|text| {
             // As it is written back: without leading zeros.
             let limit = text.parse::<Limit>().ok().filter(|limit| limit.to_string() == text);
