@@ -87,6 +87,9 @@ pub enum Verb {
     /// Look after tenants' own domains, through the running server if there is one.
     #[command(subcommand)]
     Domain(DomainVerb),
+    /// See which addresses the running server blocks at every host, and lift that.
+    #[command(subcommand)]
+    Address(AddressVerb),
     /// Manage operators, through the running server if there is one.
     #[command(subcommand)]
     Operator(OperatorVerb),
@@ -248,6 +251,18 @@ pub enum OperatorVerb {
     },
 }
 
+/// What to do with addresses.
+#[derive(Debug, Subcommand)]
+pub enum AddressVerb {
+    /// List which are blocked for having kept on against the limit of the node.
+    Blocks,
+    /// Lift such a block.
+    Unblock {
+        /// Which block, as `blocks` lists it.
+        id: String,
+    },
+}
+
 /// What to do with audit logs.
 #[derive(Debug, Subcommand)]
 pub enum AuditVerb {
@@ -367,6 +382,8 @@ mod tests {
             "freehold tenant end-shadow acme",
             "freehold tenant blocks acme",
             "freehold tenant unblock acme 019a0000-0000-7000-8000-000000000000",
+            "freehold address blocks",
+            "freehold address unblock 019a0000-0000-7000-8000-000000000000",
             "freehold tenant waf acme detect",
             "freehold tenant waf acme default",
             "freehold tenant weight acme 16",

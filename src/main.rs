@@ -47,6 +47,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 None => runtime()?.block_on(doctor::examine(config)),
             }
         }
+        Verb::Address(verb) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::address(&config, verb))
+        }
         Verb::Operator(verb) => {
             let config = load(false)?;
             logging::to_stderr(&config.log);

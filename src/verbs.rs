@@ -40,7 +40,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::boot;
-use crate::cli::{DomainVerb, Exit, KeysVerb, OperatorVerb, Stated, TenantVerb, read_password};
+use crate::cli::{AddressVerb, DomainVerb, Exit, KeysVerb, OperatorVerb, Stated, TenantVerb, read_password};
 use crate::clock::AMBIENT;
 use crate::config::{Config, DEMO_FILE, Database, Profile, control_socket};
 use crate::control::{self, Reply, Request};
@@ -72,6 +72,18 @@ pub async fn operator(config: &Config, verb: OperatorVerb) -> Result<(), Failure
     let read = || read_password(io::stdin().lock()).map_err(|error| Failure::new(Exit::Data, error));
     let password = password_stdin.then(read).transpose()?;
     say(replies(config, Request::OperatorCreate { email, password }).await?)
+}
+
+/// Runs `freehold address …`, through the running server.
+///
+/// # Errors
+/// What the verb is refused for.
+pub async fn address(config: &Config, verb: AddressVerb) -> Result<(), Failure> {
+    let request = match verb {
+        AddressVerb::Blocks => Request::AddressBlocks,
+        AddressVerb::Unblock { id } => Request::AddressUnblock { id },
+    };
+    say(replies(config, request).await?)
 }
 
 /// Runs `freehold domain …`: through the running server, or with the store opened here.
@@ -243,6 +255,8 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
         Request::TenantEndShadow { slug } => shadow::end(node, &parse_slug(&slug)?).await,
         Request::TenantBlocks { slug } => blocks::list(node, &parse_slug(&slug)?).await,
         Request::TenantUnblock { slug, id } => blocks::lift(node, &parse_slug(&slug)?, &id).await,
+        Request::AddressBlocks => Ok(blocks::list_addresses(node)),
+        Request::AddressUnblock { id } => blocks::lift_address(node, &id).await,
         Request::TenantWaf { slug, mode } => set_waf(node, &slug, mode).await.map(|told| vec![told]),
         Request::TenantWeight { slug, weight } => {
             let slug = parse_slug(&slug)?;

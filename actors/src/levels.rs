@@ -88,6 +88,13 @@ impl AddressBuckets {
         (blocked, banned)
     }
 
+    /// As [`Penalties::take_unplaced`], of all.
+    pub(crate) fn take_unplaced(&self) -> u64 {
+        let mut unplaced = 0;
+        self.each(|shard| unplaced += shard.penalties.take_unplaced());
+        unplaced
+    }
+
     /// Ends a block or a ban; whose it was.
     pub(crate) fn lift(&self, id: BlockId, now: UnixMs) -> Option<(Layer, Block)> {
         let mut lifted = None;

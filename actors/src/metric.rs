@@ -38,6 +38,8 @@ pub const RATE_LIMITED: &str = "freehold_rate_limited_total";
 pub const RATE_SHADOW_REFUSED: &str = "freehold_rate_shadow_refused_total";
 /// Who is blocked or banned now on this node, by `stage`.
 pub const RATE_BLOCKED: &str = "freehold_rate_blocked";
+/// Refusals that were held against nobody, because too many others were counted against a block already.
+pub const RATE_UNPLACED: &str = "freehold_rate_unplaced_total";
 /// Accounts locked.
 pub const ACCOUNTS_LOCKED: &str = "freehold_accounts_locked_total";
 /// Families revoked because a spent token was presented.

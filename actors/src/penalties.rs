@@ -96,14 +96,18 @@ pub(crate) fn judge(
     decision.map_err(|limited| slot.cells.penalties().refused(limited, limit, id, now))
 }
 
-/// Sets the gauges to who is blocked and banned now.
+/// Sets the gauges to who is blocked and banned now, and counts whom there was no room for.
 pub(crate) fn set_gauges(node: &Node) {
     let now = node.ambient.now();
     let (mut blocked, mut banned) = node.addresses.census(now);
+    let mut unplaced = node.addresses.take_unplaced();
     node.slots.all(|slot| {
-        let (more, others) = slot.cells.penalties().census(now);
+        let mut penalties = slot.cells.penalties();
+        let (more, others) = penalties.census(now);
         (blocked, banned) = (blocked + more, banned + others);
+        unplaced += penalties.take_unplaced();
     });
+    metrics::counter!(crate::metric::RATE_UNPLACED).increment(unplaced);
     for (stage, count) in [("block", blocked), ("ban", banned)] {
         metrics::gauge!(crate::metric::RATE_BLOCKED, "stage" => stage).set(count);
     }

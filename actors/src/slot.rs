@@ -422,6 +422,9 @@ impl TenantSlot {
 
 #[cfg(test)]
 mod tests {
+    use freehold_domain::gcra::Subject;
+    use freehold_domain::tier::Tier;
+
     use super::*;
 
     #[test]
@@ -436,6 +439,29 @@ mod tests {
         }
         places.clear();
         assert_eq!(slot.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_tenants_buckets_have_a_bound_and_newcomers_past_it_share_one() {
+        let slot = TenantSlot::new(
+            TenantId::new(UnixMs::new(0), [0; 10]),
+            "acme".parse().unwrap(),
+            "Acme",
+            Standing::default(),
+        );
+        let limit = |tier: Tier| tier.default_limit();
+        let ask = |subject: u128| {
+            let layer = Layer { tier: Tier::CspReport, subject: Subject(subject) };
+            slot.cells.buckets().0.admit(&[layer], limit, Unseen::Full, UnixMs::new(1))
+        };
+        let many = BUCKETS_MAX as u128;
+        for subject in 1..=many {
+            ask(subject).unwrap();
+        }
+        let newcomers = (1..=1_000).filter(|n| ask(many + n).is_ok()).count();
+        assert_eq!(newcomers, 60, "all of them have the limit of one");
+        assert!(slot.cells.buckets().0.len() <= BUCKETS_MAX + 1);
+        assert!(ask(1).is_ok(), "who was there before has a bucket of its own");
     }
 
     #[test]

@@ -105,13 +105,14 @@ pub struct Penalties {
     standings: BTreeMap<Layer, Standing>,
     steps_to_sweep: usize,
     len_max: usize,
+    unplaced: u64,
 }
 
 impl Penalties {
     /// Nobody yet, and at most so many.
     #[must_use]
     pub const fn at_most(len_max: usize) -> Self {
-        Self { standings: BTreeMap::new(), steps_to_sweep: 0, len_max }
+        Self { standings: BTreeMap::new(), steps_to_sweep: 0, len_max, unplaced: 0 }
     }
 
     /// Refuses a request of somebody who is blocked, before any bucket is asked: by the block that lasts longest.
@@ -157,7 +158,10 @@ impl Penalties {
         self.sweep_sometimes(now);
         let opens_at = now.plus(up(refused.retry_after));
         let (since, until, count) = match self.standings.get(&layer) {
-            None if self.standings.len() >= self.len_max => return refused,
+            None if self.standings.len() >= self.len_max => {
+                self.unplaced = self.unplaced.saturating_add(1);
+                return refused;
+            }
             // Another request of theirs was the last straw, while this one was being counted.
             Some(Standing::Held { block, .. }) if now < block.until => return limited(layer, limit, *block, now),
             Some(Standing::Counting { since, until, refused, opens_at: told }) if now >= *since && now < *until => {
@@ -215,6 +219,11 @@ impl Penalties {
             }
             Standing::Held { .. } | Standing::Counting { .. } => (blocked, banned),
         })
+    }
+
+    /// How many refusals were held against nobody since this was asked last, because there was no room.
+    pub const fn take_unplaced(&mut self) -> u64 {
+        std::mem::replace(&mut self.unplaced, 0)
     }
 
     /// Ends a block or a ban; whose it was. What the limit itself refuses it refuses as before.

@@ -99,6 +99,8 @@ fn requests() -> Vec<Request> {
         Request::MemberImport { slug: slug(), lines: Secret::new("{\"correct horse\"}\n{}\n".to_owned()) },
         Request::TenantBlocks { slug: slug() },
         Request::TenantUnblock { slug: slug(), id: "019a0000-0000-7000-8000-000000000000".to_owned() },
+        Request::AddressBlocks,
+        Request::AddressUnblock { id: "019a0000-0000-7000-8000-000000000000".to_owned() },
         Request::TenantWaf { slug: slug(), mode: Some(Mode::Detect) },
         Request::TenantWaf { slug: slug(), mode: None },
         Request::TenantWeight { slug: slug(), weight: Weight::MAX },

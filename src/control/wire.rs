@@ -127,6 +127,13 @@ pub enum Request {
         /// Which domain.
         domain: String,
     },
+    /// List which addresses are blocked.
+    AddressBlocks,
+    /// Lift the block of an address.
+    AddressUnblock {
+        /// Which block.
+        id: String,
+    },
     /// Make an operator.
     OperatorCreate {
         /// What the operator signs in with.
@@ -145,7 +152,10 @@ pub enum Request {
 impl Request {
     /// Whether it is about what a running server keeps in memory, so that nothing else can answer it.
     pub(crate) const fn needs_server(&self) -> bool {
-        matches!(self, Self::TenantBlocks { .. } | Self::TenantUnblock { .. })
+        matches!(
+            self,
+            Self::TenantBlocks { .. } | Self::TenantUnblock { .. } | Self::AddressBlocks | Self::AddressUnblock { .. }
+        )
     }
 
     /// How long the server may take for everything.
@@ -160,6 +170,8 @@ impl Request {
             | Self::TenantEndShadow { .. }
             | Self::TenantBlocks { .. }
             | Self::TenantUnblock { .. }
+            | Self::AddressBlocks
+            | Self::AddressUnblock { .. }
             | Self::TenantWaf { .. }
             | Self::TenantWeight { .. }
             | Self::TenantRotateSigningKey { .. }

@@ -180,6 +180,31 @@ pub async fn unblock(node: &Node, slug: &Slug, id: BlockId) -> Result<bool, Tena
     }
 }
 
+/// Which addresses are blocked, for the command line.
+#[must_use]
+pub fn address_blocks(node: &Node) -> Vec<BlockItem> {
+    node.addresses.held(node.ambient.now()).into_iter().map(|held| block_item(held, None)).collect()
+}
+
+/// Lifts the block of an address, for the command line; `false` when there is no such block. It is recorded in the platform's
+/// log, if there is a platform.
+///
+/// # Errors
+/// [`TenantRefusal`]
+pub async fn unblock_address(node: &Node, id: BlockId) -> Result<bool, TenantRefusal> {
+    let Ok((layer, _)) = find(node.addresses.held(node.ambient.now()), id) else { return Ok(false) };
+    match tenants::slot(node, &Slug::platform()).await {
+        Ok(platform) => {
+            let event = lifted(layer, None, Actor::Operator(None), Detail::default());
+            audit::record_alone(node, &platform, &event).await?;
+        }
+        Err(TenantRefusal::Unknown(_)) => {}
+        Err(error) => return Err(error),
+    }
+    node.addresses.lift(id, node.ambient.now());
+    Ok(true)
+}
+
 /// Writes a ban to the log that it belongs to: the tenant's, or for an address of the node the platform's, if there is one.
 ///
 /// # Errors

@@ -178,6 +178,8 @@ fn a_million_subjects_take_the_room_of_a_few() {
         assert_eq!(world.penalties.refused(refused, |_| LIMIT, || unreachable!(), now), refused);
         assert!(world.penalties.standings.len() <= 64);
     }
+    assert!(world.penalties.take_unplaced() > 900_000, "whom there was no room for is counted");
+    assert_eq!(world.penalties.take_unplaced(), 0);
     world.penalties.sweep(T0.plus(DAY));
     assert!(world.penalties.is_empty());
 }
