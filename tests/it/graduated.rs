@@ -294,15 +294,7 @@ async fn operators_see_and_lift_what_is_blocked_at_tenants_and_addresses(engine:
     scene.server.clock_ahead(20).await;
     operators.call("DELETE", &lift, access).await.is(204);
     operators.call("DELETE", &lift, access).await.is_problem(404, "not-found");
-    let listed = scene.server.cli(&["address", "blocks"], "");
-    let listed: Vec<Value> = String::from_utf8(listed.stdout).unwrap().lines().map(|l| l.parse().unwrap()).collect();
-    assert_eq!(listed.iter().map(|block| &block["subject"]).collect::<Vec<_>>(), [&network["subject"]]);
-    let id = network["id"].as_str().unwrap();
-    assert!(scene.server.cli(&["address", "unblock", id], "").status.success());
-    for (again, exit) in [(id, 65), ("x", 65)] {
-        assert_eq!(scene.server.cli(&["address", "unblock", again], "").status.code(), Some(exit));
-    }
-    assert_eq!(scene.server.cli(&["address", "blocks"], "").stdout, b"");
+    the_command_line_lists_and_lifts(&scene.server, network);
     assert_eq!(rows(&mut operators, &session.access, "rate_limit.lifted").await.len(), 3);
     let request = strangers[0].request("GET", "/no/such/path", &[("x-forwarded-for", STRANGER)], b"");
     strangers[0].send(request).await.is_problem(404, "not-found");
@@ -310,6 +302,20 @@ async fn operators_see_and_lift_what_is_blocked_at_tenants_and_addresses(engine:
     for slug in ["acme", "admin"] {
         assert!(scene.server.cli(&["audit", "verify", slug], "").status.success(), "{slug}");
     }
+}
+
+/// The command line sees that this address alone is blocked, and lifts that, once.
+#[track_caller]
+fn the_command_line_lists_and_lifts(server: &Server, network: &Value) {
+    let listed = server.cli(&["address", "blocks"], "");
+    let listed: Vec<Value> = String::from_utf8(listed.stdout).unwrap().lines().map(|l| l.parse().unwrap()).collect();
+    assert_eq!(listed.iter().map(|block| &block["subject"]).collect::<Vec<_>>(), [&network["subject"]]);
+    let id = network["id"].as_str().unwrap();
+    assert!(server.cli(&["address", "unblock", id], "").status.success());
+    for (again, exit) in [(id, 65), ("x", 65)] {
+        assert_eq!(server.cli(&["address", "unblock", again], "").status.code(), Some(exit));
+    }
+    assert_eq!(server.cli(&["address", "blocks"], "").stdout, b"");
 }
 
 #[tokio::test(flavor = "multi_thread")]

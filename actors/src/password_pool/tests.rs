@@ -17,13 +17,13 @@ fn tenant(number: u8) -> TenantId {
 /// A password of the tenant's that is hashed until it is told to end, and says when it begins.
 struct Held {
     begun: mpsc::Receiver<()>,
-    _end: mpsc::Sender<()>,
+    _end: mpsc::SyncSender<()>,
 }
 
 impl Held {
     fn of(pool: &PasswordPool, number: u8) -> Self {
-        let (begins, begun) = mpsc::channel();
-        let (end, ended) = mpsc::channel::<()>();
+        let (begins, begun) = mpsc::sync_channel(1);
+        let (end, ended) = mpsc::sync_channel::<()>(1);
         let work: Work = Box::new(move |_| {
             begins.send(()).ok();
             ended.recv().ok();
@@ -85,7 +85,8 @@ fn a_tenant_that_comes_to_have_every_thread_leaves_the_spare_one_to_who_waits() 
     second.begins();
     let again = Held::of(&pool, 1);
     let third = Held::of(&pool, 3);
-    (again.waits(), third.waits());
+    again.waits();
+    third.waits();
     drop(second); // the first tenant has both threads from now on
     again.begins();
     third.begins();
