@@ -41,7 +41,7 @@ async fn live_through(fault: Line) {
     let reader = tokio::spawn(read_for(Conn::to(&server, &acme).await, session.access.clone()));
     let login = json!({ "email": acme.email, "password": acme.password });
     let refresh = json!({ "refresh_token": session.refresh });
-    let made_up = format!("fhr_{}_{}", "0".repeat(32), "A".repeat(43));
+    let made_up = format!("fhr_{}_{}", "0".repeat(32), "A".repeat(56));
     let mut slowest = Duration::ZERO;
     while since.elapsed() < AWAY {
         for (path, body) in [("/v1/auth/login", &login), ("/v1/auth/refresh", &refresh)] {

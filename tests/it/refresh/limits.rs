@@ -32,7 +32,7 @@ async fn what_a_stranger_makes_up_costs_nobody_anything(engine: Engine) {
     }
     let before = remaining(conn.get("/v1/me", Some(&session.access)).await.is(200));
     let made_up = [
-        format!("fhr_{}_{}", "0".repeat(32), "A".repeat(43)),
+        format!("fhr_{}_{}", "0".repeat(32), "A".repeat(56)),
         changed(&session.refresh),
         // A token of another tenant is made up here.
         {

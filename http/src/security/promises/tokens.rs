@@ -31,7 +31,7 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
         Entry::new(
             "K29",
             "A refresh token rotates with each use, and only its hash is stored.",
-            "256 random bits, of which the server keeps a SHA-256. Sessions end when they are idle or old.",
+            "256 random bits and a tag by the tenant's key, of which the server keeps a SHA-256. Sessions end when they are idle or old.",
         )
         .with("session_idle_s", tenant.session_idle_s)
         .with("session_lifetime_s", tenant.session_lifetime_s),
