@@ -30,8 +30,10 @@ pub enum Refusal {
     /// Twilio: its body is not the one whose hash is in its URL.
     #[error("its body does not have the hash that its URL names")]
     BodyHash,
-    /// Twilio: it says itself that it is signed in another way than the one that is stored.
-    #[error("it is signed with another algorithm than is set: with a shared key, or with an auth token")]
+    /// Twilio: its signature is one of the algorithm that is not stored.
+    #[error(
+        "it is signed with another algorithm than is set: with a shared key instead of an auth token, or the other way"
+    )]
     OtherAlgorithm,
     /// It is signed well, and too long ago.
     #[error("it was signed {age_s} s ago, which is more than {} s; is it a replay, or is a clock wrong?", TOLERANCE.as_secs())]

@@ -9,7 +9,7 @@
 //! anew, as the SDK for Node.js does. Each is the URL of the tenant in other letters.
 //!
 //! A shared key (in beta in 2026) signs the same text with HMAC-SHA-256. Which of the two it is, the tenant has stored: the
-//! header in which Twilio says so can be written by anybody, and is looked at only to say what is wrong.
+//! header in which Twilio says so, `X-Twilio-Webhooks-Signature-Settings`, can be written by anybody and is not read.
 //!
 //! No time is signed. An event's id is made of everything that is: what Twilio sends again is the same, letter by letter, and
 //! what it sends of the same call with another digit pressed is not. `I-Twilio-Idempotency-Token` is not signed and not used.
@@ -27,8 +27,6 @@ use super::url::{Url, with_query_anew, with_query_escaped};
 use super::{Delivery, Refusal, encoding, form};
 
 const HEADER: &str = "X-Twilio-Signature";
-/// `key=…,algorithm=HMAC_SHA256`.
-const SETTINGS: &str = "X-Twilio-Webhooks-Signature-Settings";
 const FORM: &str = "application/x-www-form-urlencoded";
 /// What the query of a URL calls the hash of a body that is no form.
 const BODY_HASH: &str = "bodySHA256";
@@ -50,23 +48,15 @@ pub(super) fn claim<'a>(delivery: &Delivery<'a>, algorithm: Algorithm) -> Result
     }
     let url = Url::of(delivery.url).ok_or(Refusal::Url)?;
     let text = signature(delivery, HEADER)?;
-    let signatures = match algorithm {
-        Algorithm::HmacSha1 => encoding::base64(text).map(Signatures::Sha1),
-        Algorithm::HmacSha256 => encoding::base64(text).map(|mac| Signatures::Sha256(vec![mac])),
+    let (sha1, sha256) = (encoding::base64(text), encoding::base64(text));
+    let signatures = match (algorithm, sha1, sha256) {
+        (Algorithm::HmacSha1, Some(mac), _) => Signatures::Sha1(mac),
+        (Algorithm::HmacSha256, _, Some(mac)) => Signatures::Sha256(vec![mac]),
+        (_, None, None) => return Err(Refusal::Malformed),
+        (Algorithm::HmacSha1, None, _) | (Algorithm::HmacSha256, _, None) => return Err(Refusal::OtherAlgorithm),
     };
-    let is_of_the_other = || names_another(delivery, algorithm);
-    let signatures =
-        signatures.ok_or_else(|| if is_of_the_other() { Refusal::OtherAlgorithm } else { Refusal::Malformed })?;
     let rest = signed_of_body(delivery, &url)?;
     Ok(Claim { signatures, heads: heads(&url), rest: rest.into(), signed_at_s: None })
-}
-
-/// Whether it says of itself that it is signed with the algorithm that is not set. Without the header that is HMAC-SHA-1.
-fn names_another(delivery: &Delivery<'_>, set: Algorithm) -> bool {
-    let settings = only(delivery, SETTINGS).ok().flatten().unwrap_or_default();
-    let mut pairs = settings.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let is_sha256 = pairs.any(|pair| pair.eq_ignore_ascii_case(b"algorithm=HMAC_SHA256"));
-    is_sha256 != (set == Algorithm::HmacSha256)
 }
 
 /// The ways in which the URL may have been written when it was signed, each once.
@@ -140,7 +130,7 @@ const THINGS: [(&str, &[&str], &str); 5] = [
 /// `{sid}/{hash of all that is signed}`, of the kind `message.delivered`, or `message` alone where nothing says how it stands.
 pub(super) fn event(delivery: &Delivery<'_>) -> Result<Event, NoEvent> {
     let parameters = parameters(delivery)?;
-    let text = |name: &str| parameters.get(name).and_then(Value::as_str);
+    let text = |name: &str| parameters.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let known = THINGS.iter().find_map(|(sid, states, what)| Some((text(sid)?, states, what)));
     let (sid, states, what) = known.ok_or(NoEvent::NoId)?;
     let state = states.iter().find_map(|name| text(name));
