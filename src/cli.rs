@@ -57,7 +57,7 @@ impl From<Exit> for ExitCode {
 
 /// A multi-tenant security server in which every tenant owns its state.
 ///
-/// Results go to stdout, one JSON object a line; everything else goes to stderr.
+/// Results go to stdout, one JSON object a line, or a word from `webhook verify`; everything else goes to stderr.
 #[derive(Debug, Parser)]
 #[command(name = "freehold", version, max_term_width = 100)]
 pub struct Cli {
@@ -105,6 +105,9 @@ pub enum Verb {
     /// Manage master keys.
     #[command(subcommand)]
     Keys(KeysVerb),
+    /// Look at webhooks of providers.
+    #[command(subcommand)]
+    Webhook(WebhookVerb),
     /// Look at the server from outside, whether it runs or not, and name each finding with its remedy:
     /// `{"check", "ok", "found", "remedy"}` a line. Exit 0 when all is well, 78 when the configuration is faulty, else 65.
     Doctor {
@@ -273,6 +276,15 @@ pub enum AuditVerb {
     },
 }
 
+/// What to do with webhooks.
+#[derive(Debug, Subcommand)]
+pub enum WebhookVerb {
+    /// Say of each line of stdin whether its delivery is signed: `accept`, or `reject` for what is not and for what cannot be
+    /// read. A line is `{"provider", "secret", "secret_previous"?, "url", "method", "headers", "body_base64", "now_unix"}`, at
+    /// most 4 MiB. Needs no store and no configuration.
+    Verify,
+}
+
 /// A tenant that gets a state, why, and until when.
 #[derive(Debug, clap::Args)]
 pub struct Stated {
@@ -389,6 +401,7 @@ mod tests {
             "freehold tenant weight acme 16",
             "freehold migrate --plan",
             "freehold keys new --id k-1",
+            "freehold webhook verify",
             "freehold doctor",
             "freehold doctor --argon2-target-ms 250",
             "freehold audit verify acme",
@@ -422,6 +435,8 @@ mod tests {
             "freehold keys new --id K",
             "freehold doctor --argon2-target-ms 0",
             "freehold audit",
+            "freehold webhook",
+            "freehold webhook verify acme",
             "freehold audit verify",
         ] {
             assert_eq!(read(line).map(|_| ()), Err(Exit::Usage), "{line}");

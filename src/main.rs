@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use freehold::cli::{AuditVerb, Cli, Exit, MemberVerb, Verb};
+use freehold::cli::{AuditVerb, Cli, Exit, MemberVerb, Verb, WebhookVerb};
 use freehold::config::{Config, Env, Faults};
 use freehold::failure::Failure;
 use freehold::{doctor, logging, serve, verbs};
@@ -27,6 +27,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     };
     match cli.verb {
         Verb::Keys(verb) => verbs::keys(verb),
+        Verb::Webhook(WebhookVerb::Verify) => verbs::webhook_verify(),
         Verb::Serve { demo } => {
             let config = load(demo)?;
             logging::to_stderr(&config.log);

@@ -1,4 +1,4 @@
-//! Everything the program says: results on stdout, one JSON object a line; the rest on stderr. Only this file prints.
+//! Everything the program says: results on stdout, one JSON object or word a line; the rest on stderr. Only this file prints.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,6 +11,14 @@ use serde::Serialize;
 /// What stdout answers (its reader may be gone), or a value JSON cannot hold.
 pub fn result(result: &impl Serialize) -> io::Result<()> {
     write_line(io::stdout().lock(), &serde_json::to_string(result)?)
+}
+
+/// Writes one word to stdout as a line.
+///
+/// # Errors
+/// What stdout answers (its reader may be gone).
+pub fn word(word: &str) -> io::Result<()> {
+    write_line(io::stdout().lock(), word)
 }
 
 /// Writes `message` and a newline to stderr. If nobody reads that there is nobody to tell.

@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod shadow;
 mod signing_keys;
+mod webhook;
 
 use std::io;
 use std::path::Path;
@@ -50,6 +51,7 @@ use crate::out;
 
 pub use self::export::member_export;
 pub use self::import::member_import;
+pub use self::webhook::webhook_verify;
 
 const PAGE: u32 = 200;
 /// How long a verb is silent.

@@ -55,6 +55,7 @@ pub mod time;
 pub mod token_family;
 pub mod totp;
 pub mod waf;
+pub mod webhook;
 pub mod weight;
 
 mod a_labels;

@@ -78,3 +78,4 @@ mod verifiers;
 #[cfg(feature = "waf")]
 mod waf;
 mod watch;
+mod webhooks;

@@ -1,5 +1,5 @@
 //! A throw-away PostgreSQL with a PgBouncer before it, for as long as the tests run; and where the programs are that tests
-//! start by themselves: an `OpenID` provider, and what judges the server from outside.
+//! start by themselves: an `OpenID` provider, what signs webhooks, and what judges the server from outside.
 //!
 //! They belong to a keeper, this program in a process of its own (and out of reach of Ctrl-C), which stops them and
 //! removes their folder when its stdin ends. That happens however we end, so nothing has to catch a signal.
@@ -27,6 +27,10 @@ pub(crate) use keeper::{KEEPER, keep};
 const OIDC: Packages =
     Packages { what: "the OpenID provider of the tests", source: "tests/it/oauth", home: "target/oidc-provider" };
 
+/// What providers give out to sign and verify their webhooks.
+const SDKS: Packages =
+    Packages { what: "the webhook libraries of providers", source: "tests/it/webhooks", home: "target/webhook-sdks" };
+
 /// The running services; dropping them stops them.
 pub(crate) struct Services {
     keeper: Child,
@@ -40,6 +44,7 @@ impl Services {
     /// One does not start; the keeper has said why on stderr.
     pub(crate) fn start() -> Result<Self> {
         let oidc = OIDC.find_or_install()?;
+        let sdks = SDKS.find_or_install()?;
         let verifiers = verifiers::find_or_install()?;
         let mut keeper = Command::new(env::current_exe()?)
             .arg(KEEPER)
@@ -54,6 +59,7 @@ impl Services {
             let line = line?;
             if line == keeper::READY {
                 services.env.push(("FREEHOLD_TEST_OIDC_DIR".to_owned(), oidc.display().to_string()));
+                services.env.push(("FREEHOLD_TEST_WEBHOOK_SDKS".to_owned(), sdks.display().to_string()));
                 services.env.extend(verifiers);
                 return Ok(services);
             }

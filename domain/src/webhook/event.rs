@@ -1,0 +1,65 @@
+//! What a verified delivery tells of: which event, of which kind, about whom and when.
+
+use serde::de::DeserializeOwned;
+
+use crate::time::UnixMs;
+
+/// Bytes of an event's id.
+pub const ID_BYTES_MAX: usize = 255;
+/// Bytes of its kind, and of the account it is about.
+pub const TEXT_BYTES_MAX: usize = 255;
+/// Events of one delivery.
+pub const EVENTS_MAX: usize = 1_000;
+
+/// An event at a provider. Its texts are 1 to 255 visible characters of ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The same whenever the provider tells of the event again, and of no other event of this provider's.
+    pub id: String,
+    /// What happened, in the provider's words.
+    pub kind: String,
+    /// To whom: the connected account, the shop, the merchant, the company; `None` where the tenant has one alone.
+    pub account: Option<String>,
+    /// When it happened. What is older than what is known of the same object is not news.
+    pub at: Option<UnixMs>,
+    /// Its place among the events of one call, where the provider counts them.
+    pub number: Option<u64>,
+    /// Whether the signature covers all of this. Shopify's does not, so a good body can come again under another id.
+    pub is_signed: bool,
+}
+
+/// A verified delivery tells of nothing that can be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEvent {
+    /// The body is not of the provider's shape.
+    #[error("its body is not of the provider's shape")]
+    Shape,
+    /// Nothing names the event.
+    #[error("nothing in it names an event")]
+    NoId,
+    /// Nothing says of which kind the event is.
+    #[error("nothing in it says what happened")]
+    NoKind,
+    /// A name is empty, longer than its bound, holds what cannot be seen, or comes twice.
+    #[error("a name in it is empty, too long, given twice or not of visible characters")]
+    Bounds,
+    /// There are more than [`EVENTS_MAX`].
+    #[error("it tells of more than {EVENTS_MAX} events")]
+    TooMany,
+}
+
+impl Event {
+    /// The event, if its texts are within their bounds.
+    pub(super) fn bounded(self) -> Result<Self, NoEvent> {
+        let is_good =
+            |text: &str, max| (1..=max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let account = self.account.as_deref().is_none_or(|account| is_good(account, TEXT_BYTES_MAX));
+        let is_bounded = is_good(&self.id, ID_BYTES_MAX) && is_good(&self.kind, TEXT_BYTES_MAX) && account;
+        if is_bounded { Ok(self) } else { Err(NoEvent::Bounds) }
+    }
+}
+
+/// A body that must have this shape, whatever else it has.
+pub(super) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, NoEvent> {
+    serde_json::from_slice(body).map_err(|_| NoEvent::Shape)
+}
