@@ -11,9 +11,10 @@ use freehold_domain::known_client::KNOWN_FOR;
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::signing_rotation::KEPT;
 use freehold_domain::time::{CLOCKS_APART_MAX, UnixMs};
+use freehold_domain::webhook;
 use freehold_storage::{
     Chain, Isolation, Store, StoreError, change, csp_report, custom_domain, family, invitation, known_client, lockout,
-    mail, oauth, one_time_token, second_factor, signing_key,
+    mail, oauth, one_time_token, second_factor, signing_key, webhook_event, webhook_refusal,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,8 @@ const LOCKOUT_KEPT: Duration = Duration::from_hours(24);
 const CSP_REPORTS_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long it is known that a letter was given up.
 const GIVEN_UP_KEPT: Duration = Duration::from_hours(30 * 24);
+/// Deliveries that are swept at once: some are large.
+const DELIVERIES_MAX: u32 = 200;
 const ROWS_MAX: u32 = 1_000;
 /// As many times as many: what the tenant's rate limit lets in between two sweeps.
 const OAUTH_ROUNDS_MAX: u32 = 60;
@@ -144,7 +147,7 @@ async fn sweep_all(node: &Node) {
 
 /// Deletes what has ended: families past their end with their spent tokens, challenges nobody answered, failures a day old,
 /// old changes, clients that do not come any more, signing keys whose last token has expired, reports of browsers a month
-/// old, and what is known of letters that were given up.
+/// old, webhooks three months old, and what is known of letters that were given up.
 async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreError> {
     let mut tx = node.store.write(slot.id).await?;
     family::sweep(&mut tx, now, ROWS_MAX).await?;
@@ -156,6 +159,8 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     change::sweep(&mut tx, now.minus(DEPTH), ROWS_MAX).await?;
     known_client::sweep(&mut tx, now.minus(KNOWN_FOR), ROWS_MAX).await?;
     csp_report::sweep(&mut tx, now.minus(CSP_REPORTS_KEPT), ROWS_MAX).await?;
+    webhook_event::sweep(&mut tx, now.minus(webhook::KEPT), DELIVERIES_MAX).await?;
+    webhook_refusal::sweep(&mut tx, now.minus(webhook::KEPT)).await?;
     signing_key::sweep(&mut tx, now.minus(KEPT)).await?;
     mail::sweep(&mut tx, now.minus(GIVEN_UP_KEPT), ROWS_MAX).await?;
     tx.commit().await?;

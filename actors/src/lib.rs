@@ -40,3 +40,4 @@ pub mod shares;
 pub mod slot;
 mod supervision;
 pub mod tenant;
+pub mod webhook_sources;

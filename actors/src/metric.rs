@@ -46,6 +46,8 @@ pub const ACCOUNTS_LOCKED: &str = "freehold_accounts_locked_total";
 pub const REPLAYS: &str = "freehold_refresh_replays_total";
 /// Violations that browsers reported, by `disposition`.
 pub const CSP_REPORTS: &str = "freehold_csp_reports_total";
+/// Deliveries of providers, by `provider` and `outcome`: `accepted`, `repeated`, `refused`.
+pub const WEBHOOKS: &str = "freehold_webhooks_total";
 /// Signing keys that took over, or will.
 pub const SIGNING_KEY_ROTATIONS: &str = "freehold_signing_key_rotations_total";
 /// Letters that were taken, by `kind`.

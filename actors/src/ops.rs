@@ -44,4 +44,6 @@ pub mod token_pair;
 pub mod totp;
 mod upkeep;
 pub mod waf;
+pub mod webhook_sources;
+pub mod webhooks;
 pub mod weight;

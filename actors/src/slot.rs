@@ -22,6 +22,7 @@ use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::tier::{Limit, Limits};
 use freehold_domain::time::UnixMs;
+use freehold_domain::webhook::Tally;
 use freehold_domain::weight::Weight;
 use ractor::{ActorCell, ActorRef};
 
@@ -30,6 +31,7 @@ use crate::gate::{self, Full, Gate, Pass};
 use crate::ops::token_pair::TokenPair;
 use crate::shares::Resource;
 use crate::tenant::Kind;
+use crate::webhook_sources::WebhookSources;
 use crate::{lockouts, rate_limits, sessions, tenant};
 
 /// One tenant, as every request finds it.
@@ -112,6 +114,8 @@ pub struct Live {
     pub settings: TenantSettings,
     /// Its API keys.
     pub api_keys: ApiKeys,
+    /// From where it takes webhooks.
+    pub webhook_sources: WebhookSources,
     /// The last refusal by the limit of the whole tenant, and when it was: until it is over, nobody's request needs to ask.
     pub(crate) exhausted: ArcSwapOption<(RateLimited, UnixMs)>,
     pub(crate) commits: sessions::Commits,
@@ -191,6 +195,7 @@ pub(crate) struct Cells {
     buckets: Mutex<(Buckets, Option<Unseen>)>,
     penalties: Mutex<Penalties>,
     shadow: Mutex<Shadow>,
+    webhook_tally: Mutex<Tally>,
     rotations: Mutex<SlotRotations>,
     attempts: Mutex<SlotAttempts>,
     restarts: Mutex<Restarts>,
@@ -202,6 +207,7 @@ impl Default for Cells {
             buckets: Mutex::new((Buckets::at_most(BUCKETS_MAX), None)),
             penalties: Mutex::new(Penalties::at_most(PENALTIES_MAX)),
             shadow: Mutex::default(),
+            webhook_tally: Mutex::default(),
             rotations: Mutex::default(),
             attempts: Mutex::default(),
             restarts: Mutex::default(),
@@ -232,6 +238,11 @@ impl Cells {
     /// The limits that are tried, as they were loaded last, and what they came to.
     pub(crate) fn shadow(&self) -> MutexGuard<'_, Shadow> {
         take(&self.shadow)
+    }
+
+    /// The webhooks that were refused of late.
+    pub(crate) fn webhook_tally(&self) -> MutexGuard<'_, Tally> {
+        take(&self.webhook_tally)
     }
 
     pub(crate) fn rotations(&self) -> MutexGuard<'_, SlotRotations> {

@@ -129,6 +129,10 @@ actions! {
     RateLimitBanned "rate_limit.banned";
     /// A block or a ban was lifted; the subject is the member or the key, if it was one.
     RateLimitLifted "rate_limit.lifted";
+    /// A secret with which webhooks are verified was set.
+    WebhookSecretSet "webhook_secret.set";
+    /// A secret with which webhooks were verified was taken away.
+    WebhookSecretRemoved "webhook_secret.removed";
     /// The tenant was made: the first row of every log. The subject is the tenant.
     TenantCreated "tenant.created";
     /// The tenant was suspended.
@@ -233,6 +237,9 @@ pub struct Detail {
     /// Which custom domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
+    /// Which source of webhooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// What was changed, from what to what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Changed>,

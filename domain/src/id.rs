@@ -82,6 +82,10 @@ ids! {
     CspReportId;
     /// What somebody told of a weakness.
     SecurityReportId;
+    /// An event that a provider told of.
+    WebhookEventId;
+    /// A request in which a provider told of events.
+    WebhookDeliveryId;
     /// An account at a provider that a member signs in with.
     IdentityId;
     /// A family of refresh tokens: one sign-in on one device, the session (`sid`) of its access tokens.

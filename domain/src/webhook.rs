@@ -22,12 +22,15 @@ mod event;
 mod explain;
 mod form;
 mod instant;
+mod kept;
 mod provider;
 mod quickbooks;
 mod refusal;
 mod shopify;
+mod source;
 mod square;
 mod stripe;
+mod tally;
 mod twilio;
 mod url;
 mod wrong_kind;
@@ -38,9 +41,14 @@ use std::time::Duration;
 use subtle::Choice;
 
 pub use self::event::{EVENTS_MAX, Event, ID_BYTES_MAX, NoEvent, TEXT_BYTES_MAX};
+pub use self::kept::Body;
 pub use self::provider::{NoProvider, Provider};
 pub use self::refusal::Refusal;
+pub use self::source::{
+    NoSource, NotItsSecret, OVERLAP_DEFAULT, OVERLAP_MAX, SECRET_CHARS_MAX, SECRET_CHARS_MIN, Source,
+};
 pub use self::stripe::SIGNATURES_MAX;
+pub use self::tally::Tally;
 pub use self::twilio::Algorithm;
 pub use self::url::URL_BYTES_MAX;
 pub use self::wrong_kind::WrongKind;
@@ -51,6 +59,9 @@ use crate::time::UnixMs;
 
 /// How far the time of a signature may be from now, before and after; exactly as far is near enough.
 pub const TOLERANCE: Duration = Duration::from_mins(5);
+
+/// How long what providers told of is kept, and why deliveries were refused.
+pub const KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// How a tenant's deliveries are verified: what it has stored says so, and no request can change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

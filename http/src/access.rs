@@ -74,6 +74,7 @@ use crate::headers::Nonce;
 use crate::problem::{Kind, Problem};
 use crate::query::Query;
 use crate::security_reports::Told;
+use crate::webhooks::Delivered;
 
 /// Anybody may.
 #[derive(Clone, Copy, Debug)]
@@ -330,6 +331,7 @@ impl Anybody for Nonce {}
 impl Anybody for Raw {}
 impl Anybody for Reported {}
 impl Anybody for Told {}
+impl Anybody for Delivered {}
 impl<T> Anybody for Query<T> {}
 impl<T: Validate> Anybody for Valid<T> {}
 impl<T> Anybody for Path<T> {}

@@ -46,6 +46,7 @@ use crate::public::{Cleartext, READYZ};
 use crate::redirect;
 use crate::security::Deployment;
 use crate::security_reports;
+use crate::webhooks;
 
 /// Requests that were refused for what they ask or from where they come, by `reason`.
 const REFUSED: &str = "freehold_requests_filtered_total";
@@ -63,6 +64,8 @@ pub(crate) const COMMON: &str = "is one of the commonest passwords: choose anoth
 const USER_AGENT_CHARS_MAX: usize = 256;
 /// What a client is told to wait when a tenant is being moved or held: nobody knows how long.
 const STANDING_WAIT: Duration = Duration::from_secs(30);
+/// What a provider is told to wait when a tenant takes nothing: it tries again for days.
+const WEBHOOK_WAIT: Duration = Duration::from_mins(5);
 
 /// A request that was admitted to a tenant: an extension of every request on a tenant's host.
 #[derive(Clone)]
@@ -97,7 +100,7 @@ impl Entered {
             check_operator(&node, client.origin.address)?;
         }
         arrival.note_tenant(slot.slug.as_str());
-        let passes = take_places(&node, &slot, method, false)?;
+        let passes = take_places(&node, &slot, (method, ""), false)?;
         let live = node.live(&slot).await?;
         Ok(Context { node, slot, live, client, counted, passes })
     }
@@ -238,14 +241,15 @@ pub(crate) async fn enter_tenant(
     body: &mut Body,
 ) -> Result<Arc<Places>, Problem> {
     Arrival::of(&request.extensions)?.note_tenant(slot.slug.as_str());
-    served(slot, &request.method, node.ambient.now())?;
+    let asked = (&request.method, request.uri.path());
+    served_for(slot, asked, node.ambient.now())?;
     let is_large = !body::receive(node, request, body).await?;
-    take_places(node, slot, &request.method, is_large)
+    take_places(node, slot, asked, is_large)
 }
 
 /// A place on the node and one of the tenant's, if it is served.
-fn take_places(node: &Node, slot: &TenantSlot, method: &Method, is_large: bool) -> Result<Arc<Places>, Problem> {
-    served(slot, method, node.ambient.now())?;
+fn take_places(node: &Node, slot: &TenantSlot, asked: (&Method, &str), is_large: bool) -> Result<Arc<Places>, Problem> {
+    served_for(slot, asked, node.ambient.now())?;
     Ok(Arc::new(node.enter(slot, is_large).map_err(Refusal::from)?))
 }
 
@@ -319,6 +323,17 @@ fn unreachable(error: Unreachable) -> Problem {
     match error {
         Unreachable::Unknown => Problem::new(Kind::NotFound),
         Unreachable::Store(error) => Refusal::from_store(&error).into(),
+    }
+}
+
+/// [`served`], with this method and path: what providers post shall come again where it is not, for they give up what is
+/// refused.
+fn served_for(slot: &TenantSlot, (method, path): (&Method, &str), now: UnixMs) -> Result<(), Problem> {
+    match slot.standing().state_at(now) {
+        TenantState::Suspended | TenantState::ReadOnly if path.starts_with(webhooks::PATHS) => {
+            Err(Problem::new(Kind::Unavailable).retry_after(WEBHOOK_WAIT))
+        }
+        _ => served(slot, method, now),
     }
 }
 

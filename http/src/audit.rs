@@ -119,6 +119,10 @@ struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     domain: Option<String>,
+    /// With `webhook_secret.…`: which source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    source: Option<String>,
     /// What was changed, from what to what.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(nullable = false)]
@@ -166,6 +170,7 @@ impl From<AuditItem> for AuditEvent {
             limit: detail.limit,
             whom: detail.whom,
             domain: detail.domain,
+            source: detail.source,
             changes: detail.changes.into_iter().map(AuditChange::from).collect(),
         }
     }

@@ -63,3 +63,4 @@ pub mod signing_keys;
 pub mod totp;
 #[cfg(feature = "waf")]
 pub mod waf;
+pub mod webhooks;

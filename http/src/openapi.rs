@@ -22,7 +22,7 @@ use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
     account, api_host, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me,
     members, oauth, operators, pages, problem, public, rate_limits, registration, second_factor, security,
-    security_reports, settings, signing_keys, totp,
+    security_reports, settings, signing_keys, totp, webhooks,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -117,6 +117,13 @@ struct Api;
         api_keys::create,
         api_keys::rotate,
         api_keys::revoke,
+        webhooks::receive,
+        webhooks::sources,
+        webhooks::set_source,
+        webhooks::remove_source,
+        webhooks::events,
+        webhooks::event,
+        webhooks::refusals,
         csp_reports::take,
         csp_reports::list,
         csp_reports::clear,

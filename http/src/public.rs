@@ -25,7 +25,7 @@ use crate::security::Deployment;
 use crate::{
     account, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me, members,
     oauth, openapi, operators, pages, rate_limits, registration, second_factor, security, security_reports, settings,
-    signing_keys, totp,
+    signing_keys, totp, webhooks,
 };
 
 pub(crate) const READYZ: &str = "/readyz";
@@ -118,6 +118,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(api_keys::routes())
         .merge(signing_keys::routes())
         .merge(csp_reports::routes())
+        .merge(webhooks::routes())
         .merge(rate_limits::routes())
 }
 

@@ -35,6 +35,9 @@ pub mod setting;
 pub mod signing_key;
 pub mod sql;
 pub mod vitals;
+pub mod webhook_event;
+pub mod webhook_refusal;
+pub mod webhook_source;
 
 mod error;
 mod postgres;
@@ -75,6 +78,9 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     security_report::ALL,
     setting::ALL,
     signing_key::ALL,
+    webhook_event::ALL,
+    webhook_refusal::ALL,
+    webhook_source::ALL,
 ];
 
 /// The statements that PostgreSQL alone runs.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use freehold_domain::id::{
     ApiKeyId, AuditId, CspReportId, FamilyId, IdentityId, InvitationId, MailId, MemberId, NodeId, SecurityReportId,
-    SigningKeyId, TenantId,
+    SigningKeyId, TenantId, WebhookDeliveryId, WebhookEventId,
 };
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
@@ -165,6 +165,8 @@ values! {
     AuditId => Uuid, |id| id.uuid();
     MailId => Uuid, |id| id.uuid();
     ApiKeyId => Uuid, |id| id.uuid();
+    WebhookEventId => Uuid, |id| id.uuid();
+    WebhookDeliveryId => Uuid, |id| id.uuid();
     i64 => Int, |number| number;
     UnixMs => Int, |time| time.get();
     String => Text, |text| text;

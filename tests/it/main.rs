@@ -78,4 +78,5 @@ mod verifiers;
 #[cfg(feature = "waf")]
 mod waf;
 mod watch;
+mod webhook_in;
 mod webhooks;

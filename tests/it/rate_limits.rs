@@ -10,9 +10,11 @@ use crate::openapi::operations;
 use crate::operators::platform;
 use crate::support::{Answer, Conn, Engine, Options, Server, Session, Tenant};
 use crate::watch::{metric, number, remaining, set_limit};
+use crate::webhook_in::signed::{STRIPE, stripe, stripe_event};
+use crate::webhook_in::{post, set_secret};
 
 /// The tiers of a tenant that something counts, the request that each counts, and how that is answered when it is admitted.
-const TIERS: [(&str, Send, u16); 11] = [
+const TIERS: [(&str, Send, u16); 12] = [
     ("login-address", Send::Login, 401),
     ("login-account", Send::Login, 401),
     ("signup", Send::Register, 403), // which is closed, and counted before that is told
@@ -22,20 +24,20 @@ const TIERS: [(&str, Send, u16); 11] = [
     ("refresh", Send::Refresh, 200),
     ("api-member", Send::Me, 200),
     ("api-tenant", Send::Me, 200),
+    ("webhook-in", Send::Webhook, 200),
     ("csp-report", Send::Report, 204),
     ("operator", Send::Tenants, 200),
 ];
 /// Counted by the node, before any tenant: see below.
 const ADDRESS: &str = "address";
 /// What has a limit and nothing to limit yet, and what the path of its route would hold.
-const WITHOUT_ROUTE: [(&str, &str); 7] = [
+const WITHOUT_ROUTE: [(&str, &str); 6] = [
     ("pin", "/pin"),
     ("upload", "/upload"),
     ("export", "/export"),
     ("ai-chat", "/chat"),
     ("events", "/events"),
     ("schema", "/schema"),
-    ("webhook-in", "/webhooks"),
 ];
 
 #[derive(Clone, Copy)]
@@ -47,6 +49,7 @@ enum Send {
     Register,
     Forgot,
     Confirm,
+    Webhook,
     /// To the platform, like the next but one.
     Form,
     Report,
@@ -202,6 +205,7 @@ impl Client {
     async fn at(server: &Server, tenant: Tenant) -> Self {
         let mut conn = Conn::to(server, &tenant).await;
         let session = conn.sign_in(&tenant).await;
+        set_secret(&mut conn, &session, "stripe", STRIPE).await;
         Self { conn, tenant, session }
     }
 
@@ -226,6 +230,10 @@ impl Client {
             Send::Confirm => {
                 let access = Some(self.session.access.as_str());
                 self.conn.post("/v1/auth/totp/confirm", access, &json!({ "code": "123456" })).await
+            }
+            Send::Webhook => {
+                let signed = stripe(STRIPE, &stripe_event("evt_one"));
+                post(&mut self.conn, &signed).await.expect("an answer")
             }
             Send::Form => self.conn.post("/v1/security-reports", None, &json!({ "text": "an open door" })).await,
             Send::Report => {

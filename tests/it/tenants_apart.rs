@@ -88,7 +88,7 @@ async fn what_is_of_one_tenant_is_nothing_at_another(engine: Engine) {
 }
 
 /// Everything a thief of the store has, as text in which bytes stand for themselves or as hexadecimal digits.
-async fn stolen(server: &Server, engine: Engine) -> Vec<(String, Vec<u8>)> {
+pub(crate) async fn stolen(server: &Server, engine: Engine) -> Vec<(String, Vec<u8>)> {
     match engine {
         Engine::Sqlite => ["", "tenants"].into_iter().flat_map(|folder| files(server, folder)).collect(),
         Engine::Postgres => tables(server).await,

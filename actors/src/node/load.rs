@@ -11,13 +11,16 @@ use freehold_domain::settings::{Registration, RequireSecondFactor, TenantSetting
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_domain::time::CLOCKS_APART_MAX;
 use freehold_domain::waf::Mode;
-use freehold_storage::{Chain, StoreError, TenantTx, api_key, rate_limit, root_key, setting, signing_key};
+use freehold_storage::{
+    Chain, StoreError, TenantTx, api_key, rate_limit, root_key, setting, signing_key, webhook_source,
+};
 
 use crate::api_keys::ApiKeys;
 use crate::changes;
 use crate::node::Node;
 use crate::sessions::Commits;
 use crate::slot::{Live, Published, TenantSlot};
+use crate::webhook_sources::WebhookSources;
 
 /// Why a tenant could not be activated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +56,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     let overrides = rate_limit::all(&mut tx).await?;
     let settings = in_force(node, slot, versioned_settings(&mut tx).await?.0);
     let api_keys = ApiKeys::read(api_key::live(&mut tx, now, KEYS_MAX).await?)?;
+    let webhook_sources = WebhookSources::read(webhook_source::all(&mut tx).await?)?;
     let dead = changes::reconciled(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
     drop(tx);
     if node.settings.waf.is_none() && settings.waf.is_some_and(|mode| mode != Mode::Off) {
@@ -67,6 +71,7 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
         limits: limits(&node.settings.limits, overrides)?,
         settings,
         api_keys,
+        webhook_sources,
         exhausted: ArcSwapOption::empty(),
         commits: Commits::default(),
         tenant: ArcSwapOption::empty(),

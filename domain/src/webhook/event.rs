@@ -1,6 +1,7 @@
 //! What a verified delivery tells of: which event, of which kind, about whom and when.
 
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use crate::time::UnixMs;
 
@@ -49,6 +50,24 @@ pub enum NoEvent {
 }
 
 impl Event {
+    /// What tells it from every other event of its provider's, as far as that can be believed: its id; and where that is not
+    /// signed, what happened and the `body` that says so, so that one who has seen a good delivery cannot send it again as
+    /// another event of that kind. Two events of one kind with the same body, byte for byte, are one then.
+    #[must_use]
+    pub fn once_key(&self, body: &[u8]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        if self.is_signed {
+            hash.update(b"id\0");
+            hash.update(self.id.as_bytes());
+        } else {
+            hash.update(b"body\0");
+            hash.update(self.kind.as_bytes());
+            hash.update(b"\0");
+            hash.update(body);
+        }
+        hash.finalize().into()
+    }
+
     /// The event, if its texts are within their bounds.
     pub(super) fn bounded(self) -> Result<Self, NoEvent> {
         let is_good =

@@ -18,6 +18,7 @@ mod second_factor;
 mod security_reports;
 mod sessions;
 mod system;
+mod webhooks;
 
 use crate::fixture::{Bed, Kind};
 
@@ -61,6 +62,9 @@ async fn keeps_the_contract(kind: Kind) {
     custom_domains::lead_to_one_tenant(&bed).await;
     csp_reports::are_kept_once_and_in_bounds(&bed).await;
     security_reports::wait_are_answered_once_and_stay_in_bounds(&bed).await;
+    webhooks::sources_are_set_and_taken_away(&bed).await;
+    webhooks::events_are_kept_once(&bed).await;
+    webhooks::refusals_are_counted_by_cause(&bed).await;
     oauth::identities_are_kept(&bed).await;
     oauth::flows_are_kept(&bed).await;
     oauth::one_rival_takes(&bed).await;

@@ -12,7 +12,7 @@ use crate::public::Cleartext;
 use crate::serve::ServeOptions;
 
 /// The tiers that something counts today. The others have a limit and nothing to limit yet.
-const COUNTED: [Tier; 12] = [
+const COUNTED: [Tier; 13] = [
     Tier::Address,
     Tier::LoginAddress,
     Tier::LoginAccount,
@@ -23,6 +23,7 @@ const COUNTED: [Tier; 12] = [
     Tier::ApiMember,
     Tier::ApiTenant,
     Tier::PublicForm,
+    Tier::WebhookIn,
     Tier::CspReport,
     Tier::Operator,
 ];

@@ -2,6 +2,7 @@
 
 use freehold_actors::shares::Bounds;
 use freehold_domain::api_key::KEYS_MAX;
+use freehold_domain::webhook;
 
 use super::super::View;
 use super::super::entry::Entry;
@@ -11,6 +12,7 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
     entries.extend(isolation());
     entries.push(custom_domains(view));
     entries.push(shares(view));
+    entries.push(webhooks());
     entries.extend([
         Entry::new(
             "K20",
@@ -90,6 +92,17 @@ fn custom_domains(view: View<'_>) -> Entry {
     )
     .with("looked_at_every_s", rules.recheck.as_secs())
     .with("detached_after_s", rules.detach_after.as_secs())
+}
+
+fn webhooks() -> Entry {
+    Entry::new(
+        "K67",
+        "A webhook of a provider is taken only if it is signed, and each event once.",
+        "Stripe, Twilio, QuickBooks, Shopify and Square: the signature is that of the bytes as they came, compared in constant \
+         time, with the tenant's own secret and URL. What is taken is kept before it is acknowledged.",
+    )
+    .with("signature_of_stripe_good_for_s", webhook::TOLERANCE.as_secs())
+    .with("kept_days", webhook::KEPT.as_secs() / 86_400)
 }
 
 fn shares(view: View<'_>) -> Entry {

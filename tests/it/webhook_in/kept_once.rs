@@ -1,0 +1,111 @@
+//! Every event once: whatever is sent again, however late, to whichever node, and whoever dies meanwhile.
+
+use std::collections::BTreeMap;
+
+use tokio::task::JoinSet;
+
+use super::signed::{STRIPE, Signed, stripe, stripe_event};
+use super::{Scene, post, taken};
+use crate::support::{Conn, Engine, Options, on_both_engines};
+use crate::watch::note;
+
+const EVENTS: usize = 1_000;
+const TIMES: usize = 3;
+const CONNECTIONS: usize = 8;
+
+on_both_engines! {
+    what_was_acknowledged_is_there_after_a_kill_at_any_step
+}
+
+async fn what_was_acknowledged_is_there_after_a_kill_at_any_step(engine: Engine) {
+    let mut scene = Scene::on(Options::new(engine).limits_off()).await;
+    for (point, is_kept) in [("webhook.written", false), ("webhook.committed", true)] {
+        let signed = stripe(STRIPE, &stripe_event(point));
+        scene.server.abort_at(point).await;
+        assert!(post(&mut scene.conn, &signed).await.is_none(), "{point} was not reached");
+        assert_eq!(scene.server.ended(), None, "{point}");
+        scene.server = scene.server.restarted();
+        scene.conn = Conn::to(&scene.server, &scene.acme).await;
+        let kept = async |scene: &mut Scene| {
+            let events = scene.events().await;
+            events.iter().find(|event| event["event_id"] == point).map(|event| event["repeated"].as_i64().unwrap())
+        };
+        assert_eq!(kept(&mut scene).await, is_kept.then_some(0), "{point}");
+        taken(&scene.post(&signed).await);
+        assert_eq!(kept(&mut scene).await, Some(i64::from(is_kept)), "{point}");
+    }
+}
+
+/// A small generator of numbers in some order, the same in every run.
+struct Shuffle(u64);
+
+impl Shuffle {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % below
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.next(last + 1));
+        }
+    }
+}
+
+/// A provider that sends each of a thousand events three times in any order, and again what was not acknowledged, to two nodes of
+/// which one is killed in the middle.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_events_three_times_over_two_nodes_are_each_kept_once() {
+    let mut scene = Scene::on(Options::new(Engine::Postgres).limits_off()).await;
+    let mut second = scene.server.another();
+    let mut order: Vec<usize> = (0..EVENTS * TIMES).map(|n| n % EVENTS).collect();
+    Shuffle(7).shuffle(&mut order);
+    let signed: Vec<Signed> = (0..EVENTS).map(|n| stripe(STRIPE, &stripe_event(&format!("evt_{n}")))).collect();
+
+    let (half, rest) = order.split_at(order.len() / 2);
+    let (mut sent, mut lost) = (BTreeMap::<usize, i64>::new(), vec![]);
+    for (part, is_killed) in [(half, true), (rest, false)] {
+        let mut posting = JoinSet::new();
+        for (n, numbers) in part.chunks(part.len().div_ceil(CONNECTIONS)).enumerate() {
+            let node = if n % 2 == 0 || !is_killed { &scene.server } else { &second };
+            let mut conn = Conn::to(node, &scene.acme).await;
+            let deliveries: Vec<_> = numbers.iter().map(|number| (*number, signed[*number].clone())).collect();
+            posting.spawn(async move {
+                let (mut acknowledged, mut not) = (vec![], vec![]);
+                for (number, signed) in deliveries {
+                    let answer = if not.is_empty() { post(&mut conn, &signed).await } else { None };
+                    match answer {
+                        Some(answer) if answer.status == 200 => acknowledged.push(number),
+                        _ => not.push(number), // a connection that broke is not used again
+                    }
+                }
+                (acknowledged, not)
+            });
+        }
+        if is_killed {
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            second.kill();
+        }
+        for (acknowledged, not) in posting.join_all().await {
+            acknowledged.into_iter().for_each(|number| *sent.entry(number).or_default() += 1);
+            lost.extend(not);
+        }
+    }
+    note(&format!("{} were not acknowledged, and are sent again", lost.len()));
+    assert!(!lost.is_empty(), "nobody was killed in the middle");
+    for number in lost {
+        taken(&scene.post(&signed[number]).await);
+        *sent.entry(number).or_default() += 1;
+    }
+    let events = scene.events().await;
+    let mut kept = BTreeMap::new();
+    for event in &events {
+        let number = event["event_id"].as_str().unwrap().strip_prefix("evt_").unwrap().parse::<usize>().unwrap();
+        assert_eq!(kept.insert(number, event["repeated"].as_i64().unwrap()), None, "{number} is kept twice");
+    }
+    assert_eq!(kept.len(), EVENTS);
+    // Acknowledged so often; or once more, where the acknowledgement was lost with who gave it.
+    for (number, repeated) in kept {
+        assert!((0..=3).contains(&(repeated + 1 - sent[&number])), "{number}: {repeated}, {}", sent[&number]);
+    }
+}
