@@ -28,6 +28,11 @@ fn examples() -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// A line for each.
+fn lines(of: &[impl ToString]) -> String {
+    of.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect()
+}
+
 /// What a program writes that reads this, a line for each.
 #[track_caller]
 fn lines_of(command: &mut Command, stdin: &[u8]) -> Vec<String> {
@@ -52,7 +57,7 @@ fn said_of_lines(lines: &[u8]) -> Vec<String> {
 /// What it says of these objects.
 #[track_caller]
 fn said_of(questions: &[Value]) -> Vec<String> {
-    let lines: String = questions.iter().map(|question| format!("{question}\n")).collect();
+    let lines = lines(questions);
     let said = said_of_lines(lines.as_bytes());
     assert_eq!(said.len(), questions.len());
     said
@@ -64,7 +69,7 @@ fn libraries(questions: &[Value]) -> Vec<Value> {
     let folder = std::env::var("FREEHOLD_TEST_WEBHOOK_SDKS");
     let folder =
         folder.unwrap_or_else(|_| panic!("run the tests with `cargo xtask test`, which installs the libraries"));
-    let lines: String = questions.iter().map(|question| format!("{question}\n")).collect();
+    let lines = lines(questions);
     let said = lines_of(Command::new("node").arg(file("sdks.mjs")).arg(folder), lines.as_bytes());
     assert_eq!(said.len(), questions.len());
     said.iter().map(|line| serde_json::from_str(line).unwrap()).collect()

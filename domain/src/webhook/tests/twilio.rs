@@ -64,6 +64,8 @@ fn the_url_is_tried_with_and_without_its_port_and_with_its_query_escaped() {
         ("https://a.test:8443/x", "https://a.test:8443/x"),
         ("http://a.test/x?y=1", "http://a.test:80/x?y=1"),
         ("https://u:p@a.test/x", "https://u:p@a.test:443/x"),
+        ("https://a.test/x?n=<b>", "https://a.test/x?n=<b>"),
+        ("https://a.test/x?n=<b>", "https://a.test:443/x?n=<b>"),
         ("https://a.test/x?n=O'Hara", "https://a.test/x?n=O'Hara"),
         ("https://a.test/x?n=O'Hara", "https://a.test:443/x?n=O%27Hara"),
         ("https://a.test/x?n=a+b&c", "https://a.test/x?n=a%20b&c="),
