@@ -55,7 +55,7 @@ pub(crate) struct Tenant {
     /// A live refresh token for each session, by member.
     pub(crate) refresh_tokens: Vec<String>,
     id: TenantId,
-    keys: TenantKeys,
+    pub(crate) keys: TenantKeys,
     root: RootKey,
     signing: SigningKeyRow,
 }
@@ -87,7 +87,7 @@ impl Tenant {
         *self.keys.signing_key(AMBIENT.now()).unwrap().verifying_key().public()
     }
 
-    fn new(number: usize, plan: Plan) -> Self {
+    pub(crate) fn new(number: usize, plan: Plan) -> Self {
         let now = AMBIENT.now();
         let (id, kid) = (TenantId::new(now, AMBIENT.random()), SigningKeyId::new(now, AMBIENT.random()));
         let root = RootKey::from_random(KeyVersion::FIRST, AMBIENT.random());

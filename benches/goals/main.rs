@@ -18,6 +18,7 @@ mod load;
 mod machine;
 mod memory;
 mod p10;
+mod p14;
 mod p5;
 mod p6;
 mod p8;
@@ -36,7 +37,7 @@ use crate::table::Row;
 const HELP: &str = "\
 cargo bench --bench goals -- [GOAL...] [--short] [--tenants=N] [--dormant=N]
 
-  GOAL         p2 p3 p4 p5 p6 p8 p9 p10 counters slow enumeration; all of them when none is named
+  GOAL         p2 p3 p4 p5 p6 p8 p9 p10 p14 counters slow enumeration; all of them when none is named
   --short      fewer and shorter rounds: shows that it works, not how well
   --tenants=N  active tenants of p6 (2000)
   --dormant=N  dormant tenants of p6 (100000)";
@@ -58,7 +59,7 @@ impl Options {
 
 type Goal = (&'static str, fn(Options) -> Vec<Row>);
 
-const GOALS: [Goal; 11] = [
+const GOALS: [Goal; 12] = [
     ("p2", sessions::seen),
     ("p3", sessions::unseen),
     ("p4", sessions::everything_on),
@@ -67,6 +68,7 @@ const GOALS: [Goal; 11] = [
     ("p8", p8::rotations),
     ("p9", p9::neighbours),
     ("p10", p10::panics),
+    ("p14", p14::webhooks),
     ("counters", counters::shared),
     ("slow", slow::clients),
     ("enumeration", enumeration::differences),

@@ -10,10 +10,13 @@ use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
+use freehold::clock::AMBIENT;
 use freehold_domain::access_token::{AUDIENCE, AccessClaims};
 use freehold_domain::password::{Argon2Params, HashMemory, Password, PasswordHash, verify};
+use freehold_domain::secret::Secret;
+use freehold_domain::webhook::{self, Delivery, Rule, Secrets};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -30,6 +33,10 @@ pub(crate) const FLAG: &str = "--reference=";
 pub(crate) const AXUM: &str = "axum";
 /// The same after verifying the bearer token.
 pub(crate) const AXUM_VERIFY: &str = "axum-verify";
+/// Bare axum that takes a body and answers none.
+pub(crate) const AXUM_POST: &str = "axum-post";
+/// The same after verifying it as a webhook of Stripe's.
+pub(crate) const AXUM_WEBHOOK: &str = "axum-webhook";
 /// Threads that hash.
 pub(crate) const ARGON2: &str = "argon2";
 /// Tasks that commit.
@@ -69,6 +76,11 @@ pub(crate) fn play(role: &str, args: &[String]) {
             let state = Arc::new((DecodingKey::from_ed_der(&key), rules, leaked(&args[0])));
             block_on(serve(Router::new().route("/v1/me", get(verified)).with_state(state)));
         }
+        AXUM_POST => block_on(serve(Router::new().route("/webhooks/stripe", post(taken)))),
+        AXUM_WEBHOOK => {
+            let secret = Arc::new(Secret::new(args[0].clone()));
+            block_on(serve(Router::new().route("/webhooks/stripe", post(signed)).with_state(secret)));
+        }
         ARGON2 => println!("{}", hashes(given(0), &args[1], seconds(2))),
         COMMITS => println!("{}", block_on(commits(&args[0], given(1), given(2), seconds(3)))),
         MEMORY => block_on(memory::measure(args)),
@@ -102,6 +114,19 @@ async fn verified(State(verifier): State<Verifier>, headers: HeaderMap) -> Resul
     let claims = jsonwebtoken::decode::<AccessClaims>(token.unwrap_or_default(), key, rules);
     claims.map_err(|_| StatusCode::UNAUTHORIZED)?;
     Ok(([(CONTENT_TYPE, "application/json")], Bytes::from_static(body.as_bytes())))
+}
+
+async fn taken(body: Bytes) -> StatusCode {
+    if body.is_empty() { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+}
+
+async fn signed(State(secret): State<Arc<Secret<String>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let url = "https://t0.example.com/webhooks/stripe";
+    let delivery = Delivery { method: "POST", url, headers: &headers, body: &body };
+    let secrets = Secrets { newest: &secret, previous: None };
+    let verified = webhook::verify(Rule::Stripe, &delivery, &secrets, AMBIENT.wall());
+    if verified.is_ok() { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
 }
 
 /// Passwords verified a second by so many threads that do nothing else, with the memory they own.

@@ -76,6 +76,11 @@ pub(crate) fn post_as(host: &str, path: &str, token: &str, body: &Value) -> Vec<
     with_body("POST", host, path, &format!("authorization: Bearer {token}\r\n"), body)
 }
 
+/// The bytes of `PUT {path}` with a bearer token and a JSON body.
+pub(crate) fn put_as(host: &str, path: &str, token: &str, body: &Value) -> Vec<u8> {
+    with_body("PUT", host, path, &format!("authorization: Bearer {token}\r\n"), body)
+}
+
 /// The bytes of `PATCH {path}` with a bearer token and a JSON body.
 pub(crate) fn patch(host: &str, path: &str, token: &str, body: &Value) -> Vec<u8> {
     with_body("PATCH", host, path, &format!("authorization: Bearer {token}\r\n"), body)

@@ -103,6 +103,8 @@ async fn what_is_there_is_described(conn: &mut Conn, tenant: &Tenant) {
         let target = path
             .replace("{slug}", "not-found")
             .replace("{id}", "019a0000-0000-7000-8000-000000000000")
+            .replace("/webhooks/{provider}", "/webhooks/stripe")
+            .replace("{source}", "square")
             .replace("{provider}", "google");
         for method in METHODS {
             // Only what names a thing needs a session to be told from a route that is not there.

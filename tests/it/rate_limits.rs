@@ -36,7 +36,7 @@ const WITHOUT_ROUTE: [(&str, &str); 6] = [
     ("upload", "/upload"),
     ("export", "/export"),
     ("ai-chat", "/chat"),
-    ("events", "/events"),
+    ("events", "/v1/events"),
     ("schema", "/schema"),
 ];
 

@@ -2,6 +2,7 @@
 
 mod kept;
 mod kept_once;
+mod sdks;
 pub(crate) mod signed;
 
 use serde_json::{Value, json};

@@ -65,7 +65,7 @@ fn said_of(questions: &[Value]) -> Vec<String> {
 
 /// What the libraries of providers say, as `sdks.mjs` asks them.
 #[track_caller]
-fn libraries(questions: &[Value]) -> Vec<Value> {
+pub(crate) fn libraries(questions: &[Value]) -> Vec<Value> {
     let folder = std::env::var("FREEHOLD_TEST_WEBHOOK_SDKS");
     let folder =
         folder.unwrap_or_else(|_| panic!("run the tests with `cargo xtask test`, which installs the libraries"));

@@ -79,7 +79,8 @@ impl Options {
 
     /// Switches these tiers off; without names, every tier that exists today.
     pub(crate) fn limits_off(self) -> Self {
-        let tiers = "ADDRESS LOGIN_ADDRESS LOGIN_ACCOUNT SIGNUP PASSWORD_RESET SECOND_FACTOR PUBLIC_FORM REFRESH API_MEMBER API_TENANT";
+        let tiers = "ADDRESS LOGIN_ADDRESS LOGIN_ACCOUNT SIGNUP PASSWORD_RESET SECOND_FACTOR PUBLIC_FORM REFRESH API_MEMBER API_TENANT \
+                     WEBHOOK_IN";
         tiers.split(' ').fold(self, |options, tier| options.env(&format!("FREEHOLD_LIMITS_{tier}"), "off"))
     }
 }

@@ -131,7 +131,10 @@ async fn what_is_not_signed_is_refused_without_a_word_and_admins_learn_why(engin
     // What is signed and says nothing is no event.
     unheard(&scene.post(&quickbooks(QUICKBOOKS, b"{}")).await);
     unheard(&scene.post(&stripe(STRIPE, b"not JSON")).await);
-    // The URL is the tenant's own, whatever a request says of itself.
+    // The URL is the tenant's own, whatever a request says of itself. Why is looked at closer once in ten seconds.
+    scene.server.clock_ahead(11).await;
+    let slash = format!("{}/webhooks/square/", scene.origin);
+    refused(&scene.post(&square(SQUARE, &slash, &square_event("slash"))).await);
     let url = format!("{}/webhooks/square", scene.origin).replace("acme", "globex");
     refused(&scene.post(&square(SQUARE, &url, &square_event("elsewhere"))).await);
     let mut forwarded = square(SQUARE, "https://evil.test/webhooks/square", &square_event("evil"));
