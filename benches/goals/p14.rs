@@ -43,8 +43,10 @@ fn delivery(host: &str, event: usize) -> Vec<u8> {
         json!({ "id": format!("evt_{event}"), "type": "invoice.paid", "created": 1_790_000_000 }).to_string();
     body.push_str(&" ".repeat(BODY - body.len()));
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    [at_s.as_str(), ".", &body].into_iter().for_each(|part| mac.update(part.as_bytes()));
-    let mac: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    for part in [at_s.as_str(), ".", &body] {
+        mac.update(part.as_bytes());
+    }
+    let mac = mac.finalize().into_bytes().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let head = format!("POST /webhooks/stripe HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n");
     format!("{head}stripe-signature: t={at_s},v1={mac}\r\ncontent-length: {BODY}\r\n\r\n{body}").into_bytes()
 }

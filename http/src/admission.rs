@@ -329,12 +329,11 @@ fn unreachable(error: Unreachable) -> Problem {
 /// [`served`], with this method and path: what providers post shall come again where it is not, for they give up what is
 /// refused.
 fn served_for(slot: &TenantSlot, (method, path): (&Method, &str), now: UnixMs) -> Result<(), Problem> {
-    match slot.standing().state_at(now) {
-        TenantState::Suspended | TenantState::ReadOnly if path.starts_with(webhooks::PATHS) => {
-            Err(Problem::new(Kind::Unavailable).retry_after(WEBHOOK_WAIT))
-        }
-        _ => served(slot, method, now),
+    let is_refused = matches!(slot.standing().state_at(now), TenantState::Suspended | TenantState::ReadOnly);
+    if is_refused && path.starts_with(webhooks::PATHS) {
+        return Err(Problem::new(Kind::Unavailable).retry_after(WEBHOOK_WAIT));
     }
+    served(slot, method, now)
 }
 
 /// Whether the tenant is served at all, and with this method.

@@ -87,7 +87,9 @@ async fn a_thousand_events_three_times_over_two_nodes_are_each_kept_once() {
             second.kill();
         }
         for (acknowledged, not) in posting.join_all().await {
-            acknowledged.into_iter().for_each(|number| *sent.entry(number).or_default() += 1);
+            for number in acknowledged {
+                *sent.entry(number).or_default() += 1;
+            }
             lost.extend(not);
         }
     }

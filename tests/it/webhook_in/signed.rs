@@ -43,18 +43,17 @@ impl Signed {
 
 fn sha256(key: &str, parts: &[&[u8]]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Of Stripe, signed at this time.
 pub(crate) fn stripe_at(secret: &str, body: &[u8], at_s: i64) -> Signed {
     let mac = sha256(secret, &[at_s.to_string().as_bytes(), b".", body]);
-    let signature = format!("t={at_s},v1={}", hex(&mac));
+    let mac = mac.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let signature = format!("t={at_s},v1={mac}");
     Signed::new("stripe", body.to_vec(), &[("content-type", "application/json"), ("stripe-signature", &signature)])
 }
 
