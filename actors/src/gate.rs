@@ -2,9 +2,11 @@
 //!
 //! ractor's mailboxes are unbounded; the gate stands before them, so no queue behind it can grow past its size.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use freehold_domain::gcra::Subject;
 use freehold_domain::weight::Weight;
 
 /// Requests of one tenant in flight at once, for each of its weight: see [`tenant_max`].
@@ -12,6 +14,8 @@ pub const TENANT_MAX: u32 = 256;
 /// Requests of one tenant with a large body in flight at once: who is slow to send one keeps a place meanwhile, and most
 /// places are not theirs.
 pub const LARGE_MAX: u32 = 32;
+/// How many of these one address can have: whoever is slow from one place leaves most of them to others.
+pub const LARGE_OF_ONE_MAX: u32 = 8;
 /// Requests of the whole node in flight at once.
 pub const NODE_MAX: u32 = 8_192;
 /// Small bodies that are being sent to the whole node at once.
@@ -44,7 +48,7 @@ pub struct Pass(Arc<Gate>);
 pub struct Places {
     pub(crate) _node: Pass,
     pub(crate) _tenant: Pass,
-    pub(crate) _large: Option<Pass>,
+    pub(crate) _large: Option<LargePass>,
 }
 
 /// All places are taken.
@@ -75,9 +79,63 @@ impl Drop for Pass {
     }
 }
 
+/// A counted door that counts by address, too.
+#[derive(Debug, Default)]
+pub struct LargeGate(Mutex<BTreeMap<Subject, u32>>);
+
+/// One place behind it, given back when dropped.
+#[derive(Debug)]
+pub struct LargePass {
+    gate: Arc<LargeGate>,
+    address: Subject,
+}
+
+impl LargeGate {
+    /// Takes one of [`LARGE_MAX`] places for this address, which can have [`LARGE_OF_ONE_MAX`].
+    ///
+    /// # Errors
+    /// [`Full`] when all are taken, or it has as many as it can.
+    pub fn enter(self: &Arc<Self>, address: Subject) -> Result<LargePass, Full> {
+        let mut holders = self.holders();
+        let (all, own) = (holders.values().sum::<u32>(), holders.get(&address).copied().unwrap_or_default());
+        if all >= LARGE_MAX || own >= LARGE_OF_ONE_MAX {
+            return Err(Full);
+        }
+        holders.insert(address, own + 1);
+        Ok(LargePass { gate: Arc::clone(self), address })
+    }
+
+    /// Whoever holds some, and how many: at most as many as there are places.
+    fn holders(&self) -> MutexGuard<'_, BTreeMap<Subject, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for LargePass {
+    fn drop(&mut self) {
+        let mut holders = self.gate.holders();
+        let left = holders.remove(&self.address).unwrap_or_default().saturating_sub(1);
+        if left > 0 {
+            holders.insert(self.address, left);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_address_has_a_part_of_the_places_for_large_bodies() {
+        let gate = Arc::new(LargeGate::default());
+        let take = |address: u128| std::iter::from_fn(|| gate.enter(Subject(address)).ok()).collect::<Vec<_>>();
+        let mut of: Vec<_> = (1..=5).map(take).collect();
+        assert_eq!(of.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 8, 0]);
+        of[0].pop();
+        assert_eq!((take(1).len(), take(6).len()), (1, 1), "what is dropped is given back");
+        of.clear();
+        assert!(gate.holders().is_empty());
+    }
 
     #[test]
     fn a_place_is_taken_once_and_given_back() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use freehold_domain::attempts::Attempts;
-use freehold_domain::gcra::{Buckets, Layer, RateLimited, Unseen};
+use freehold_domain::gcra::{Buckets, Layer, RateLimited, Subject, Unseen};
 use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::keys::{LookupKey, TenantKeys};
 use freehold_domain::penalty::Penalties;
@@ -27,7 +27,7 @@ use freehold_domain::weight::Weight;
 use ractor::{ActorCell, ActorRef};
 
 use crate::api_keys::ApiKeys;
-use crate::gate::{self, Full, Gate, Pass};
+use crate::gate::{self, Full, Gate, LargeGate, LargePass, Pass};
 use crate::ops::token_pair::TokenPair;
 use crate::shares::Resource;
 use crate::tenant::Kind;
@@ -47,7 +47,7 @@ pub struct TenantSlot {
     live: ArcSwapOption<Live>,
     revocations: ArcSwap<Revocations>,
     gate: Arc<Gate>,
-    large: Arc<Gate>,
+    large: Arc<LargeGate>,
     outbound: Arc<Gate>,
     weight: AtomicU32,
     used_at: AtomicI64,
@@ -281,7 +281,7 @@ impl TenantSlot {
             live: ArcSwapOption::empty(),
             revocations: ArcSwap::new(Arc::clone(&NOTHING_REVOKED)),
             gate: Arc::new(Gate::default()),
-            large: Arc::new(Gate::default()),
+            large: Arc::default(),
             outbound: Arc::new(Gate::default()),
             weight: AtomicU32::new(Weight::MIN.get()),
             used_at: AtomicI64::new(0),
@@ -355,12 +355,12 @@ impl TenantSlot {
         self.gate.enter(gate::tenant_max(self.weight()))
     }
 
-    /// Takes one of the tenant's places for requests with a large body.
+    /// Takes one of the tenant's places for requests with a large body, for an address.
     ///
     /// # Errors
-    /// [`Full`] past [`gate::LARGE_MAX`].
-    pub(crate) fn enter_large(&self) -> Result<Pass, Full> {
-        self.large.enter(gate::LARGE_MAX)
+    /// [`Full`] past [`gate::LARGE_MAX`], and for the address past [`gate::LARGE_OF_ONE_MAX`].
+    pub(crate) fn enter_large(&self, address: Subject) -> Result<LargePass, Full> {
+        self.large.enter(address)
     }
 
     /// Takes a place for a call to a service outside, while the tenant has fewer than `max`.
@@ -433,7 +433,6 @@ impl TenantSlot {
 
 #[cfg(test)]
 mod tests {
-    use freehold_domain::gcra::Subject;
     use freehold_domain::tier::Tier;
 
     use super::*;

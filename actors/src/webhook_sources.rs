@@ -12,6 +12,9 @@ use freehold_storage::webhook_source::WebhookSourceRow;
 /// A secret that nobody has opened.
 pub(crate) type SealedSecret = Sealed<Secret<String>>;
 
+/// What is nobody's secret.
+const DECOY: &str = "nobody's secret, of the length of one";
+
 /// All of them, by name.
 #[derive(Debug, Default)]
 pub struct WebhookSources(Box<[KnownSource]>);
@@ -70,6 +73,12 @@ impl WebhookSources {
         (now, wall): (UnixMs, UnixMs),
     ) -> Result<(Source, Verified<'a>), NotVerified> {
         let mut refused = NotVerified::NotSet;
+        if self.of(provider).next().is_none() {
+            // As much work as where one is set: whoever has none shall not be found by the time that it takes.
+            let decoy = Secret::new(DECOY.to_owned());
+            let secrets = Secrets { newest: &decoy, previous: None };
+            std::hint::black_box(webhook::verify(provider.rule(), delivery, &secrets, wall)).ok();
+        }
         for known in self.of(provider) {
             let (newest, previous) = known.open(keys, now)?;
             let secrets = Secrets { newest: &newest, previous: previous.as_ref() };

@@ -186,7 +186,7 @@ async fn sign_in(node: &Arc<Node>, cards: &Cards, count: usize) -> f64 {
 
 async fn request(node: &Arc<Node>, card: &Card) -> Context {
     let slot = node.slot(&card.slug.parse().unwrap()).await.unwrap_or_else(|_| panic!("no tenant {}", card.slug));
-    let passes = Arc::new(node.enter(&slot, false).unwrap());
+    let passes = Arc::new(node.enter(&slot, None).unwrap());
     let live = node.live(&slot).await.unwrap_or_else(|_| panic!("{} does not load", card.slug));
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let origin = Origin { address, request_id: "bench".into() };

@@ -100,7 +100,7 @@ impl Entered {
             check_operator(&node, client.origin.address)?;
         }
         arrival.note_tenant(slot.slug.as_str());
-        let passes = take_places(&node, &slot, (method, ""), false)?;
+        let passes = take_places(&node, &slot, (method, ""), None)?;
         let live = node.live(&slot).await?;
         Ok(Context { node, slot, live, client, counted, passes })
     }
@@ -240,17 +240,24 @@ pub(crate) async fn enter_tenant(
     request: &Parts,
     body: &mut Body,
 ) -> Result<Arc<Places>, Problem> {
-    Arrival::of(&request.extensions)?.note_tenant(slot.slug.as_str());
+    let arrival = Arrival::of(&request.extensions)?;
+    arrival.note_tenant(slot.slug.as_str());
     let asked = (&request.method, request.uri.path());
     served_for(slot, asked, node.ambient.now())?;
     let is_large = !body::receive(node, request, body).await?;
-    take_places(node, slot, asked, is_large)
+    let client = arrival.client.ok_or_else(|| Problem::new(Kind::Internal))?;
+    take_places(node, slot, asked, is_large.then(|| bucket(client.key())))
 }
 
 /// A place on the node and one of the tenant's, if it is served.
-fn take_places(node: &Node, slot: &TenantSlot, asked: (&Method, &str), is_large: bool) -> Result<Arc<Places>, Problem> {
+fn take_places(
+    node: &Node,
+    slot: &TenantSlot,
+    asked: (&Method, &str),
+    large_of: Option<Subject>,
+) -> Result<Arc<Places>, Problem> {
     served_for(slot, asked, node.ambient.now())?;
-    Ok(Arc::new(node.enter(slot, is_large).map_err(Refusal::from)?))
+    Ok(Arc::new(node.enter(slot, large_of).map_err(Refusal::from)?))
 }
 
 /// Who sent a request: counted by the address, and turned away where its network is denied.

@@ -1,5 +1,7 @@
 //! The places of the node: for requests, and for bodies that are still being sent.
 
+use freehold_domain::gcra::Subject;
+
 use crate::gate::{self, Full, Pass, Places};
 use crate::metric;
 use crate::node::Node;
@@ -7,14 +9,15 @@ use crate::shares::Resource;
 use crate::slot::TenantSlot;
 
 impl Node {
-    /// Takes a place on the node and one of the tenant's, and one of its few for large bodies where the request has one.
+    /// Takes a place on the node and one of the tenant's, and one of its few for large bodies where the request has one,
+    /// from this address.
     ///
     /// # Errors
     /// [`Full`] when one of them is full; nothing was done.
-    pub fn enter(&self, slot: &TenantSlot, is_large: bool) -> Result<Places, Full> {
+    pub fn enter(&self, slot: &TenantSlot, large_of: Option<Subject>) -> Result<Places, Full> {
         let of_tenant = |_: &Full| Resource::Places.refused();
         let enter = || {
-            let large = if is_large { Some(slot.enter_large().inspect_err(of_tenant)?) } else { None };
+            let large = large_of.map(|address| slot.enter_large(address).inspect_err(of_tenant)).transpose()?;
             Ok(Places {
                 _large: large,
                 _node: self.gate.enter(gate::NODE_MAX)?,

@@ -7,7 +7,7 @@ use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
-use freehold_domain::webhook::Source;
+use freehold_domain::webhook::{OVERLAP_DEFAULT, Source};
 use freehold_storage::webhook_source::{self as rows, WebhookSourceRow};
 use freehold_storage::{TenantTx, custom_domain};
 
@@ -76,8 +76,9 @@ fn last4(secret: &Secret<String>) -> String {
     text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned()
 }
 
-/// Sets the secret of a source; the one that was in force is good for `overlap` more, and one before that not any more.
-/// Setting the one that is in force changes nothing.
+/// Sets the secret of a source; the one that was in force is good for `overlap` more (a day, where nothing is said), and one before
+/// that not any more. Setting the one that is in force changes nothing, but for the one before it, whose time an `overlap` that is
+/// said can make shorter.
 ///
 /// # Errors
 /// [`Refusal::NotFresh`] for a session that was started too long ago; what the limits and the store refuse.
@@ -85,7 +86,7 @@ pub async fn set(
     cx: &Context,
     caller: &AccessClaims,
     source: Source,
-    (secret, overlap): (Secret<String>, Duration),
+    (secret, said): (Secret<String>, Option<Duration>),
 ) -> Result<SecretItem, Refusal> {
     cx.admit_member(caller).await?;
     let now = cx.node.ambient.now();
@@ -100,9 +101,9 @@ pub async fn set(
         let known = KnownSource::read(known.ok_or(Refusal::Conflict)?)?;
         let (in_force, _) = known.open(keys, now).map_err(|_| Refusal::Internal)?;
         if in_force == secret {
-            let previous_until = known.previous.map(|(_, until)| until).filter(|until| now < *until);
-            return Ok(SecretItem { last4: last4(&secret), set_at: known.set_at, previous_until });
+            return shorten(cx, tx, caller, (known, secret), said).await;
         }
+        let overlap = said.unwrap_or(OVERLAP_DEFAULT);
         if !overlap.is_zero() {
             let sealed = seal(source.previous_place(), &in_force)?.into_bytes();
             row.previous = Some((sealed, now.plus(overlap)));
@@ -111,6 +112,28 @@ pub async fn set(
     }
     finish(cx, tx, Action::WebhookSecretSet, caller, source).await?;
     Ok(SecretItem { last4: last4(&secret), set_at: now, previous_until: row.previous.map(|(_, until)| until) })
+}
+
+/// Ends the time of the secret before the one in force earlier than it would end.
+async fn shorten(
+    cx: &Context,
+    mut tx: TenantTx,
+    caller: &AccessClaims,
+    (known, secret): (KnownSource, Secret<String>),
+    said: Option<Duration>,
+) -> Result<SecretItem, Refusal> {
+    let (now, source, set_at) = (cx.node.ambient.now(), known.source, known.set_at);
+    let previous = known.previous.filter(|(_, until)| now < *until);
+    let earlier = said.map(|said| now.plus(said)).filter(|end| previous.as_ref().is_some_and(|(_, until)| end < until));
+    let previous_until = earlier.or(previous.as_ref().map(|(_, until)| *until)).filter(|until| now < *until);
+    if earlier.is_some() {
+        let previous = previous.map(|(sealed, _)| sealed.into_bytes()).zip(previous_until);
+        let secret_sealed = known.secret.into_bytes();
+        let row = WebhookSourceRow { source: source.to_string(), secret_sealed, set_at_ms: set_at, previous };
+        rows::update(&mut tx, &row).await?;
+        finish(cx, tx, Action::WebhookSecretSet, caller, source).await?;
+    }
+    Ok(SecretItem { last4: last4(&secret), set_at, previous_until })
 }
 
 /// Takes the secret of a source away, and the one before it: its deliveries are refused from now on. What was accepted stays.

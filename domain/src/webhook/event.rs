@@ -25,8 +25,20 @@ pub struct Event {
     pub at: Option<UnixMs>,
     /// Its place among the events of one call, where the provider counts them.
     pub number: Option<u64>,
-    /// Whether the signature covers all of this. Shopify's does not, so a good body can come again under another id.
-    pub is_signed: bool,
+    /// What of this can be believed to tell it from other events.
+    pub told: Told,
+}
+
+/// What tells an event from every other one of its provider's, as far as the signature says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Its id, which is signed.
+    ById,
+    /// All that is signed, of which this is the SHA-256: the id is read from it, and the same signed text can be read in more
+    /// than one way.
+    BySigned([u8; 32]),
+    /// What happened, and the body: the id is in a header, which nobody signs, so that a good body can come again under another.
+    ByBody,
 }
 
 /// A verified delivery tells of nothing that can be kept.
@@ -50,20 +62,19 @@ pub enum NoEvent {
 }
 
 impl Event {
-    /// What tells it from every other event of its provider's, as far as that can be believed: its id; and where that is not
-    /// signed, what happened and the `body` that says so, so that one who has seen a good delivery cannot send it again as
-    /// another event of that kind. Two events of one kind with the same body, byte for byte, are one then.
+    /// What tells it from every other event of its provider's, as far as that can be believed. One who has seen a good delivery
+    /// cannot send it again as another event; of Shopify, whose topics are not signed, as another of that kind. Two events of
+    /// one kind with the same body, byte by byte, are one there.
     #[must_use]
     pub fn once_key(&self, body: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
-        if self.is_signed {
-            hash.update(b"id\0");
-            hash.update(self.id.as_bytes());
-        } else {
-            hash.update(b"body\0");
-            hash.update(self.kind.as_bytes());
-            hash.update(b"\0");
-            hash.update(body);
+        match &self.told {
+            Told::ById => hash.update([b"id\0", self.id.as_bytes()].concat()),
+            Told::BySigned(signed) => return *signed,
+            Told::ByBody => {
+                hash.update([b"body\0", self.kind.as_bytes(), b"\0"].concat());
+                hash.update(body);
+            }
         }
         hash.finalize().into()
     }

@@ -11,7 +11,7 @@
 use serde::Deserialize;
 
 use super::claim::{Claim, posts_a_body};
-use super::event::{EVENTS_MAX, Event, NoEvent, from_json};
+use super::event::{EVENTS_MAX, Event, NoEvent, Told, from_json};
 use super::{Delivery, Refusal, instant};
 
 const HEADER: &str = "intuit-signature";
@@ -84,11 +84,11 @@ fn of_change(realm: &str, Change { name, id, operation, last_updated }: &Change)
         account: Some(realm.to_owned()),
         at: instant::parse(last_updated),
         number: None,
-        is_signed: true,
+        told: Told::ById,
     }
 }
 
 fn of_cloud_event(CloudEvent { id, r#type, time, intuitaccountid }: CloudEvent) -> Event {
     let at = time.as_deref().and_then(instant::parse);
-    Event { id, kind: r#type, account: intuitaccountid, at, number: None, is_signed: true }
+    Event { id, kind: r#type, account: intuitaccountid, at, number: None, told: Told::ById }
 }

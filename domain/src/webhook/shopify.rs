@@ -4,10 +4,10 @@
 //! needs the previous secret here until then.
 //!
 //! **Its headers are not signed.** What it is about, which shop, and the id that retries share are in headers alone, so
-//! whoever has seen one good request can send its body again under another id. [`Event::is_signed`] says so.
+//! whoever has seen one good request can send its body again under another id. [`Told`] says so.
 
 use super::claim::{Claim, only, posts_a_body};
-use super::event::{Event, NoEvent};
+use super::event::{Event, NoEvent, Told};
 use super::{Delivery, Refusal, instant};
 
 const HEADER: &str = "X-Shopify-Hmac-Sha256";
@@ -34,7 +34,7 @@ pub(super) fn event(delivery: &Delivery<'_>) -> Result<Event, NoEvent> {
     };
     let account = header(delivery, SHOP)?.map(str::to_owned);
     let at = header(delivery, TRIGGERED_AT)?.and_then(instant::parse);
-    Event { id, kind: kind.to_owned(), account, at, number: None, is_signed: false }.bounded()
+    Event { id, kind: kind.to_owned(), account, at, number: None, told: Told::ByBody }.bounded()
 }
 
 fn header<'a>(delivery: &Delivery<'a>, name: &str) -> Result<Option<&'a str>, NoEvent> {

@@ -15,7 +15,7 @@ pub const OVERLAP_MAX: Duration = Duration::from_hours(7 * 24);
 /// Characters of a secret.
 pub const SECRET_CHARS_MAX: usize = 255;
 /// And at least: shorter ones are guessed.
-pub const SECRET_CHARS_MIN: usize = 8;
+pub const SECRET_CHARS_MIN: usize = 16;
 
 /// A source of deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +80,11 @@ impl Source {
         if self.provider() == Provider::Stripe && !text.starts_with("whsec_") {
             return Err(NotItsSecret::Prefix);
         }
-        if (SECRET_CHARS_MIN..=SECRET_CHARS_MAX).contains(&text.len()) { Ok(()) } else { Err(NotItsSecret::Length) }
+        let secret = text.strip_prefix("whsec_").unwrap_or(text);
+        if secret.bytes().all(|byte| Some(byte) == secret.bytes().next()) {
+            return Err(NotItsSecret::OneCharacter);
+        }
+        if (SECRET_CHARS_MIN..=SECRET_CHARS_MAX).contains(&secret.len()) { Ok(()) } else { Err(NotItsSecret::Length) }
     }
 
     /// Where its secret in force is sealed for.
@@ -102,8 +106,11 @@ pub enum NotItsSecret {
     /// It is something else.
     #[error("is {0}")]
     Kind(WrongKind),
-    /// Too short or too long.
-    #[error("must have {SECRET_CHARS_MIN} to {SECRET_CHARS_MAX} characters")]
+    /// The same character again and again, such as what is shown in the place of a secret.
+    #[error("is one character again and again, not a secret")]
+    OneCharacter,
+    /// Too short or too long, without the prefix of Stripe's.
+    #[error("must have {SECRET_CHARS_MIN} to {SECRET_CHARS_MAX} characters, without a prefix")]
     Length,
     /// Not of ASCII that can be seen.
     #[error("must be of visible ASCII characters")]
@@ -147,12 +154,15 @@ mod tests {
     #[test]
     fn what_is_no_secret_of_the_source_is_named() {
         let check = |source: Source, text: &str| source.check(&Secret::new(text.to_owned()));
-        assert_eq!(check(Source::StripeConnect, "whsec_0123456789"), Ok(()));
+        assert_eq!(check(Source::StripeConnect, "whsec_0123456789abcdef"), Ok(()));
         assert_eq!(check(Source::Stripe, "sk_live_0123456789"), Err(NotItsSecret::Kind(WrongKind::ApiKey)));
         assert_eq!(check(Source::Stripe, "0123456789abcdef"), Err(NotItsSecret::Prefix));
         assert_eq!(check(Source::Square, "  "), Err(NotItsSecret::Kind(WrongKind::Blank)));
-        assert_eq!(check(Source::Square, "1234567"), Err(NotItsSecret::Length));
-        assert_eq!(check(Source::Square, &"a".repeat(256)), Err(NotItsSecret::Length));
-        assert_eq!(check(Source::Square, "schlüssel-0123"), Err(NotItsSecret::Characters));
+        assert_eq!(check(Source::Square, "0123456789abcde"), Err(NotItsSecret::Length));
+        assert_eq!(check(Source::Square, "0123456789abcdef"), Ok(()));
+        assert_eq!(check(Source::Stripe, "whsec_0123456789abcde"), Err(NotItsSecret::Length));
+        assert_eq!(check(Source::Shopify, &"*".repeat(32)), Err(NotItsSecret::OneCharacter));
+        assert_eq!(check(Source::Square, &"ab".repeat(128)), Err(NotItsSecret::Length));
+        assert_eq!(check(Source::Square, "schlüssel-0123456789"), Err(NotItsSecret::Characters));
     }
 }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use super::claim::{Claim, posts_a_body};
-use super::event::{Event, NoEvent, from_json};
+use super::event::{Event, NoEvent, Told, from_json};
 use super::url::Url;
 use super::{Delivery, Refusal, instant};
 
@@ -29,5 +29,5 @@ struct Body {
 pub(super) fn event(body: &[u8]) -> Result<Event, NoEvent> {
     let Body { event_id, r#type, merchant_id, created_at } = from_json(body)?;
     let at = created_at.as_deref().and_then(instant::parse);
-    Event { id: event_id, kind: r#type, account: merchant_id, at, number: None, is_signed: true }.bounded()
+    Event { id: event_id, kind: r#type, account: merchant_id, at, number: None, told: Told::ById }.bounded()
 }

@@ -9,7 +9,7 @@
 use serde::Deserialize;
 
 use super::claim::{Claim, Signatures, posts_a_body, signature};
-use super::event::{Event, NoEvent, from_json};
+use super::event::{Event, NoEvent, Told, from_json};
 use super::{Delivery, Refusal, encoding, instant};
 use crate::time::UnixMs;
 
@@ -80,5 +80,5 @@ pub(super) fn event(body: &[u8]) -> Result<Event, NoEvent> {
         Created::Seconds(seconds) => Some(UnixMs::new(seconds.saturating_mul(1_000))),
         Created::Text(text) => instant::parse(&text),
     });
-    Event { id, kind: r#type, account, at, number: None, is_signed: true }.bounded()
+    Event { id, kind: r#type, account, at, number: None, told: Told::ById }.bounded()
 }

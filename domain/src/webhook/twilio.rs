@@ -12,7 +12,9 @@
 //! header in which Twilio says so, `X-Twilio-Webhooks-Signature-Settings`, can be written by anybody and is not read.
 //!
 //! No time is signed. An event's id is made of everything that is: what Twilio sends again is the same, letter by letter, and
-//! what it sends of the same call with another digit pressed is not. `I-Twilio-Idempotency-Token` is not signed and not used.
+//! what it sends of the same call with another digit pressed is not. Nothing stands between a name, its value and the next name
+//! in what is signed: whoever has seen one good delivery can cut the same text elsewhere, and has the same event ([`Told`]).
+//! `I-Twilio-Idempotency-Token` is not signed and not used.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::claim::{Claim, Signatures, only, signature};
-use super::event::{Event, NoEvent, from_json};
+use super::event::{Event, NoEvent, Told, from_json};
 use super::url::{Url, with_query_anew, with_query_escaped};
 use super::{Delivery, Refusal, encoding, form};
 
@@ -141,7 +143,7 @@ pub(super) fn event(delivery: &Delivery<'_>) -> Result<Event, NoEvent> {
         account: text("AccountSid").map(str::to_owned),
         at: None,
         number: text("SequenceNumber").and_then(|number| number.parse().ok()),
-        is_signed: true,
+        told: Told::BySigned(hash.into()),
     }
     .bounded()
 }
@@ -162,10 +164,11 @@ fn parameters(delivery: &Delivery<'_>) -> Result<Map<String, Value>, NoEvent> {
     from_json(delivery.body)
 }
 
-/// What is signed, in one text for each: however the URL is written, and whatever stands for a letter in it or in a form.
+/// What is signed, in one text for each: however the URL is written, whatever stands for a letter in it or in a form, and
+/// however name and value are cut out of it. Nothing stands between them there, so nothing does here.
 fn signed_text(delivery: &Delivery<'_>) -> Vec<u8> {
     let url = Url::of(delivery.url).map(|url| url.without_and_with_port());
     let url = url.map_or_else(String::new, |[bare, _]| with_query_anew(&with_query_escaped(&bare)));
     let body = if is_form(delivery) { sorted(delivery.body) } else { delivery.body.to_vec() };
-    [url.as_bytes(), b"\n", &body].concat()
+    [url.as_bytes(), &body].concat()
 }

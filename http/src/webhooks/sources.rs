@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use freehold_actors::ops::webhook_sources::{self as ops, SecretItem, SourceItem};
 use freehold_domain::secret::Secret;
-use freehold_domain::webhook::{OVERLAP_DEFAULT, OVERLAP_MAX, Source};
+use freehold_domain::webhook::{OVERLAP_MAX, Source};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -88,7 +88,7 @@ pub(crate) async fn sources(member: Member) -> Result<Response, Problem> {
 pub(crate) struct SetWebhookSecret {
     /// As the provider shows it: of Stripe the signing secret of the endpoint with its `whsec_`, of Twilio the auth token, of
     /// QuickBooks the verifier token, of Shopify the app's client secret, of Square the signature key.
-    #[schema(required, nullable = false, format = Password, pattern = r"^[\u0021-\u007e]*$", min_length = 8, max_length = 255)]
+    #[schema(required, nullable = false, format = Password, pattern = r"^[\u0021-\u007e]*$", min_length = 16, max_length = 255)]
     secret: Option<String>,
     /// For how many seconds the one that was in force is good too; a day where this is left out, and 0 ends that at once.
     #[serde(default, deserialize_with = "whole")]
@@ -97,13 +97,15 @@ pub(crate) struct SetWebhookSecret {
 }
 
 impl Validate for SetWebhookSecret {
-    type Checked = (Secret<String>, Duration);
+    type Checked = (Secret<String>, Option<Duration>);
 
     fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
         let secret = faults.required("secret", self.secret).map(Secret::new);
-        let overlap = self.overlap_s.map_or(OVERLAP_DEFAULT, Duration::from_secs);
-        let overlap = Some(overlap).filter(|overlap| *overlap <= OVERLAP_MAX);
-        secret.zip(faults.some("overlap_s", overlap, "must be at most 604800"))
+        let overlap = self.overlap_s.map(Duration::from_secs);
+        if overlap.is_some_and(|overlap| overlap > OVERLAP_MAX) {
+            faults.add("overlap_s", "must be at most 604800");
+        }
+        secret.map(|secret| (secret, overlap))
     }
 }
 
@@ -112,7 +114,8 @@ fn named(text: &str) -> Result<Source, Problem> {
 }
 
 /// `PUT /v1/webhooks/sources/{source}`: sets the secret that a source's deliveries are verified with; admins alone. The one
-/// that was in force is good for `overlap_s` more, and one before that not any more; repeating changes nothing.
+/// that was in force is good for `overlap_s` more, and one before that not any more. Repeating changes nothing, but that a smaller
+/// `overlap_s` ends the time of the one before earlier.
 ///
 /// Takes a session that was started within five minutes, else 403.
 #[utoipa::path(put, path = "/v1/webhooks/sources/{source}", tag = "webhooks", operation_id = "set_webhook_secret",

@@ -127,7 +127,7 @@ async fn what_is_not_signed_is_refused_without_a_word_and_admins_learn_why(engin
     // A secret of another source of the same provider does not fit, nor does the right one at another time.
     let now = 1_790_000_000;
     refused(&scene.post(&stripe_at(STRIPE, &stripe_event("evt_old"), now)).await);
-    refused(&scene.post(&stripe("whsec_somebody_elses", &stripe_event("evt_other"))).await);
+    refused(&scene.post(&stripe("whsec_somebody_elses_0123456789", &stripe_event("evt_other"))).await);
     // What is signed and says nothing is no event.
     unheard(&scene.post(&quickbooks(QUICKBOOKS, b"{}")).await);
     unheard(&scene.post(&stripe(STRIPE, b"not JSON")).await);
@@ -166,15 +166,17 @@ async fn what_is_not_signed_is_refused_without_a_word_and_admins_learn_why(engin
 }
 
 async fn a_secret_is_good_for_a_while_after_the_next_one(engine: Engine) {
-    const NEXT: &str = "whsec_the_next_one";
-    const LAST: &str = "whsec_the_last_one";
+    const NEXT: &str = "whsec_the_next_one_0123456789_one";
+    const LAST: &str = "whsec_the_last_one_0123456789";
     let mut scene = Scene::on(Options::new(engine).limits_off()).await;
     let event = |n: u32| stripe_event(&format!("evt_{n}"));
     let set = scene.set("stripe", &json!({ "secret": NEXT, "overlap_s": 60 })).await.is(200).json();
     assert_eq!(set["last4"], "_one");
     assert!(set["previous_until"].is_string(), "{set}");
-    // Repeating changes nothing, the one before among it.
-    assert_eq!(scene.set("stripe", &json!({ "secret": NEXT, "overlap_s": 0 })).await.is(200).json(), set);
+    // Repeating changes nothing, and makes nothing longer.
+    for again in [json!({ "secret": NEXT }), json!({ "secret": NEXT, "overlap_s": 600 })] {
+        assert_eq!(scene.set("stripe", &again).await.is(200).json(), set);
+    }
     taken(&scene.post(&stripe(STRIPE, &event(1))).await);
     taken(&scene.post(&stripe(NEXT, &event(2))).await);
     scene.server.clock_ahead(61).await;
@@ -186,12 +188,22 @@ async fn a_secret_is_good_for_a_while_after_the_next_one(engine: Engine) {
     taken(&scene.post(&stripe(LAST, &event(4))).await);
     scene.set("stripe", &json!({ "secret": NEXT })).await.is(200);
     scene.set("stripe", &json!({ "secret": STRIPE })).await.is(200);
+    taken(&scene.post(&stripe(NEXT, &event(6))).await);
+    // It can be ended earlier, by saying so of the one in force.
+    let shorter = scene.set("stripe", &json!({ "secret": STRIPE, "overlap_s": 30 })).await.is(200).json();
+    assert!(shorter["previous_until"].is_string(), "{shorter}");
+    taken(&scene.post(&stripe(NEXT, &event(7))).await);
+    let ended = scene.set("stripe", &json!({ "secret": STRIPE, "overlap_s": 0 })).await.is(200).json();
+    assert_eq!((&ended["previous_until"], &ended["set_at"]), (&Value::Null, &shorter["set_at"]));
+    refused(&scene.post(&stripe(NEXT, &event(8))).await);
+    taken(&scene.post(&stripe(STRIPE, &event(8))).await);
     refused(&scene.post(&stripe(LAST, &event(5))).await); // one before the last is good no more
 
     for (body, source, field) in [
         (json!({ "secret": "sk_live_0123456789" }), "stripe", "secret"),
         (json!({ "secret": "short" }), "square", "secret"),
         (json!({ "secret": "white space in it" }), "square", "secret"),
+        (json!({ "secret": "********************" }), "shopify", "secret"),
         (json!({}), "square", "secret"),
         (json!({ "secret": SQUARE, "overlap_s": 604_801 }), "square", "overlap_s"),
         (json!({ "secret": SQUARE, "other": 1 }), "square", "other"),
@@ -227,7 +239,7 @@ async fn a_stranger_uses_up_nothing_of_a_providers() {
     set_limit(&scene.server, "acme", "webhook-in", "3/h");
     let event = |n: u32| stripe_event(&format!("evt_{n}"));
     for n in 0..20 {
-        refused(&scene.post(&stripe("whsec_somebody_elses", &event(n))).await);
+        refused(&scene.post(&stripe("whsec_somebody_elses_0123456789", &event(n))).await);
     }
     for n in 0..3 {
         let answer = scene.post(&stripe(STRIPE, &event(n))).await;
