@@ -132,7 +132,9 @@ mod tests {
         let mut of: Vec<_> = (1..=5).map(take).collect();
         assert_eq!(of.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 8, 0]);
         of[0].pop();
-        assert_eq!((take(1).len(), take(6).len()), (1, 1), "what is dropped is given back");
+        for address in [1, 6] {
+            assert_eq!(take(address).len(), 1, "what is dropped is given back");
+        }
         of.clear();
         assert!(gate.holders().is_empty());
     }
