@@ -295,6 +295,10 @@ pub enum KeysVerb {
         #[arg(long)]
         id: Option<MasterKeyId>,
     },
+    /// Seal anew by the newest key of the ring whatever an older one has sealed, through the running server if there is one,
+    /// which must have read the ring (SIGHUP). `unused` tells which keys can be taken out of the ring then. Can be said again
+    /// at any time: it goes on with what is left. Exit 65 if something does not open.
+    Rotate,
 }
 
 impl Cli {
@@ -389,6 +393,7 @@ mod tests {
             "freehold tenant weight acme 16",
             "freehold migrate --plan",
             "freehold keys new --id k-1",
+            "freehold keys rotate",
             "freehold doctor",
             "freehold doctor --argon2-target-ms 250",
             "freehold audit verify acme",
