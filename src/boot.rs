@@ -214,9 +214,6 @@ pub async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure>
     if mine.iter().any(|(id, sealed)| ring.verify_check(id, sealed).is_err()) {
         return Err(wrong_ring("a key of the ring is not the one that this store knows by its id"));
     }
-    if mine.is_empty() && !known.is_empty() {
-        return Err(wrong_ring("no key of the ring is one that this store was sealed with"));
-    }
     let needed = master_seal::counts(&mut tx, MASTERS_MAX).await.map_err(away)?;
     let is_missing = |needed: &&Sealing| !ring.ids().any(|id| id.as_str() == needed.master_key_id);
     let missing: Vec<_> = needed
@@ -226,6 +223,9 @@ pub async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure>
         .collect();
     if !missing.is_empty() {
         return Err(lacking(&missing.join(" and by ")));
+    }
+    if mine.is_empty() && !known.is_empty() {
+        return Err(wrong_ring("no key of the ring is one that this store was sealed with"));
     }
     if !known.iter().any(|(id, _)| id == ring.newest()) {
         let check = ring.seal_check(Nonce::from_random(AMBIENT.random()));

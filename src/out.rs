@@ -54,18 +54,20 @@ impl Bar {
         }
     }
 
-    /// Leaves its line.
-    pub fn end(self) {
-        if self.is_drawn {
-            let _ = writeln!(io::stderr().lock());
-        }
-    }
-
     fn line(&self, done: u64) -> String {
         let filled = done.saturating_mul(BAR_CELLS) / self.total.max(1);
         let cell = |n| if n < filled { '#' } else { '.' };
         let cells: String = (0..BAR_CELLS).map(cell).collect();
         format!("[{cells}] {done} of {} {}", self.total, self.what)
+    }
+}
+
+/// Leaves its line.
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if self.is_drawn {
+            let _ = writeln!(io::stderr().lock());
+        }
     }
 }
 
@@ -75,10 +77,11 @@ mod tests {
 
     #[test]
     fn a_bar_fills_up_and_not_over() {
-        let bar = Bar { what: "done", total: 60, is_drawn: true };
+        let bar = Bar { what: "done", total: 60, is_drawn: false };
         assert_eq!(bar.line(0), "[..............................] 0 of 60 done");
         assert_eq!(bar.line(31), "[###############...............] 31 of 60 done");
         assert_eq!(bar.line(90), "[##############################] 90 of 60 done");
-        assert_eq!(Bar { total: 0, ..bar }.line(0), "[..............................] 0 of 0 done");
+        let bar = Bar { what: "done", total: 0, is_drawn: false };
+        assert_eq!(bar.line(0), "[..............................] 0 of 0 done");
     }
 }

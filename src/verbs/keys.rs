@@ -86,7 +86,7 @@ impl Rotation<'_> {
                 None => break,
             }
         }
-        bar.end();
+        drop(bar);
         for item in &unopened {
             say(item)?;
         }

@@ -5,6 +5,7 @@
 //! rotation, to a tenant that is made or deleted meanwhile, or to a process that dies: whoever begins again finds what is
 //! left, and only that.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -238,13 +239,13 @@ pub async fn settle(node: &Node, resealed: u64) -> Result<Settled, NotSettled> {
             keys.retired = retired.join(","),
             "the master key was rotated"
         );
-        record(node, newest, &retired).await?;
+        record(node, &ring, retired).await?;
     }
     Ok(Settled { unused })
 }
 
 /// Tells the operators, if there are any.
-async fn record(node: &Node, newest: &MasterKeyId, retired: &[String]) -> Result<(), NotSettled> {
+async fn record(node: &Node, ring: &MasterRing, retired: Vec<String>) -> Result<(), NotSettled> {
     let slot = match tenants::slot(node, &Slug::platform()).await {
         Ok(slot) => slot,
         Err(TenantRefusal::Unknown(_)) => return Ok(()),
@@ -254,7 +255,9 @@ async fn record(node: &Node, newest: &MasterKeyId, retired: &[String]) -> Result
             return Ok(());
         }
     };
-    let change = Changed { field: "master_key".to_owned(), from: retired.join(","), to: newest.to_string() };
+    let older: BTreeSet<String> = ring.ids().skip(1).map(MasterKeyId::to_string).chain(retired).collect();
+    let from = older.into_iter().collect::<Vec<_>>().join(",");
+    let change = Changed { field: "master_key".to_owned(), from, to: ring.newest().to_string() };
     let event = Event {
         action: Action::MasterKeyRotated,
         actor: Actor::Operator(None),
