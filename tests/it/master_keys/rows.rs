@@ -36,7 +36,8 @@ impl<'a> Rows<'a> {
     }
 
     fn blob(&self, bytes: &[u8]) -> String {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap();
+        let hex: String = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
         if self.engine == Engine::Sqlite { format!("x'{hex}'") } else { format!("'\\x{hex}'::bytea") }
     }
 
@@ -94,23 +95,24 @@ impl<'a> Rows<'a> {
         let ring: MasterRing = ring.parse().unwrap();
         let mut nonces = (1..).map(|n: u128| Nonce::from_random(n.to_be_bytes()[4..].try_into().unwrap()));
         let mut nonce = || nonces.next().unwrap();
-        let (p, mut sql) = (self.prefix(), String::new());
+        let (p, mut sql) = (self.prefix(), vec![]);
         for n in 0..PLANTED {
             let id = Self::planted(n);
             let root = RootKey::from_random(KeyVersion::FIRST, [7; 32]);
             let (master, sealed) = ring.seal_root(TenantId::from_uuid(id), &root, nonce()).unwrap();
             let (id, sealed) = (self.id(id), self.blob(&sealed));
-            sql += &format!("INSERT INTO {p}root_key VALUES ({id}, 1, '{master}', {sealed}, 0);");
+            sql.push(format!("INSERT INTO {p}root_key VALUES ({id}, 1, '{master}', {sealed}, 0);"));
         }
         let secret = Secret::new(b"secret".to_vec());
         let (master, sealed) =
             ring.seal_own(ServerSecret::AcmeAccount { directory: DIRECTORY }, &secret, nonce()).unwrap();
-        sql += &format!("INSERT INTO {p}acme_account VALUES ('{DIRECTORY}', '{master}', {}, 0);", self.blob(&sealed));
+        let sealed = self.blob(&sealed);
+        sql.push(format!("INSERT INTO {p}acme_account VALUES ('{DIRECTORY}', '{master}', {sealed}, 0);"));
         let (master, sealed) = ring.seal_own(ServerSecret::CertificateKey { host: HOST }, &secret, nonce()).unwrap();
         let (sealed, end) = (self.blob(&sealed), i64::MAX);
-        sql +=
-            &format!("INSERT INTO {p}acme_certificate VALUES ('{HOST}', 'chain', '{master}', {sealed}, 0, {end}, 0);");
-        self.run(sql).await;
+        let values = format!("('{HOST}', 'chain', '{master}', {sealed}, 0, {end}, 0)");
+        sql.push(format!("INSERT INTO {p}acme_certificate VALUES {values};"));
+        self.run(sql.concat()).await;
     }
 
     /// The tenant of this planted root key.
