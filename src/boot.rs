@@ -23,7 +23,8 @@ use freehold_domain::policy::{PRINT_SHOP, Policy};
 use freehold_domain::secret::Secret;
 use freehold_domain::slug::ReservedNames;
 use freehold_storage::master_check::{self, MasterCheckRow};
-use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreError, root_key};
+use freehold_storage::master_seal::{self, Sealing};
+use freehold_storage::{OpenError, PostgresOptions, SqliteOptions, Store, StoreError};
 
 use crate::cli::Exit;
 use crate::clock::AMBIENT;
@@ -213,12 +214,18 @@ pub async fn check_ring(store: &Store, ring: &MasterRing) -> Result<(), Failure>
     if mine.iter().any(|(id, sealed)| ring.verify_check(id, sealed).is_err()) {
         return Err(wrong_ring("a key of the ring is not the one that this store knows by its id"));
     }
+    let needed = master_seal::counts(&mut tx, MASTERS_MAX).await.map_err(away)?;
+    let is_missing = |needed: &&Sealing| !ring.ids().any(|id| id.as_str() == needed.master_key_id);
+    let missing: Vec<_> = needed
+        .iter()
+        .filter(is_missing)
+        .map(|missing| format!("{} ({})", missing.master_key_id, missing.things))
+        .collect();
+    if !missing.is_empty() {
+        return Err(lacking(&missing.join(" and by ")));
+    }
     if mine.is_empty() && !known.is_empty() {
         return Err(wrong_ring("no key of the ring is one that this store was sealed with"));
-    }
-    let needed = root_key::masters(&mut tx, MASTERS_MAX).await.map_err(away)?;
-    if let Some(missing) = needed.iter().find(|needed| !ring.ids().any(|id| id.as_str() == needed.as_str())) {
-        return Err(wrong_ring(&format!("keys of tenants are sealed with {missing}, which is not in the ring")));
     }
     if !known.iter().any(|(id, _)| id == ring.newest()) {
         let check = ring.seal_check(Nonce::from_random(AMBIENT.random()));
@@ -236,6 +243,13 @@ fn away(error: StoreError) -> Failure {
 
 fn wrong_ring(fault: &str) -> Failure {
     let remedy = "give the ring this store was made with, or start with an empty data directory";
+    Failure::new(Exit::Config, format!("FREEHOLD_KEYS_MASTER: {fault}; {remedy}"))
+}
+
+/// The sealed keys are all there; it is the ring that lacks what opens them.
+fn lacking(sealings: &str) -> Failure {
+    let remedy = "put the key back, and take it out once `freehold keys rotate` tells that it is unused";
+    let fault = format!("tenants' or certificates' keys are sealed by {sealings}, which the ring does not have");
     Failure::new(Exit::Config, format!("FREEHOLD_KEYS_MASTER: {fault}; {remedy}"))
 }
 

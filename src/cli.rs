@@ -307,6 +307,10 @@ pub enum KeysVerb {
         #[arg(long)]
         id: Option<MasterKeyId>,
     },
+    /// Seal anew by the newest key of the ring whatever an older one has sealed, through the running server if there is one,
+    /// which must have read the ring (SIGHUP). `unused` tells which keys can be taken out of the ring then. Can be said again
+    /// at any time: it goes on with what is left. Exit 65 if something does not open.
+    Rotate,
 }
 
 impl Cli {
@@ -402,6 +406,7 @@ mod tests {
             "freehold migrate --plan",
             "freehold keys new --id k-1",
             "freehold webhook verify",
+            "freehold keys rotate",
             "freehold doctor",
             "freehold doctor --argon2-target-ms 250",
             "freehold audit verify acme",

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use freehold::cli::{AuditVerb, Cli, Exit, MemberVerb, Verb, WebhookVerb};
+use freehold::cli::{AuditVerb, Cli, Exit, KeysVerb, MemberVerb, Verb, WebhookVerb};
 use freehold::config::{Config, Env, Faults};
 use freehold::failure::Failure;
 use freehold::{doctor, logging, serve, verbs};
@@ -26,7 +26,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         if demo { Config::load_demo(cli.config.as_deref(), &env) } else { Config::load(cli.config.as_deref(), &env) }
     };
     match cli.verb {
-        Verb::Keys(verb) => verbs::keys(verb),
+        Verb::Keys(KeysVerb::New { id }) => verbs::keys_new(id),
+        Verb::Keys(KeysVerb::Rotate) => {
+            let config = load(false)?;
+            logging::to_stderr(&config.log);
+            runtime()?.block_on(verbs::keys_rotate(&config))
+        }
         Verb::Webhook(WebhookVerb::Verify) => verbs::webhook_verify(),
         Verb::Serve { demo } => {
             let config = load(demo)?;

@@ -242,13 +242,19 @@ impl Signals {
 async fn reread_ring(config: &Config, node: &Node) {
     let ring = match config.keys.reread(&config.data_dir) {
         Ok(Some(ring)) => ring,
-        Ok(None) => return tracing::info!("no master ring is configured: nothing to read again"),
+        Ok(None) => {
+            return tracing::warn!(
+                "the master ring is not in a file of its own (FREEHOLD_KEYS_MASTER_FILE), and what a process was started \
+                 with does not change: start it again to give it another ring"
+            );
+        }
         Err(faults) => return tracing::error!(%faults, "the master ring could not be read: the old one stays"),
     };
     match boot::check_ring(&node.store, &ring).await {
         Ok(()) => {
+            let (newest, keys) = (ring.newest().to_string(), ring.ids().count());
             node.ring.store(Arc::new(ring));
-            tracing::info!("the master ring was read again");
+            tracing::info!(keys.master = newest, keys.count = keys, "the master ring was read again");
         }
         Err(failure) => tracing::error!(fault = failure.message, "the master ring was refused: the old one stays"),
     }

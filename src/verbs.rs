@@ -4,6 +4,7 @@ mod blocks;
 mod domains;
 mod export;
 mod import;
+mod keys;
 mod shadow;
 mod signing_keys;
 mod webhook;
@@ -27,7 +28,6 @@ use freehold_actors::ops::{waf, weight as weights};
 use freehold_domain::audit::chain::Finding;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::Unseen;
-use freehold_domain::keys::{MasterKeyId, MasterRing};
 use freehold_domain::password::{MIN_WITHOUT_SECOND_FACTOR, Password};
 use freehold_domain::secret::Secret;
 use freehold_domain::slug::Slug;
@@ -41,7 +41,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::boot;
-use crate::cli::{AddressVerb, DomainVerb, Exit, KeysVerb, OperatorVerb, Stated, TenantVerb, read_password};
+use crate::cli::{AddressVerb, DomainVerb, Exit, OperatorVerb, Stated, TenantVerb, read_password};
 use crate::clock::AMBIENT;
 use crate::config::{Config, DEMO_FILE, Database, Profile, control_socket};
 use crate::control::{self, Reply, Request};
@@ -51,6 +51,7 @@ use crate::out;
 
 pub use self::export::member_export;
 pub use self::import::member_import;
+pub use self::keys::{keys_new, keys_rotate};
 pub use self::webhook::webhook_verify;
 
 const PAGE: u32 = 200;
@@ -276,6 +277,9 @@ async fn perform(node: &Arc<Node>, profile: Profile, request: Request) -> Result
         Request::OperatorCreate { email, password } => {
             create_operator(node, &email, password).await.map(|made| vec![made])
         }
+        Request::KeysStanding => keys::standing(node).await,
+        Request::KeysReseal { after } => keys::reseal(node, after.as_deref()).await,
+        Request::KeysSettle { resealed } => keys::settle(node, resealed).await,
         Request::AuditVerify { slug } => verify(node, &parse_slug(&slug)?).await.map(|verdict| vec![verdict]),
     }
 }
@@ -436,26 +440,13 @@ fn refused(error: &TenantRefusal) -> Failure {
         TenantRefusal::Password(Compromised::Unknown)
         | TenantRefusal::Store(_)
         | TenantRefusal::Rival
-        | TenantRefusal::Keys(LoadError::Unavailable | LoadError::Quarantined)
+        | TenantRefusal::Keys(LoadError::Unavailable | LoadError::UnknownMaster | LoadError::Quarantined)
         | TenantRefusal::Unrecorded(NotRecorded::Store(_) | NotRecorded::Keys(_)) => Exit::Unavailable,
         TenantRefusal::Internal
         | TenantRefusal::Keys(LoadError::Corrupt)
         | TenantRefusal::Unrecorded(NotRecorded::Crypto(_)) => Exit::Internal,
     };
     Failure::new(exit, chain(error))
-}
-
-/// Runs `freehold keys new`: prints an entry for the master ring, and stores nothing.
-///
-/// # Errors
-/// When stdout is closed.
-pub fn keys(verb: KeysVerb) -> Result<(), Failure> {
-    let KeysVerb::New { id } = verb;
-    let made_up = || format!("k{:x}", AMBIENT.wall().get()).parse::<MasterKeyId>();
-    let id = id.map_or_else(made_up, Ok).map_err(|error| Failure::new(Exit::Internal, error))?;
-    let entry = MasterRing::generate_entry(&id, &Secret::new(AMBIENT.random()));
-    let line = json!({ "id": id.as_str(), "entry": entry.expose() });
-    out::result(&line).map_err(|error| Failure::new(Exit::Unavailable, error))
 }
 
 /// Runs `freehold migrate`: brings the PostgreSQL schema up to date, or says what that would do.

@@ -50,6 +50,10 @@ pub const CSP_REPORTS: &str = "freehold_csp_reports_total";
 pub const WEBHOOKS: &str = "freehold_webhooks_total";
 /// Signing keys that took over, or will.
 pub const SIGNING_KEY_ROTATIONS: &str = "freehold_signing_key_rotations_total";
+/// What an older master key had sealed and the newest has sealed anew.
+pub const MASTER_RESEALED: &str = "freehold_master_key_resealed_total";
+/// How often something was not opened because the ring of this node lacks the master key that sealed it.
+pub const MASTER_UNKNOWN: &str = "freehold_master_key_unknown_total";
 /// Letters that were taken, by `kind`.
 pub const MAIL_SENT: &str = "freehold_mail_sent_total";
 /// Letters that were not taken and are tried again, by `reason`.

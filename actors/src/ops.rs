@@ -19,6 +19,7 @@ mod known_client;
 pub mod limits;
 pub mod logout;
 mod mailed_token;
+pub mod master_keys;
 pub mod members;
 mod new_member;
 pub mod oauth;

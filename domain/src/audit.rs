@@ -113,6 +113,8 @@ actions! {
     SecurityReportReceived "security_report.received";
     /// An operator noted that a report was answered; the subject is the report.
     SecurityReportAnswered "security_report.answered";
+    /// What older master keys had sealed was sealed anew by the newest; the subject is the platform's tenant. There alone.
+    MasterKeyRotated "master_key.rotated";
     /// An admin changed the tenant's settings; the subject is the tenant.
     SettingsChanged "settings.changed";
     /// A custom domain was claimed; the subject of this and the next ones is the tenant.

@@ -142,6 +142,18 @@ pub enum Request {
         #[serde(default, with = "secret_text")]
         password: Option<Secret<String>>,
     },
+    /// Tell which master key seals, and how much is sealed by others.
+    KeysStanding,
+    /// Seal the next batch of that anew.
+    KeysReseal {
+        /// Where to go on, as the batch before told; at the beginning, if absent.
+        after: Option<String>,
+    },
+    /// End a rotation of the master key.
+    KeysSettle {
+        /// How much was sealed anew.
+        resealed: u64,
+    },
     /// Check a tenant's audit log.
     AuditVerify {
         /// Which tenant.
@@ -178,7 +190,10 @@ impl Request {
             | Self::MemberImport { .. }
             | Self::DomainList { .. }
             | Self::DomainRemove { .. }
-            | Self::OperatorCreate { .. } => Duration::from_mins(1),
+            | Self::OperatorCreate { .. }
+            | Self::KeysStanding
+            | Self::KeysReseal { .. }
+            | Self::KeysSettle { .. } => Duration::from_mins(1),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The database: whether it keeps tenants apart, is up to date, and who may read along on the way to it.
 
+use freehold_domain::keys::MasterKeyId;
 use freehold_domain::secret::Secret;
-use freehold_storage::{OpenError, PostgresOptions, Store, StoreError, Transport, transport, vitals};
+use freehold_storage::{OpenError, PostgresOptions, Store, StoreError, Transport, master_seal, transport, vitals};
 
 use super::clock;
 use super::finding::Finding;
 use crate::config::{Config, Database, Pooler};
 use crate::failure::chain;
 
+/// More master keys than anything was ever sealed by.
+const MASTERS_MAX: u32 = 1_000;
 const CHECK: &str = "database";
 const ROLE: &str = "database-role";
 const MIGRATIONS: &str = "database-migrations";
@@ -27,7 +30,12 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
     let mut findings = vec![];
     match Store::open_postgres(PostgresOptions { url: url.clone(), pooler, connections_max: 1 }).await {
         Ok(store) => {
+            let seals = match &config.keys.master {
+                Some(ring) => Some(seals(&store, ring.newest()).await),
+                None => None,
+            };
             store.close().await;
+            findings.extend(seals);
             findings.push(Finding::good(CHECK, "PostgreSQL answers"));
             findings.push(Finding::good(ROLE, "the server's role owns no table and is bound by row-level security"));
             findings.push(Finding::good(MIGRATIONS, "every migration is done, and none that is not known"));
@@ -41,6 +49,23 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
         Err(error) => tracing::debug!(error = chain(&error), "the database does not tell the time"),
     }
     findings
+}
+
+/// Whether everything is sealed by the newest master key, so that the older ones can be taken out of the ring.
+async fn seals(store: &Store, newest: &MasterKeyId) -> Finding {
+    const CHECK: &str = "master-key-seals";
+    let counted = async { master_seal::counts(&mut store.keys_read().await?, MASTERS_MAX).await };
+    let counts = match counted.await {
+        Ok(counts) => counts,
+        Err(error) => return Finding::bad(CHECK, chain(&error), "see that the database answers"),
+    };
+    let older = counts.iter().filter(|sealing| sealing.master_key_id != newest.as_str());
+    let older: Vec<_> = older.map(|sealing| format!("{} by {}", sealing.things, sealing.master_key_id)).collect();
+    if older.is_empty() {
+        return Finding::good(CHECK, format!("nothing is sealed by another key than {newest}"));
+    }
+    let found = format!("not everything is sealed by {newest}: {}", older.join(", "));
+    Finding::bad(CHECK, found, "run `freehold keys rotate`, once every node has read this ring (SIGHUP)")
 }
 
 const fn named(error: &OpenError) -> &'static str {

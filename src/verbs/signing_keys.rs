@@ -29,7 +29,7 @@ fn failure(error: &RotationRefusal) -> Failure {
         RotationRefusal::Tenant(refusal) => return refused(refusal),
         RotationRefusal::Announced(_) => Exit::Data,
         RotationRefusal::Store(_)
-        | RotationRefusal::Keys(LoadError::Unavailable | LoadError::Quarantined)
+        | RotationRefusal::Keys(LoadError::Unavailable | LoadError::UnknownMaster | LoadError::Quarantined)
         | RotationRefusal::NotRecorded(NotRecorded::Store(_) | NotRecorded::Keys(_)) => Exit::Unavailable,
         RotationRefusal::Crypto(_)
         | RotationRefusal::Keys(LoadError::Corrupt)

@@ -22,6 +22,7 @@ pub mod lockout;
 pub mod mail;
 pub mod mail_due;
 pub mod master_check;
+pub mod master_seal;
 pub mod member;
 pub mod migrate;
 pub mod oauth;
@@ -68,6 +69,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     lockout::ALL,
     mail::ALL,
     master_check::ALL,
+    master_seal::ALL,
     member::ALL,
     oauth::ALL,
     one_time_token::ALL,

@@ -8,6 +8,7 @@ use crate::tenant_tx::{KeysTx, Row};
 queries! {
     MASTER_CHECK_INSERT (2) = "INSERT INTO master_check (key_id, sealed) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     MASTER_CHECK_ALL (0) = "SELECT key_id, sealed FROM master_check ORDER BY key_id";
+    MASTER_CHECK_DELETE (1) = "DELETE FROM master_check WHERE key_id = $1";
 }
 
 /// What a master key has sealed.
@@ -36,10 +37,19 @@ pub async fn insert(tx: &mut KeysTx, check: &MasterCheckRow) -> Result<bool, Sto
     Ok(tx.execute(MASTER_CHECK_INSERT, args).await? == 1)
 }
 
-/// The values of all master keys ever used here, by key id. A handful.
+/// The values of all master keys that may have sealed something here, by key id. A handful.
 ///
 /// # Errors
 /// [`StoreError`]; the transaction is lost.
 pub async fn all(tx: &mut KeysTx) -> Result<Vec<MasterCheckRow>, StoreError> {
     tx.fetch_all(MASTER_CHECK_ALL, args![]).await
+}
+
+/// Forgets the value of a master key that seals nothing any more: a ring of that key alone is another store's from now on.
+/// `false` when there is none.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn delete(tx: &mut KeysTx, key_id: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute(MASTER_CHECK_DELETE, args![key_id]).await? == 1)
 }

@@ -14,7 +14,6 @@ queries! {
         ON CONFLICT DO NOTHING";
     ROOT_KEY_ALL_OF (1) = "
         SELECT version, master_key_id, sealed, created_at_ms FROM root_key WHERE tenant = $1 ORDER BY version";
-    ROOT_KEY_MASTERS (1) = "SELECT DISTINCT master_key_id FROM root_key ORDER BY master_key_id LIMIT $1";
     ROOT_KEY_DELETE_ALL_OF (1) = "DELETE FROM root_key WHERE tenant = $1";
 }
 
@@ -51,26 +50,6 @@ impl TryFrom<Row> for RootKeyRow {
 pub async fn insert(tx: &mut KeysTx, tenant: TenantId, key: &RootKeyRow) -> Result<bool, StoreError> {
     let args = args![tenant, key.version, key.master_key_id.as_str(), key.sealed.as_slice(), key.created_at_ms];
     Ok(tx.execute(ROOT_KEY_INSERT, args).await? == 1)
-}
-
-/// Only the id of a master key.
-struct Master(String);
-
-impl TryFrom<Row> for Master {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self(row.get("master_key_id")?))
-    }
-}
-
-/// The ids of the master keys that seal a root key of any tenant, at most `limit`. Reads them all.
-///
-/// # Errors
-/// [`StoreError`]; the transaction is lost.
-pub async fn masters(tx: &mut KeysTx, limit: u32) -> Result<Vec<String>, StoreError> {
-    let masters: Vec<Master> = tx.fetch_all(ROOT_KEY_MASTERS, args![i64::from(limit)]).await?;
-    Ok(masters.into_iter().map(|Master(id)| id).collect())
 }
 
 /// All versions of the tenant's root key, the first one first. A handful.

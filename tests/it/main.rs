@@ -42,6 +42,7 @@ mod known_clients;
 mod lockout;
 mod logs;
 mod mail;
+mod master_keys;
 mod members;
 mod new_passwords;
 mod oauth;

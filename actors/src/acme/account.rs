@@ -1,6 +1,6 @@
 //! The account at the certificate authority: one for all nodes, its key made here and sealed by the master key.
 
-use freehold_domain::keys::ServerSecret;
+use freehold_domain::keys::{MasterError, ServerSecret};
 use freehold_domain::secret::Secret;
 use freehold_storage::StoreError;
 use freehold_storage::acme::{self, SealedRow};
@@ -23,7 +23,7 @@ pub(super) async fn open(keeping: &Keeping, caller: Caller) -> Result<Opened, Fa
     let directory = keeping.rule.directory.as_str();
     let kept = acme::account(&mut keeping.node.store.keys_read().await?, directory).await?;
     if let Some(row) = kept {
-        if let Some(credentials) = unsealed(keeping, &row) {
+        if let Some(credentials) = unsealed(keeping, &row)? {
             let account = Account::builder_with_http(Box::new(caller)).from_credentials(credentials).await?;
             return Ok(Opened { account, row });
         }
@@ -55,7 +55,7 @@ async fn make(keeping: &Keeping, caller: Caller) -> Result<Opened, Failure> {
         return Ok(Opened { account, row });
     }
     let row = acme::account(&mut tx, directory).await?.ok_or(Failure::NoAccount)?;
-    let credentials = unsealed(keeping, &row).ok_or(Failure::NoAccount)?;
+    let credentials = unsealed(keeping, &row)?.ok_or(Failure::NoAccount)?;
     let (caller, _) = way.caller();
     let account = Account::builder_with_http(Box::new(caller)).from_credentials(credentials).await?;
     Ok(Opened { account, row })
@@ -77,11 +77,15 @@ async fn forget(keeping: &Keeping, row: &SealedRow) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-fn unsealed(keeping: &Keeping, row: &SealedRow) -> Option<AccountCredentials> {
-    let id = row.master_key_id.parse().ok()?;
+/// The account, if it opens. One that another node's ring opens is none of ours to forget.
+fn unsealed(keeping: &Keeping, row: &SealedRow) -> Result<Option<AccountCredentials>, Failure> {
+    let Ok(id) = row.master_key_id.parse() else { return Ok(None) };
     let ring = keeping.node.ring.load();
-    let secret = ring.open_own(which(&keeping.rule.directory), &id, &row.sealed).ok()?;
-    serde_json::from_slice(secret.expose()).ok()
+    match ring.open_own(which(&keeping.rule.directory), &id, &row.sealed) {
+        Ok(secret) => Ok(serde_json::from_slice(secret.expose()).ok()),
+        Err(error @ MasterError::UnknownKey(_)) => Err(Failure::UnknownMaster(error)),
+        Err(MasterError::DoesNotOpen(_)) => Ok(None),
+    }
 }
 
 const fn which(directory: &str) -> ServerSecret<'_> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_domain::acme::Validity;
-use freehold_domain::keys::ServerSecret;
+use freehold_domain::keys::{MasterError, MasterKeyId, ServerSecret};
 use freehold_domain::time::UnixMs;
 use freehold_storage::acme::{self, CertificateRow, IssuedRow};
 use freehold_storage::{Store, StoreError};
@@ -15,6 +15,10 @@ use crate::node::Node;
 const PAGE: u32 = 1_000;
 /// How many are opened before they are shown.
 const BATCH: usize = 200;
+
+/// When a certificate came that is not opened yet, because this node's ring lacks its master key: it is read again each time,
+/// and nothing is ordered, for it is good on other nodes.
+const UNREAD: UnixMs = UnixMs::new(0);
 
 /// What this node shows.
 #[derive(Default)]
@@ -54,16 +58,30 @@ impl Held {
             for row in batch {
                 let found = acme::certificate(&mut node.store.keys_read().await?, &row.host).await?;
                 let Some(found) = found else { continue };
-                let opened = open(node, &found);
-                if opened.is_none() {
-                    tracing::error!(
-                        acme.host = found.host,
-                        "the key of a certificate does not open: another is ordered"
-                    );
-                }
-                let validity = opened.is_some().then_some(found.validity);
-                self.0.insert(found.host, Known { issued_at: found.issued_at_ms, validity });
-                issued.extend(opened);
+                let known = match open(node, &found) {
+                    Ok(opened) => {
+                        issued.push(opened);
+                        Known { issued_at: found.issued_at_ms, validity: Some(found.validity) }
+                    }
+                    Err(MasterError::UnknownKey(id)) => {
+                        if self.issued_at(&row.host) != Some(UNREAD) {
+                            tracing::error!(
+                                acme.host = found.host,
+                                keys.master = %id,
+                                "the key of a certificate is sealed by a master key that this node does not have"
+                            );
+                        }
+                        Known { issued_at: UNREAD, validity: Some(found.validity) }
+                    }
+                    Err(MasterError::DoesNotOpen(_)) => {
+                        tracing::error!(
+                            acme.host = found.host,
+                            "the key of a certificate does not open: another is ordered"
+                        );
+                        Known { issued_at: found.issued_at_ms, validity: None }
+                    }
+                };
+                self.0.insert(found.host, known);
             }
             showcase.change(issued, &[]);
         }
@@ -82,8 +100,11 @@ async fn all(store: &Store) -> Result<Vec<IssuedRow>, StoreError> {
     }
 }
 
-fn open(node: &Node, row: &CertificateRow) -> Option<Issued> {
-    let (host, id) = (row.host.clone(), row.key.master_key_id.parse().ok()?);
-    let key = node.ring.load().open_own(ServerSecret::CertificateKey { host: &host }, &id, &row.key.sealed).ok()?;
-    Some(Issued { host, chain: row.chain.clone().into_bytes(), key })
+fn open(node: &Node, row: &CertificateRow) -> Result<Issued, MasterError> {
+    let ring = node.ring.load();
+    // An id that cannot be read is no other node's.
+    let id: MasterKeyId = row.key.master_key_id.parse().map_err(|_| MasterError::DoesNotOpen(ring.newest().clone()))?;
+    let host = row.host.clone();
+    let key = ring.open_own(ServerSecret::CertificateKey { host: &host }, &id, &row.key.sealed)?;
+    Ok(Issued { host, chain: row.chain.clone().into_bytes(), key })
 }

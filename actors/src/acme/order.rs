@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use freehold_domain::acme::{Asked, ChallengeToken, Validity};
 use freehold_domain::breaker::Tripped;
-use freehold_domain::keys::{CryptoError, ServerSecret};
+use freehold_domain::keys::{CryptoError, MasterError, ServerSecret};
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use freehold_storage::acme::{self, CertificateRow, SealedRow};
@@ -79,6 +79,8 @@ pub(super) enum Failure {
     Overtaken,
     #[error("there is no account that opens")]
     NoAccount,
+    #[error("the account is sealed by a key that this node's ring does not have")]
+    UnknownMaster(#[source] MasterError),
     #[error(transparent)]
     Crypto(#[from] CryptoError),
 }

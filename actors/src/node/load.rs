@@ -5,18 +5,18 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwapOption;
 use freehold_domain::api_key::KEYS_MAX;
-use freehold_domain::keys::{KeyVersion, MasterKeyId, RootKey, Sealed, StoredSigningKey, TenantKeys};
+use freehold_domain::keys::{KeyVersion, MasterError, MasterKeyId, RootKey, Sealed, StoredSigningKey, TenantKeys};
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::settings::{Registration, RequireSecondFactor, TenantSettings};
 use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_domain::time::CLOCKS_APART_MAX;
 use freehold_domain::waf::Mode;
-use freehold_storage::{
-    Chain, StoreError, TenantTx, api_key, rate_limit, root_key, setting, signing_key, webhook_source,
-};
+use freehold_storage::root_key::{self, RootKeyRow};
+use freehold_storage::{Chain, StoreError, TenantTx, api_key, rate_limit, setting, signing_key, webhook_source};
 
 use crate::api_keys::ApiKeys;
 use crate::changes;
+use crate::metric;
 use crate::node::Node;
 use crate::sessions::Commits;
 use crate::slot::{Live, Published, TenantSlot};
@@ -31,6 +31,9 @@ pub enum LoadError {
     /// The store did not answer.
     #[error("the store did not answer")]
     Unavailable,
+    /// It is sealed by a master key that the ring of this node does not have: its ring is to be read again.
+    #[error("the tenant is sealed by a master key that this node does not have")]
+    UnknownMaster,
     /// What is stored cannot be read, or not with the keys at hand.
     #[error("the stored tenant cannot be read")]
     Corrupt,
@@ -99,16 +102,39 @@ pub(crate) async fn newest_root(node: &Node, slot: &TenantSlot) -> Result<RootKe
     roots(node, slot).await?.into_iter().max_by_key(RootKey::version).ok_or(LoadError::Corrupt)
 }
 
+/// Opens the tenant's root keys. A row may have been read before a rotation and be opened after the old key was taken out of
+/// the ring: what has no key is read once more.
 async fn roots(node: &Node, slot: &TenantSlot) -> Result<Vec<RootKey>, LoadError> {
+    match opened_roots(node, slot).await {
+        Err(LoadError::UnknownMaster) => {}
+        outcome => return outcome,
+    }
+    let outcome = opened_roots(node, slot).await;
+    if matches!(outcome, Err(LoadError::UnknownMaster)) {
+        metrics::counter!(metric::MASTER_UNKNOWN).increment(1);
+        tracing::error!(
+            tenant.id = %slot.id,
+            "a tenant is sealed by a master key that this node does not have: add it to the ring and send SIGHUP"
+        );
+    }
+    outcome
+}
+
+async fn opened_roots(node: &Node, slot: &TenantSlot) -> Result<Vec<RootKey>, LoadError> {
     let rows = root_key::all_of(&mut node.store.keys_read().await?, slot.id).await?;
-    let mut roots = Vec::with_capacity(rows.len());
-    for row in rows {
+    let ring = node.ring.load();
+    let open = |row: RootKeyRow| {
         let id: MasterKeyId = row.master_key_id.parse().map_err(|_| LoadError::Corrupt)?;
         let version = KeyVersion::new(u32::try_from(row.version).map_err(|_| LoadError::Corrupt)?);
-        let root = node.ring.load().open_root(slot.id, version, &id, &row.sealed);
-        roots.push(root.map_err(|error| corrupt(slot, &error))?);
-    }
-    Ok(roots)
+        ring.open_root(slot.id, version, &id, &row.sealed).map_err(|error| match error {
+            MasterError::UnknownKey(id) => {
+                tracing::warn!(tenant.id = %slot.id, keys.master = %id, "the master ring has no such key");
+                LoadError::UnknownMaster
+            }
+            MasterError::DoesNotOpen(_) => corrupt(slot, &error),
+        })
+    };
+    rows.into_iter().map(open).collect()
 }
 
 /// In the order in which they sign.

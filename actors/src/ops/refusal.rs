@@ -136,7 +136,7 @@ impl From<NoAnswer> for Refusal {
 impl From<LoadError> for Refusal {
     fn from(error: LoadError) -> Self {
         match error {
-            LoadError::Quarantined | LoadError::Unavailable => Self::Unavailable,
+            LoadError::Quarantined | LoadError::Unavailable | LoadError::UnknownMaster => Self::Unavailable,
             LoadError::Corrupt => Self::Internal,
         }
     }

@@ -16,6 +16,7 @@ use freehold_domain::text::OneLine;
 use freehold_domain::time::UnixMs;
 use freehold_domain::weight::Weight;
 use freehold_storage::directory::{self, TenantRow, TenantStateRow};
+use freehold_storage::master_seal::{self, Kept, SealRow};
 use freehold_storage::member::MemberRow;
 use freehold_storage::root_key::RootKeyRow;
 use freehold_storage::signing_key::SigningKeyRow;
@@ -211,17 +212,26 @@ fn first_keys(
 }
 
 async fn save_root_key(node: &Node, id: TenantId, root: &RootKey, now: UnixMs) -> Result<(), TenantRefusal> {
-    let sealed = node.ring.load().seal_root(id, root, node.nonce());
-    let (master, sealed) = sealed.map_err(|_| TenantRefusal::Internal)?;
-    let row = RootKeyRow {
-        version: root.version().get().into(),
-        master_key_id: master.as_str().to_owned(),
-        sealed,
-        created_at_ms: now,
-    };
+    let seal = || node.ring.load().seal_root(id, root, node.nonce()).map_err(|_| TenantRefusal::Internal);
+    let version = root.version().get().into();
     let mut tx = node.store.keys_write().await?;
+    let (mut master, sealed) = seal()?;
+    let row = RootKeyRow { version, master_key_id: master.as_str().to_owned(), sealed, created_at_ms: now };
     root_key::insert(&mut tx, id, &row).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    // A rotation that began meanwhile may have passed by before the row was there.
+    let (kept, mut old) = (Kept::Root { tenant: id, version }, row.sealed);
+    while node.ring.load().newest() != &master {
+        let (newer, sealed) = seal()?;
+        let row = SealRow { kept: kept.clone(), master_key_id: master.as_str().to_owned(), sealed: old };
+        let mut tx = node.store.keys_write().await?;
+        if !master_seal::replace(&mut tx, &row, newer.as_str(), &sealed).await? {
+            return Ok(()); // it has not
+        }
+        tx.commit().await?;
+        (master, old) = (newer, sealed);
+    }
+    Ok(())
 }
 
 /// An admin with a password that was looked up, as a row.

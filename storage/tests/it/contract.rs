@@ -80,6 +80,7 @@ async fn keeps_the_contract(kind: Kind) {
     audit::rivals_leave_no_gap(&bed).await;
     audit::nothing_is_taken_back(&bed, kind).await;
     keys::are_kept(&bed).await;
+    keys::are_sealed_anew(&bed).await;
     acme::an_account_is_everybodys(&bed).await;
     acme::one_node_orders_and_what_it_brings_is_kept(&bed).await;
     acme::one_rival_orders(&bed).await;

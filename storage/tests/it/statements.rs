@@ -34,7 +34,7 @@ async fn statements_have_one_shape_and_can_be_planned() {
     for statement in STATEMENTS.concat() {
         let file = match statement.name.split("::").nth(1).unwrap() {
             "directory" | "custom_domain" => &mut files[1],
-            "root_key" | "master_check" | "acme" => &mut files[2],
+            "root_key" | "master_check" | "master_seal" | "acme" => &mut files[2],
             _ => &mut files[0],
         };
         let (sqlite, postgres) =

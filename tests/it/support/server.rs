@@ -199,6 +199,9 @@ impl Server {
         if let Some(database) = database {
             command.env("FREEHOLD_DATABASE_URL", database.url());
         }
+        if options.env.iter().any(|(name, _)| name == "FREEHOLD_KEYS_MASTER_FILE") {
+            command.env_remove("FREEHOLD_KEYS_MASTER");
+        }
         command.envs(options.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         command
     }
