@@ -160,7 +160,7 @@ async fn slow_clients_are_cut_and_lock_nobody_else_out() {
     let mut other = Conn::to(&server, &acme).await;
     assert_eq!((other.me(&access).await, probe.me(&access).await), (200, 200));
     other.sign_in(&acme).await;
-    let unsigned = other.request("POST", "/webhooks/stripe", &[], &[b' '; 100_000]);
+    let unsigned = other.request("POST", "/webhooks/stripe", &[], &vec![b' '; 100_000]);
     assert_eq!(other.send(unsigned).await.status, 401, "a large body of somebody else's is read");
     drop(other);
     while descriptors(&server) > before {
