@@ -180,8 +180,8 @@ async fn the_ban_outlives_its_actor_and_an_admin_lifts_it(scene: &mut Scene, who
         "block_after": KEEPS_ON, "block_s": BLOCK_S, "ban_after": KEEPS_ON, "ban_s": BAN_S,
     });
     assert_eq!(tier("api-member"), expected);
-    let open = json!({ "tier": "webhook-in", "limit": "600/min", "subject": "provider", "stages": ["limit"] });
-    assert_eq!((tier("webhook-in"), seen["tiers"].as_array().unwrap().len()), (open, 19));
+    let open = json!({ "tier": "events", "limit": "60/min", "subject": "tenant", "stages": ["limit"] });
+    assert_eq!((tier("events"), seen["tiers"].as_array().unwrap().len()), (open, 19));
     let path = format!("{LIMITS}/blocks/{}", block["id"].as_str().unwrap());
     let token = scene.ada.1.access.clone();
     let access = Some(token.as_str());

@@ -215,7 +215,8 @@ async fn no_operation_is_exempt() {
     let mut asked = 0;
     for (conn, bearer) in [(&mut browser.conn, bearer), (&mut operators, operator)] {
         for (method, path, _) in operations(conn).await {
-            if method == "GET" {
+            // Providers post without one: there the signature counts, and nothing else (see `webhook_in`).
+            if method == "GET" || path == "/webhooks/{provider}" {
                 continue;
             }
             let target = path.replace("{id}", "019a0000-0000-7000-8000-000000000000").replace("{provider}", "google");
