@@ -55,7 +55,7 @@ async fn verified(options: Options) -> Vec<Row> {
     let folder = Folder::new();
     let tenants = estate::make(&folder, estate::Plan { tenants: 1, members: 1, sessions: 1 }, 0).await;
     let tenant = &tenants[0];
-    let server = Process::freehold(&folder, Cores::First, &[]);
+    let server = Process::freehold(&folder, Cores::First, &[("FREEHOLD_LIMITS_WEBHOOK_IN", "1000000/s")]);
     set_secret(&server, tenant).await;
     let bare = Process::reference(reference::AXUM_POST, &[], Cores::First);
     let verifying = Process::reference(reference::AXUM_WEBHOOK, &[SECRET], Cores::First);
