@@ -86,14 +86,14 @@ fn own_url(cx: &Context, parts: &Parts) -> Result<String, Problem> {
 }
 
 /// `POST /webhooks/{provider}`: what a provider tells of. It is verified with the secrets that the tenant has set for the
-/// provider, and kept before the answer: 200 for what is new and for what is known, 401 for what is not signed, both without a
-/// body. What is not kept for another reason shall come again: 429 and 503 say when.
+/// provider, and kept before the answer: 200 for what is new and for what is known, 401 for what is not signed, or tells of
+/// nothing that could be kept once, all without a body. What is not kept for another reason shall come again: 429 and 503 say when.
 #[utoipa::path(post, path = "/webhooks/{provider}", tag = "webhooks", operation_id = "receive_webhook",
     params(("provider" = String, Path, description = "Who posts: `stripe`, `twilio`, `quickbooks`, `shopify` or `square`.")),
     request_body(content((Object = "application/json"), (Object = "application/x-www-form-urlencoded"))),
     responses(
         (status = 200, description = "It is kept."),
-        (status = 401, description = "It is not signed by who holds the secret. There is no body."),
+        (status = 401, description = "It is not signed by who holds the secret, or tells of nothing that could be kept once. There is no body."),
     ),
 )]
 pub(crate) async fn receive(delivered: Delivered) -> Result<Response, Problem> {

@@ -7,7 +7,7 @@ use freehold_domain::keys::Sealed;
 use freehold_domain::secret::Secret;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
-use freehold_domain::webhook::{self, Body, Delivery, Event, Provider};
+use freehold_domain::webhook::{Body, Delivery, Event, Provider};
 use freehold_storage::webhook_event::{self as rows, NewDelivery, NewEvent, WebhookEventRow};
 use freehold_storage::webhook_refusal::{self, WebhookRefusalRow};
 use freehold_storage::{Chain, TenantTx};
@@ -88,11 +88,7 @@ pub async fn receive(cx: &Context, posted: &Posted) -> Result<Received, NotRecei
     };
     let of_provider = Layer { tier: Tier::WebhookIn, subject: Subject(provider as u128 + 1) };
     cx.admit(&[of_provider, cx.tenant_layer()]).await?;
-    let events = match verified.events() {
-        Ok(events) if !events.is_empty() => events,
-        Ok(_) => return Err(refuse(cx, provider, "no-event", || webhook::NoEvent::NoId.to_string())),
-        Err(no) => return Err(refuse(cx, provider, "no-event", || no.to_string())),
-    };
+    let events = verified.events().map_err(|no| refuse(cx, provider, "no-event", || no.to_string()))?;
     let received = keep(cx, provider, source.as_str(), &events, body).await?;
     let outcome = if received == Received::New { "accepted" } else { "repeated" };
     metrics::counter!(metric::WEBHOOKS, "provider" => provider.as_str(), "outcome" => outcome).increment(1);
