@@ -11,7 +11,9 @@ use crate::audit::log;
 use crate::oauth::{self, Browser, Fake};
 use crate::operators::platform;
 use crate::support::{Answer, Conn, Database, Engine, Line, Options, Proxy, Server, Session, Tenant, on_both_engines};
-use crate::watch::until;
+use crate::watch::{metric, until};
+use crate::webhook_in::signed::{SQUARE, square, square_event};
+use crate::webhook_in::{post, set_secret};
 
 const SHOP: &str = "shop.test";
 const DOMAINS: &str = "/v1/domains";
@@ -23,6 +25,7 @@ on_both_engines! {
     what_cannot_be_a_domain_is_named
     a_page_proves_a_domain_and_nothing_but_it_is_asked
     a_custom_domain_is_the_tenants_own_host
+    a_webhook_that_comes_to_a_custom_domain_is_signed_for_its_url
     browsers_are_told_of_a_custom_domain_and_of_names_under_it_only_by_its_tenants_word
 }
 
@@ -295,6 +298,28 @@ async fn a_page_proves_a_domain_and_nothing_but_it_is_asked(engine: Engine) {
     let head = scene.web.heads.lock().unwrap().last().unwrap().clone();
     assert!(head.starts_with(&format!("GET {PROOF} HTTP/1.1\r\n")) && head.contains("host: shop.test\r\n"), "{head}");
     assert!(!head.contains("cookie") && !head.contains("authorization"), "{head}");
+}
+
+async fn a_webhook_that_comes_to_a_custom_domain_is_signed_for_its_url(engine: Engine) {
+    let mut scene = Scene::with(Options::new(engine)).await;
+    scene.attach(SHOP).await;
+    let admin = scene.conn.sign_in(&scene.acme).await;
+    set_secret(&mut scene.conn, &admin, "square", SQUARE).await;
+    let listed = scene.conn.get("/v1/webhooks/sources", Some(&admin.access)).await.is(200).json();
+    let row = listed["items"].as_array().unwrap().iter().find(|row| row["source"] == "square").unwrap().clone();
+    let urls: Vec<_> = row["urls"].as_array().unwrap().iter().map(|url| url.as_str().unwrap()).collect();
+    let [own, shops] = urls[..] else { panic!("{urls:?}") };
+    assert!(shops.contains("://shop.test") && own.contains("://acme.localhost"), "{urls:?}");
+    let mut shop = Conn::open(scene.server.http, SHOP).await;
+    for (event, url, at_shop, at_own) in [("one", shops, 200, 401), ("two", own, 401, 200)] {
+        let signed = square(SQUARE, url, &square_event(event));
+        assert_eq!(post(&mut shop, &signed).await.unwrap().status, at_shop, "{url}");
+        assert_eq!(post(&mut scene.conn, &signed).await.unwrap().status, at_own, "{url}");
+    }
+    let outcome = |outcome| format!("freehold_webhooks_total{{provider=\"square\",outcome=\"{outcome}\"}}");
+    for counted in ["accepted", "refused"] {
+        assert_eq!(metric(&scene.server, &outcome(counted)).await, 2, "{counted}");
+    }
 }
 
 async fn a_custom_domain_is_the_tenants_own_host(engine: Engine) {

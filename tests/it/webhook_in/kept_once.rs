@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::signed::{STRIPE, Signed, stripe, stripe_event};
 use super::{Scene, post, taken};
 use crate::support::{Conn, Engine, Options, on_both_engines};
-use crate::watch::note;
+use crate::watch::{metric, note, until};
 
 const EVENTS: usize = 1_000;
 const TIMES: usize = 3;
@@ -83,7 +83,8 @@ async fn a_thousand_events_three_times_over_two_nodes_are_each_kept_once() {
             });
         }
         if is_killed {
-            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            let is_far = async || (metric(&second, "freehold_webhooks_total").await >= 100).then_some(());
+            until("it has taken some, and not all", is_far).await;
             second.kill();
         }
         for (acknowledged, not) in posting.join_all().await {
