@@ -7,27 +7,26 @@
 pub mod carrier;
 pub mod dispatch;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use freehold_domain::delivery::{Patience, Rounds};
+use freehold_domain::delivery::Patience;
 use freehold_domain::id::{MailId, TenantId};
 use freehold_domain::keys::{CryptoError, TenantKeys};
 use freehold_domain::letter::Letter;
 use freehold_domain::time::UnixMs;
 use freehold_storage::{StoreError, TenantTx, mail};
-use tokio::sync::Notify;
 
 use crate::node::Node;
 use crate::ops::audit::NotRecorded;
 use crate::ops::refusal::Refusal;
+use crate::queue::Queue;
 use carrier::{Carrier, Security};
 
 /// The post of a node: who carries letters, and which tenants have some.
 pub struct Post {
     carrier: Carrier,
     patience: Patience,
-    rounds: Mutex<Rounds<TenantId>>,
-    bell: Notify,
+    queue: Queue<TenantId>,
 }
 
 /// A letter could not be enqueued; its transaction is lost.
@@ -63,7 +62,7 @@ impl Post {
     /// The post with this carrier.
     #[must_use]
     pub fn new(carrier: Carrier, patience: Patience) -> Self {
-        Self { carrier, patience, rounds: Mutex::default(), bell: Notify::new() }
+        Self { carrier, patience, queue: Queue::default() }
     }
 
     /// How the connection to the mail server is protected; `None` where letters become files.
@@ -74,18 +73,12 @@ impl Post {
 
     /// The tenant has a letter that is due at `at`: whoever dispatches learns of it at once.
     pub(crate) fn wake(&self, tenant: TenantId, at: UnixMs) {
-        self.rounds().wake(tenant, at);
-        self.bell.notify_one();
+        self.queue.wake(tenant, at);
     }
 
     /// How many tenants have letters, as far as this node knows.
     pub(crate) fn tenants_waiting(&self) -> usize {
-        self.rounds().len()
-    }
-
-    /// A step changes one entry: what a panic leaves behind is whole.
-    fn rounds(&self) -> MutexGuard<'_, Rounds<TenantId>> {
-        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.len()
     }
 }
 

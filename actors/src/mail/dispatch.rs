@@ -1,9 +1,7 @@
 //! Dispatch: whose letters are due, and a round for each such tenant, which hands its letters over one after the other.
 //!
-//! A commit that enqueues wakes the round at once. After a start the letters of an earlier run are found: on SQLite by
-//! asking every tenant's file once, on PostgreSQL by a question across tenants, asked again every half minute, because
-//! another node's round may have died. A letter is claimed by a conditional update before it is carried, so that of two
-//! nodes one carries it; a claim whose node died ends with its lease.
+//! A letter is claimed by a conditional update before it is carried, so that of two nodes one carries it; a claim whose node
+//! died ends with its lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +12,7 @@ use freehold_domain::letter::{Letter, Sender};
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::time::UnixMs;
 use freehold_storage::mail::{self, MailRow};
-use freehold_storage::{Chain, StoreError, directory, mail_due};
-use tokio::task::JoinSet;
+use freehold_storage::{Chain, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::carrier::{NotTaken, Parcel, TAKEN_WITHIN};
@@ -30,15 +27,8 @@ pub(crate) const ROUNDS_MAX: usize = 16;
 const LETTERS_MAX: u32 = 50;
 /// How long a claimed letter is nobody else's: longer than it takes to carry it.
 const LEASE: Duration = Duration::from_secs(30);
-/// How often a shared store is asked whose letters are due.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How long the letters of a tenant wait that is not served.
 const UNSERVED_WAIT: Duration = Duration::from_mins(5);
-/// How long a server that stops waits for letters under way.
-const DRAIN: Duration = Duration::from_secs(2);
-
-const TENANTS_PAGE: u32 = 100;
-const DUE_PAGE: u32 = 1_000;
 
 /// Why a round could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -53,52 +43,18 @@ enum Trouble {
 
 /// Dispatches until `stop`.
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
-    tokio::join!(dispatch(&node, &stop), find(&node, &stop));
-}
-
-async fn dispatch(node: &Arc<Node>, stop: &CancellationToken) {
     let post = &node.post;
-    let mut rounds = JoinSet::new();
-    while !stop.is_cancelled() {
-        let now = node.ambient.now();
-        let due = post.rounds().take_due(now, ROUNDS_MAX - rounds.len());
-        for tenant in due {
-            rounds.spawn(round(Arc::clone(node), tenant));
-        }
-        let next = post.rounds().next_at().filter(|_| rounds.len() < ROUNDS_MAX);
-        let until_next = async {
-            match next {
-                Some(at) => tokio::time::sleep(at.since(now)).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = post.bell.notified() => {}
-            Some(_) = rounds.join_next() => {}
-            () = until_next => {}
-        }
-    }
-    // A letter whose round is cut off is claimed, and sent after its lease.
-    drop(tokio::time::timeout(DRAIN, async { while rounds.join_next().await.is_some() {} }).await);
+    post.queue
+        .run(&node.ambient, &stop, (ROUNDS_MAX, post.patience.retry), |tenant| round(Arc::clone(&node), tenant))
+        .await;
 }
 
 /// One tenant's round, and when its next is due.
-async fn round(node: Arc<Node>, tenant: TenantId) {
-    let going = tokio::spawn({
-        let node = Arc::clone(&node);
-        async move { carry_due(&node, tenant).await }
-    });
-    let again = || Some(node.ambient.now().plus(node.post.patience.retry));
-    let next = match going.await {
-        Ok(Ok(next)) => next,
-        Ok(Err(error)) => {
-            tracing::warn!(tenant.id = %tenant, error = %Chain(&error), "a tenant's letters could not be read");
-            again()
-        }
-        Err(_) => again(), // it panicked
-    };
-    node.post.rounds().finished(tenant, next);
+async fn round(node: Arc<Node>, tenant: TenantId) -> Option<UnixMs> {
+    carry_due(&node, tenant).await.unwrap_or_else(|error| {
+        tracing::warn!(tenant.id = %tenant, error = %Chain(&error), "a tenant's letters could not be read");
+        Some(node.ambient.now().plus(node.post.patience.retry))
+    })
 }
 
 /// Carries the letters of a tenant that are due; when the next is.
@@ -145,7 +101,7 @@ async fn carry_letters(node: &Node, slot: &TenantSlot, keys: &TenantKeys) -> Res
 }
 
 /// The letter of a tenant that is due first.
-async fn next_due(node: &Node, id: TenantId) -> Result<Option<MailRow>, StoreError> {
+pub(crate) async fn next_due(node: &Node, id: TenantId) -> Result<Option<MailRow>, StoreError> {
     mail::next(&mut node.store.read(id).await?).await
 }
 
@@ -205,49 +161,4 @@ async fn give_up(node: &Node, slot: &TenantSlot, row: &MailRow, tries: i64) -> R
         );
     }
     Ok(())
-}
-
-/// Finds the letters that this node does not know of.
-async fn find(node: &Node, stop: &CancellationToken) {
-    if !node.store.is_shared() {
-        if stop.run_until_cancelled(ask_everybody(node)).await == Some(Err(())) {
-            tracing::error!("the directory could not be read: letters of an earlier run wait for the next start");
-        }
-        return;
-    }
-    let mut looks = tokio::time::interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(looks.tick()).await.is_some() {
-        let now = node.ambient.now();
-        // Those that are due before the next look too: their round finds out when.
-        let soon = now.plus(LOOK_EVERY);
-        let due = async { mail_due::tenants(&mut node.store.system_read().await?, soon, DUE_PAGE).await };
-        match due.await {
-            Ok(tenants) => tenants.into_iter().for_each(|tenant| node.post.wake(tenant, now)),
-            Err(error) => tracing::warn!(error = %Chain(&error), "whose letters are due could not be read"),
-        }
-    }
-}
-
-/// Asks each tenant of the directory for its first letter, and lets go of its file where nobody else has a use for it. One
-/// process owns these files: what is enqueued later it knows of.
-async fn ask_everybody(node: &Node) -> Result<(), ()> {
-    let mut after = String::new();
-    loop {
-        let page = async { directory::page(&mut node.store.system_read().await?, &after, TENANTS_PAGE).await };
-        let rows = page.await.map_err(|error| tracing::error!(error = %Chain(&error), "the directory failed"))?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after.clone_from(&last.slug);
-        for row in rows {
-            match next_due(node, row.id).await {
-                Ok(Some(letter)) => node.post.wake(row.id, letter.next_try_at_ms),
-                Ok(None) => {}
-                // Its round finds out whether it has letters.
-                Err(_) => node.post.wake(row.id, node.ambient.now().plus(node.post.patience.retry)),
-            }
-            if node.slots.by_id(row.id).is_none_or(|slot| slot.live().is_none()) {
-                node.store.close_tenant(row.id).await;
-            }
-        }
-    }
 }
