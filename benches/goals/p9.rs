@@ -2,10 +2,8 @@
 //! it cost less to refuse a request than to answer it?
 
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::load::{Crowd, Requests, Tally, Until, median, ms, one_thread, quantile, span};
 use crate::process::{Cores, Folder, Process};
@@ -14,7 +12,7 @@ use crate::table::Row;
 use crate::wire::{Conn, get};
 use crate::{Options, estate};
 
-const TENANTS: usize = 100;
+const TENANTS: u32 = 100;
 /// What every tenant may send, in a second.
 const LIMIT: u32 = 100;
 const FLOOD: u32 = 20 * LIMIT;
@@ -27,14 +25,15 @@ const TURN: Duration = Duration::from_millis(1_200);
 
 /// P9.
 pub(crate) fn neighbours(options: Options) -> Vec<Row> {
-    let mut rows = off_the_first_core(move || one_thread().block_on(noticed(options)));
+    let mut rows = off_the_first_core(move || noticed(options));
     rows.extend(off_the_first_core(move || one_thread().block_on(refused(options))));
     rows
 }
 
-async fn noticed(options: Options) -> Vec<Row> {
+fn noticed(options: Options) -> Vec<Row> {
     let folder = Folder::new();
-    let tenants = estate::make(&folder, estate::Plan { tenants: TENANTS, members: 1, sessions: 0 }, 0).await;
+    let plan = estate::Plan { tenants: TENANTS as usize, members: 1, sessions: 0 };
+    let tenants = one_thread().block_on(estate::make(&folder, plan, 0));
     let ask: Vec<Arc<[u8]>> =
         tenants.iter().map(|tenant| get(&tenant.host(), "/v1/me", &tenant.access_token()).into()).collect();
     let limit = format!("{LIMIT}/s");
@@ -46,12 +45,13 @@ async fn noticed(options: Options) -> Vec<Row> {
     let (mut ratios, mut quiet, mut loaded, mut wrong) = (vec![], vec![], vec![], 0);
     let (mut flooded, mut admitted) = (0, 0);
     for _ in 0..options.rounds(5) {
-        let calm = steady(&server, others).await;
+        let calm = steady(&server, others);
         let tally = Tally::default();
-        let flood = flood(&server, loud, &tally).await;
-        let busy = steady(&server, others).await;
+        let flood = flood(&server, loud, &tally);
+        let busy = steady(&server, others);
         tally.stop();
-        for (sent, passed) in flood.join_all().await {
+        for connection in flood {
+            let (sent, passed) = connection.join().unwrap();
             flooded += sent;
             admitted += passed;
         }
@@ -75,58 +75,67 @@ async fn noticed(options: Options) -> Vec<Row> {
 }
 
 /// Each of the others at its pace: how long they waited, and how many were not answered with 200.
-async fn steady(server: &Process, others: &[Arc<[u8]>]) -> (Vec<f64>, usize) {
-    let mut asking = JoinSet::new();
-    for (n, ask) in others.iter().enumerate() {
-        let (ask, address) = (Arc::clone(ask), server.http);
-        asking.spawn(async move {
-            let mut conn = Conn::open(address).await;
-            sleep(PACE * u32::try_from(n).unwrap() / u32::try_from(TENANTS).unwrap()).await;
-            let (mut ticks, began) = (interval(PACE), Instant::now());
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            let (mut times, mut wrong) = (vec![], 0);
-            while began.elapsed() < WARM + WINDOW {
-                ticks.tick().await;
-                let asked = Instant::now();
-                wrong += usize::from(conn.ask(&ask).await.status != 200);
-                if began.elapsed() > WARM {
-                    times.push(ms(asked));
+fn steady(server: &Process, others: &[Arc<[u8]>]) -> (Vec<f64>, usize) {
+    let began = Instant::now();
+    let asking: Vec<_> = (0..)
+        .zip(others)
+        .map(|(n, ask)| {
+            let (ask, address, mut due) = (Arc::clone(ask), server.http, began + PACE * n / TENANTS);
+            thread::spawn(move || {
+                let runtime = one_thread();
+                let mut conn = runtime.block_on(Conn::open(address));
+                let (mut times, mut wrong) = (vec![], 0);
+                while began.elapsed() < WARM + WINDOW {
+                    until(due);
+                    due = Instant::now().max(due) + PACE;
+                    let asked = Instant::now();
+                    wrong += usize::from(runtime.block_on(conn.ask(&ask)).status != 200);
+                    if began.elapsed() > WARM {
+                        times.push(ms(asked));
+                    }
                 }
-            }
-            (times, wrong)
-        });
-    }
-    let all = asking.join_all().await;
-    all.into_iter().fold((vec![], 0), |(mut times, wrong), (mine, mine_wrong)| {
+                (times, wrong)
+            })
+        })
+        .collect();
+    asking.into_iter().fold((vec![], 0), |(mut times, wrong), one| {
+        let (mine, mine_wrong) = one.join().unwrap();
         times.extend(mine);
         (times, wrong + mine_wrong)
     })
 }
 
 /// Sends twenty times the limit until told to stop: how many, and how many passed.
-async fn flood(server: &Process, ask: &Arc<[u8]>, tally: &Tally) -> JoinSet<(usize, usize)> {
-    let mut flood = JoinSet::new();
-    let pace = Duration::from_secs(1) * CONNECTIONS / FLOOD;
-    for n in 0..CONNECTIONS {
-        let (ask, tally, mut conn) = (Arc::clone(ask), tally.clone(), Conn::open(server.http).await);
-        flood.spawn(async move {
-            sleep(pace * n / CONNECTIONS).await; // evenly, or the generator itself is what the others wait for
-            let mut ticks = interval(pace);
+fn flood(server: &Process, ask: &Arc<[u8]>, tally: &Tally) -> Vec<JoinHandle<(usize, usize)>> {
+    let (began, pace) = (Instant::now(), Duration::from_secs(1) * CONNECTIONS / FLOOD);
+    let connection = |n| {
+        let (ask, tally, address, mut due) =
+            (Arc::clone(ask), tally.clone(), server.http, began + pace * n / CONNECTIONS);
+        thread::spawn(move || {
+            let runtime = one_thread();
+            let mut conn = runtime.block_on(Conn::open(address));
             let (mut sent, mut passed) = (0, 0);
             while !tally.is_stopped() {
-                ticks.tick().await;
+                until(due);
+                due += pace;
                 sent += 1;
-                passed += usize::from(conn.ask(&ask).await.status == 200);
+                passed += usize::from(runtime.block_on(conn.ask(&ask)).status == 200);
             }
             (sent, passed)
-        });
-    }
-    flood
+        })
+    };
+    (0..CONNECTIONS).map(connection).collect()
+}
+
+/// Waits on a thread of the caller's own. The timers of a runtime fire for a whole millisecond at once, and all they wake then
+/// wait for one another: that burst would be what is measured.
+fn until(due: Instant) {
+    thread::sleep(due.saturating_duration_since(Instant::now()));
 }
 
 async fn refused(options: Options) -> Vec<Row> {
     let folder = Folder::new();
-    let tenants = estate::make(&folder, estate::Plan { tenants: TENANTS, members: 1, sessions: 0 }, 0).await;
+    let tenants = estate::make(&folder, estate::Plan { tenants: TENANTS as usize, members: 1, sessions: 0 }, 0).await;
     let requests: Requests =
         Arc::new(tenants.iter().map(|tenant| get(&tenant.host(), "/v1/me", &tenant.access_token())).collect());
     let wide = [("FREEHOLD_LIMITS_API_TENANT", "1000000/s"), ("FREEHOLD_LIMITS_API_MEMBER", "1000000/s")];
