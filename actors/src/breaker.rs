@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use freehold_domain::breaker::{Breaker as Machine, BreakerRule, Circuit, Tripped};
+use freehold_domain::breaker::{Breaker as Machine, BreakerRule, Circuit, Failure, Tripped};
 
 use crate::ambient::Ambient;
 use crate::metric;
@@ -36,9 +36,14 @@ impl Breaker {
     pub(crate) async fn run<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, NoResult<E>> {
         let begun = self.step(|machine| machine.begin(self.rule, self.ambient.now()))?;
         let outcome = call.await;
-        self.step(|machine| match &outcome {
-            Ok(_) => machine.succeeded(&begun),
-            Err(_) => machine.failed(&begun, self.rule, self.ambient.now()),
+        let [spread] = self.ambient.random();
+        let failure = Failure { retry_after: None, spread };
+        self.step(|machine| {
+            if outcome.is_ok() {
+                machine.succeeded(&begun, self.rule, self.ambient.now());
+            } else {
+                machine.failed(&begun, self.rule, failure, self.ambient.now());
+            }
         });
         outcome.map_err(NoResult::Failed)
     }

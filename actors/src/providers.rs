@@ -29,7 +29,7 @@ use crate::outbound::{Bounds, CallFailed, Outbound};
 const BOUNDS: Bounds = Bounds { within: Duration::from_secs(3), bytes_max: 256 * 1024 };
 /// Consecutive failures after which a provider is left alone, and for how long.
 const BREAKER: BreakerRule =
-    BreakerRule { failures_max: 5, pause: Duration::from_secs(15), probe: Duration::from_secs(6) };
+    BreakerRule { pause: Duration::from_secs(15), probe: Duration::from_secs(6), ..BreakerRule::USUAL };
 const JSON: (&str, &str) = ("accept", "application/json");
 
 /// What this server is to a provider.

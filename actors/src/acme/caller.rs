@@ -29,8 +29,7 @@ const CALL_WITHIN: Duration = Duration::from_secs(20);
 /// A chain of certificates has some ten thousand bytes.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Consecutive failures of the authority itself after which it is left alone, and for how long.
-const BREAKER: BreakerRule =
-    BreakerRule { failures_max: 5, pause: Duration::from_secs(30), probe: Duration::from_secs(25) };
+const BREAKER: BreakerRule = BreakerRule { probe: Duration::from_secs(25), ..BreakerRule::USUAL };
 
 /// The way to one authority.
 #[derive(Clone)]

@@ -27,7 +27,13 @@ pub(super) struct RangeService {
 
 impl RangeService {
     pub(super) fn at(url: ServiceUrl, pause: Duration, ambient: Ambient) -> Result<Self, rustls::Error> {
-        let rule = BreakerRule { failures_max: FAILURES_MAX, pause, probe: 2 * ANSWER_WITHIN };
+        let rule = BreakerRule {
+            failures_max: FAILURES_MAX,
+            pause,
+            pause_max: pause,
+            probe: 2 * ANSWER_WITHIN,
+            ..BreakerRule::USUAL
+        };
         Ok(Self { outbound: Outbound::to(url)?, breaker: Breaker::new("breached_passwords", rule, ambient) })
     }
 
