@@ -15,6 +15,7 @@ use freehold_actors::mail::carrier::Carrier;
 use freehold_actors::node::{Node, Parts, Settings};
 use freehold_actors::password_pool::PasswordPool;
 use freehold_actors::providers::Providers;
+use freehold_actors::public_client::PublicClient;
 use freehold_actors::shared_counters::SharedCounters;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::id::NodeId;
@@ -94,10 +95,13 @@ pub async fn start_node(
     let providers =
         Providers::new(config.oauth.clone(), AMBIENT).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let proofs = DomainProofs::new(config.domains.clone());
+    let public_client =
+        PublicClient::new(config.outbound.clone()).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let policy = Policy::parse(PRINT_SHOP).map_err(|faults| Failure::new(Exit::Internal, faults))?;
     let settings = Settings {
         limits: Arc::new(config.limits.clone()),
         lockout: config.lockout,
+        breaker: config.breaker,
         policy: Arc::new(policy),
         passivate: config.tree.passivate,
         suspect_from: config.tree.unready_from,
@@ -128,6 +132,7 @@ pub async fn start_node(
         pool,
         breached,
         post,
+        public_client,
         providers,
         proofs,
         shared_counters,

@@ -4,6 +4,7 @@
 //! and said as one line, `NAME: fault; remedy`, with no secret in it.
 
 mod acme;
+mod breakers;
 mod data;
 mod database;
 mod domains;
@@ -17,6 +18,7 @@ mod log;
 mod mail;
 mod names;
 mod oauth;
+mod outbound;
 pub(crate) mod passwords;
 mod platform;
 mod profile;
@@ -39,7 +41,9 @@ use std::path::{Path, PathBuf};
 use freehold_actors::acme::AcmeRule;
 use freehold_actors::domain_proofs::ProofRule;
 use freehold_actors::providers::ProvidersRule;
+use freehold_actors::public_client::OutboundRule;
 use freehold_actors::shared_counters::CounterRule;
+use freehold_domain::breaker::BreakerRule;
 use freehold_domain::disclosure::Disclosure;
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::tier::Limits;
@@ -103,6 +107,10 @@ pub struct Config {
     pub signing: Signing,
     /// The proofs of tenants' own domains.
     pub domains: ProofRule,
+    /// Calls to URLs that tenants named.
+    pub outbound: OutboundRule,
+    /// When a tenant's integration is left alone.
+    pub breaker: BreakerRule,
     /// Where to tell of a weakness, if anywhere: one to eight contacts, 1 to 365 days.
     pub disclosure: Option<Disclosure>,
     /// How long tenants stay in memory.
@@ -162,6 +170,8 @@ impl Config {
         let oauth = oauth::read(values, data_dir.as_deref());
         let signing = signing::read(values);
         let domains = domains::read(values, profile);
+        let outbound = outbound::read(values, domains.as_ref().and_then(|rule| rule.resolver));
+        let breaker = breakers::read(values);
         let disclosure = security::read(values);
         let tree = tree::read(values);
         let refresh = refresh::read(values);
@@ -185,6 +195,8 @@ impl Config {
             oauth: oauth?,
             signing: signing?,
             domains: domains?,
+            outbound: outbound?,
+            breaker: breaker?,
             disclosure: disclosure?,
             tree: tree?,
             refresh: refresh?,

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use freehold_domain::id::TenantId;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{Chain, StoreError, directory, mail_due};
+use freehold_storage::{Chain, StoreError, directory, mail_due, webhooks_due};
 use tokio_util::sync::CancellationToken;
 
 use crate::mail::dispatch;
 use crate::node::Node;
+use crate::webhooks_out;
 
 /// How often a shared store is asked.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -33,7 +34,7 @@ pub async fn find(node: Arc<Node>, stop: CancellationToken) {
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(looks.tick()).await.is_some() {
         if let Err(error) = ask_the_store(&node).await {
-            tracing::warn!(error = %Chain(&error), "whose letters are due could not be read");
+            tracing::warn!(error = %Chain(&error), "what waits could not be read");
         }
     }
 }
@@ -45,6 +46,9 @@ async fn ask_the_store(node: &Node) -> Result<(), StoreError> {
     let mut tx = node.store.system_read().await?;
     for tenant in mail_due::tenants(&mut tx, soon, DUE_PAGE).await? {
         node.post.wake(tenant, now);
+    }
+    for tenant in webhooks_due::tenants(&mut tx, soon, DUE_PAGE).await? {
+        node.outbox.wake(tenant, now);
     }
     Ok(())
 }
@@ -72,5 +76,10 @@ async fn ask(node: &Node, id: TenantId, again: UnixMs) {
         Ok(Some(letter)) => node.post.wake(id, letter.next_try_at_ms),
         Ok(None) => {}
         Err(_) => node.post.wake(id, again),
+    }
+    match webhooks_out::waits(node, id).await {
+        Ok(true) => node.outbox.wake(id, node.ambient.now()),
+        Ok(false) => {}
+        Err(_) => node.outbox.wake(id, again),
     }
 }

@@ -11,10 +11,10 @@ use freehold_domain::known_client::KNOWN_FOR;
 use freehold_domain::revocation::DEPTH;
 use freehold_domain::signing_rotation::KEPT;
 use freehold_domain::time::{CLOCKS_APART_MAX, UnixMs};
-use freehold_domain::webhook;
+use freehold_domain::{webhook, webhook_out};
 use freehold_storage::{
     Chain, Isolation, Store, StoreError, change, csp_report, custom_domain, family, invitation, known_client, lockout,
-    mail, oauth, one_time_token, second_factor, signing_key, webhook_event, webhook_refusal,
+    mail, oauth, one_time_token, second_factor, signing_key, webhook_event, webhook_message, webhook_refusal,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +88,7 @@ pub fn set_gauges(node: &Node) {
     metrics::gauge!(metric::IN_FLIGHT).set(node.in_flight());
     metrics::gauge!(metric::RECEIVING).set(node.receiving());
     metrics::gauge!(metric::MAIL_TENANTS).set(u32::try_from(node.post.tenants_waiting()).unwrap_or(u32::MAX));
+    metrics::gauge!(metric::WEBHOOK_LINES).set(u32::try_from(node.outbox.lines_waiting()).unwrap_or(u32::MAX));
     Resource::Connections.refused_so_far(node.store.refused_their_share());
     penalties::set_gauges(node);
     metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));
@@ -160,6 +161,7 @@ async fn sweep(node: &Node, slot: &TenantSlot, now: UnixMs) -> Result<(), StoreE
     known_client::sweep(&mut tx, now.minus(KNOWN_FOR), ROWS_MAX).await?;
     csp_report::sweep(&mut tx, now.minus(CSP_REPORTS_KEPT), ROWS_MAX).await?;
     webhook_event::sweep(&mut tx, now.minus(webhook::KEPT), DELIVERIES_MAX).await?;
+    webhook_message::sweep(&mut tx, now.minus(webhook_out::KEPT), ROWS_MAX).await?;
     webhook_refusal::sweep(&mut tx, now.minus(webhook::KEPT)).await?;
     signing_key::sweep(&mut tx, now.minus(KEPT)).await?;
     mail::sweep(&mut tx, now.minus(GIVEN_UP_KEPT), ROWS_MAX).await?;

@@ -1,7 +1,7 @@
 //! The supervised tree: the actors that own each tenant's state, and the operations that join tenant, store and rules.
 //!
 //! ```text
-//! Root ── FrontEnd[0..64] ── Tenant ── RateLimits, Sessions, Lockouts
+//! Root ── FrontEnd[0..64] ── Tenant ── RateLimits, Sessions, Lockouts, Breakers
 //! ```
 //!
 //! A [`slot::TenantSlot`] is what the rest of the server sees of a tenant: its state, its gate, what its actors have
@@ -14,6 +14,7 @@ pub mod api_keys;
 pub mod ask;
 pub mod breached;
 mod breaker;
+pub mod breakers;
 pub mod changes;
 pub mod domain_proofs;
 pub mod due;
@@ -26,12 +27,14 @@ pub mod levels;
 pub mod lockouts;
 pub mod mail;
 pub mod metric;
+mod names;
 pub mod node;
 pub mod ops;
 pub mod outbound;
 pub mod password_pool;
 mod penalties;
 pub mod providers;
+pub mod public_client;
 mod queue;
 pub mod rate_limits;
 pub mod root;
@@ -43,3 +46,4 @@ pub mod slot;
 mod supervision;
 pub mod tenant;
 pub mod webhook_sources;
+pub mod webhooks_out;

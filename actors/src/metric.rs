@@ -62,6 +62,10 @@ pub const MAIL_NOT_TAKEN: &str = "freehold_mail_not_taken_total";
 pub const MAIL_GIVEN_UP: &str = "freehold_mail_given_up_total";
 /// Tenants with letters that wait, as far as this node knows.
 pub const MAIL_TENANTS: &str = "freehold_mail_tenants_waiting";
+/// Tries to tell an endpoint of an event, by `outcome`.
+pub const WEBHOOKS_OUT: &str = "freehold_webhooks_out_total";
+/// Endpoints with messages that wait, as far as this node knows.
+pub const WEBHOOK_LINES: &str = "freehold_webhook_endpoints_waiting";
 /// Passwords waiting for a hashing thread.
 pub const HASH_QUEUE: &str = "freehold_hash_queue_depth";
 /// Passwords of which nobody could say whether they were breached.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use freehold_domain::breaker::BreakerRule;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterRing, Nonce};
@@ -46,10 +47,12 @@ use crate::ops::refusal::Refusal;
 use crate::password_pool::PasswordPool;
 use crate::penalties::{self, Bans};
 use crate::providers::Providers;
+use crate::public_client::PublicClient;
 use crate::root::Root;
 use crate::shared_counters::SharedCounters;
 use crate::slot::{Live, TenantSlot};
 use crate::tenant::{self, Kind};
+use crate::webhooks_out::Outbox;
 
 /// How long a report of an effect is tried to be delivered.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
@@ -66,6 +69,8 @@ pub struct Settings {
     pub limits: Arc<Limits>,
     /// When an account locks.
     pub lockout: LockoutRule,
+    /// When a tenant's integration is left alone.
+    pub breaker: BreakerRule,
     /// What each role may.
     pub policy: Arc<Policy>,
     /// How long a tenant may be idle before it is parked.
@@ -143,6 +148,8 @@ pub struct Node {
     pub pool: PasswordPool,
     /// Letters that wait, and who carries them.
     pub post: Arc<Post>,
+    /// What is to be told to endpoints, and the way to them.
+    pub outbox: Arc<Outbox>,
     /// Where passwords are looked up.
     pub breached: Breached,
     /// By whose word members sign in.
@@ -197,6 +204,8 @@ pub struct Parts {
     pub pool: PasswordPool,
     /// Who carries letters.
     pub post: Post,
+    /// The way to URLs that tenants named.
+    pub public_client: PublicClient,
     /// Where passwords are looked up.
     pub breached: Breached,
     /// By whose word members sign in.
@@ -224,6 +233,7 @@ impl Node {
             pool,
             breached,
             post,
+            public_client,
             providers,
             proofs,
             shared_counters,
@@ -238,6 +248,7 @@ impl Node {
             ring: ArcSwap::from_pointee(ring),
             pool,
             post: Arc::new(post),
+            outbox: Arc::new(Outbox::new(public_client)),
             breached,
             providers,
             proofs,
@@ -392,11 +403,12 @@ impl Node {
     }
 
     fn queue(&self, kind: Kind) -> &Arc<Queue> {
-        let [rate_limits, sessions, lockouts] = &self.queues;
+        let [rate_limits, sessions, lockouts, breakers] = &self.queues;
         match kind {
             Kind::RateLimits => rate_limits,
             Kind::Sessions => sessions,
             Kind::Lockouts => lockouts,
+            Kind::Breakers => breakers,
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod api_keys;
 mod assurance;
 pub mod audit;
+pub mod breakers;
 pub mod context;
 pub mod csp_reports;
 pub mod domains;
@@ -45,6 +46,8 @@ pub mod token_pair;
 pub mod totp;
 mod upkeep;
 pub mod waf;
+pub mod webhook_endpoints;
+pub mod webhook_messages;
 pub mod webhook_sources;
 pub mod webhooks;
 pub mod weight;

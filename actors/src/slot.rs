@@ -27,12 +27,13 @@ use freehold_domain::weight::Weight;
 use ractor::{ActorCell, ActorRef};
 
 use crate::api_keys::ApiKeys;
+use crate::breakers::Machines;
 use crate::gate::{self, Full, Gate, LargeGate, LargePass, Pass};
 use crate::ops::token_pair::TokenPair;
 use crate::shares::Resource;
 use crate::tenant::Kind;
 use crate::webhook_sources::WebhookSources;
-use crate::{lockouts, rate_limits, sessions, tenant};
+use crate::{breakers, lockouts, rate_limits, sessions, tenant};
 
 /// One tenant, as every request finds it.
 pub struct TenantSlot {
@@ -116,6 +117,8 @@ pub struct Live {
     pub api_keys: ApiKeys,
     /// From where it takes webhooks.
     pub webhook_sources: WebhookSources,
+    /// Whether it has an endpoint that is told of events.
+    pub tells: bool,
     /// The last refusal by the limit of the whole tenant, and when it was: until it is over, nobody's request needs to ask.
     pub(crate) exhausted: ArcSwapOption<(RateLimited, UnixMs)>,
     pub(crate) commits: sessions::Commits,
@@ -123,6 +126,7 @@ pub struct Live {
     pub(crate) rate_limits: Published<rate_limits::Msg>,
     pub(crate) sessions: Published<sessions::Msg>,
     pub(crate) lockouts: Published<lockouts::Msg>,
+    pub(crate) breakers: Published<breakers::Msg>,
 }
 
 /// A child's published address and when it was last asked.
@@ -163,6 +167,7 @@ impl Live {
             Kind::RateLimits => self.rate_limits.actor.store(None),
             Kind::Sessions => self.sessions.actor.store(None),
             Kind::Lockouts => self.lockouts.actor.store(None),
+            Kind::Breakers => self.breakers.actor.store(None),
         }
     }
 
@@ -172,6 +177,7 @@ impl Live {
             Kind::RateLimits => self.rate_limits.is_idle(since),
             Kind::Sessions => self.sessions.is_idle(since),
             Kind::Lockouts => self.lockouts.is_idle(since),
+            Kind::Breakers => self.breakers.is_idle(since),
         })
     }
 }
@@ -198,6 +204,7 @@ pub(crate) struct Cells {
     webhook_tally: Mutex<Tally>,
     rotations: Mutex<SlotRotations>,
     attempts: Mutex<SlotAttempts>,
+    breakers: Mutex<Machines>,
     restarts: Mutex<Restarts>,
 }
 
@@ -210,6 +217,7 @@ impl Default for Cells {
             webhook_tally: Mutex::default(),
             rotations: Mutex::default(),
             attempts: Mutex::default(),
+            breakers: Mutex::default(),
             restarts: Mutex::default(),
         }
     }
@@ -253,6 +261,10 @@ impl Cells {
         take(&self.attempts)
     }
 
+    pub(crate) fn breakers(&self) -> MutexGuard<'_, Machines> {
+        take(&self.breakers)
+    }
+
     /// Whether they keep nothing that a new slot would not begin with.
     fn is_blank(&self, now: UnixMs) -> bool {
         let mut buckets = self.buckets();
@@ -264,6 +276,7 @@ impl Cells {
             && self.shadow().is_empty()
             && self.rotations().is_empty()
             && self.attempts().is_empty()
+            && self.breakers().is_blank()
             && take(&self.restarts).is_quiet(now)
     }
 }

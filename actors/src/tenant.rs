@@ -7,6 +7,7 @@ use freehold_domain::restart::Verdict;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 use crate::ask::Reply;
+use crate::breakers::{self, Breakers};
 use crate::front_end;
 use crate::lockouts::{self, Lockouts};
 use crate::metric;
@@ -25,11 +26,13 @@ pub enum Kind {
     Sessions,
     /// [`crate::lockouts`]
     Lockouts,
+    /// [`crate::breakers`]
+    Breakers,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::RateLimits, Self::Sessions, Self::Lockouts];
+    pub const ALL: [Self; 4] = [Self::RateLimits, Self::Sessions, Self::Lockouts, Self::Breakers];
 
     /// The name in metrics and snapshots.
     #[must_use]
@@ -38,6 +41,7 @@ impl Kind {
             Self::RateLimits => "rate_limits",
             Self::Sessions => "sessions",
             Self::Lockouts => "lockouts",
+            Self::Breakers => "breakers",
         }
     }
 }
@@ -80,6 +84,7 @@ pub(crate) struct State {
     rate_limits: Child,
     sessions: Child,
     lockouts: Child,
+    breakers: Child,
 }
 
 impl Actor for Tenant {
@@ -88,7 +93,8 @@ impl Actor for Tenant {
     type Arguments = Arguments;
 
     async fn pre_start(&self, _: ActorRef<Msg>, given: Arguments) -> Result<State, ActorProcessingErr> {
-        Ok(State { given, rate_limits: Child::Stopped, sessions: Child::Stopped, lockouts: Child::Stopped })
+        let [rate_limits, sessions, lockouts, breakers] = Kind::ALL.map(|_| Child::Stopped);
+        Ok(State { given, rate_limits, sessions, lockouts, breakers })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, message: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -159,6 +165,7 @@ impl State {
             Kind::RateLimits => &mut self.rate_limits,
             Kind::Sessions => &mut self.sessions,
             Kind::Lockouts => &mut self.lockouts,
+            Kind::Breakers => &mut self.breakers,
         }
     }
 
@@ -183,6 +190,11 @@ impl State {
                 let given = lockouts::State { node, slot };
                 let (actor, _) = Actor::spawn_linked(None, Lockouts, given, supervisor).await?;
                 live.lockouts.publish(actor, now)
+            }
+            Kind::Breakers => {
+                let given = breakers::State { node, slot };
+                let (actor, _) = Actor::spawn_linked(None, Breakers, given, supervisor).await?;
+                live.breakers.publish(actor, now)
             }
         };
         *self.child(kind) = Child::Running(cell);

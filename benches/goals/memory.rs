@@ -18,8 +18,10 @@ use freehold_actors::ops::context::{Client, Context, Counted, Origin};
 use freehold_actors::ops::refresh::refresh;
 use freehold_actors::password_pool::PasswordPool;
 use freehold_actors::providers::{Providers, ProvidersRule};
+use freehold_actors::public_client::{OutboundRule, PublicClient};
 use freehold_actors::sessions;
 use freehold_actors::slot::TenantSlot;
+use freehold_domain::breaker::BreakerRule;
 use freehold_domain::custom_domain::Rules;
 use freehold_domain::delivery::Patience;
 use freehold_domain::gcra::{Layer, Subject, Unseen};
@@ -27,6 +29,7 @@ use freehold_domain::id::NodeId;
 use freehold_domain::lockout::LockoutRule;
 use freehold_domain::password::Argon2Params;
 use freehold_domain::policy::{PRINT_SHOP, Policy};
+use freehold_domain::public_url::Reach;
 use freehold_domain::slug::ReservedNames;
 use freehold_domain::tier::{Limits, Tier};
 use freehold_storage::{SqliteOptions, Store};
@@ -79,6 +82,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
     let settings = Settings {
         limits: Arc::new(Limits::default()),
         lockout: LockoutRule { failures_max: 5, lock: Duration::from_mins(15) },
+        breaker: BreakerRule::USUAL,
         policy: Arc::new(Policy::parse(PRINT_SHOP).unwrap()),
         passivate: Duration::from_hours(1),
         suspect_from: 10,
@@ -104,6 +108,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         ring: estate::MASTER.parse().unwrap(),
         pool: PasswordPool::start(machine::cores(), Argon2Params::default(), AMBIENT).unwrap(),
         post: Post::new(carrier, Patience::default()),
+        public_client: PublicClient::new(OUTBOUND).unwrap(),
         providers: Providers::new(ProvidersRule::default(), AMBIENT).unwrap(),
         proofs: DomainProofs::new(PROOFS),
         breached: Breached::new(BreachedRule { source: Source::None, unknown: WhenUnknown::Accept }, AMBIENT).unwrap(),
@@ -112,6 +117,9 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
     };
     Node::start(parts).await.unwrap()
 }
+
+const OUTBOUND: OutboundRule =
+    OutboundRule { resolver: None, reach: Reach { private_networks: vec![], ports: vec![] }, roots: vec![] };
 
 const PROOFS: ProofRule = ProofRule {
     resolver: None,

@@ -135,6 +135,26 @@ actions! {
     WebhookSecretSet "webhook_secret.set";
     /// A secret with which webhooks were verified was taken away.
     WebhookSecretRemoved "webhook_secret.removed";
+    /// An endpoint of webhooks was made; the subject of this and the next ones is the endpoint.
+    WebhookEndpointCreated "webhook_endpoint.created";
+    /// An admin changed where it is, what it is told or how.
+    WebhookEndpointChanged "webhook_endpoint.changed";
+    /// An admin gave it another secret.
+    WebhookEndpointRotated "webhook_endpoint.rotated";
+    /// An admin had it told that it was tried; it alone is told of that, whatever it wants.
+    WebhookEndpointTested "webhook_endpoint.tested";
+    /// Nothing is sent to it any more: an admin said so, or it failed for too long.
+    WebhookEndpointDisabled "webhook_endpoint.disabled";
+    /// An admin had messages sent to it again.
+    WebhookEndpointEnabled "webhook_endpoint.enabled";
+    /// An admin took it away.
+    WebhookEndpointRemoved "webhook_endpoint.removed";
+    /// An admin had it told again of what it was told, or should have been.
+    WebhookEndpointReplayed "webhook_endpoint.replayed";
+    /// An admin opened a circuit breaker; the subject is the tenant.
+    BreakerOpened "breaker.opened";
+    /// An admin closed one; the subject is the tenant.
+    BreakerReset "breaker.reset";
     /// The tenant was made: the first row of every log. The subject is the tenant.
     TenantCreated "tenant.created";
     /// The tenant was suspended.

@@ -63,11 +63,13 @@ impl<K: Copy + Ord> Rounds<K> {
         self.waiting.entry(tenant).and_modify(|known| *known = at.min(*known)).or_insert(at);
     }
 
-    /// At most `max` tenants whose letters are due, and are not being looked at. [`Rounds::finished`] must follow for each.
+    /// At most `max` tenants whose letters are due, those that wait for longest, and are not being looked at. [`Rounds::finished`] must follow for each.
     #[must_use]
     pub fn take_due(&mut self, now: UnixMs, max: usize) -> Vec<K> {
         let due = self.waiting.iter().filter(|(tenant, at)| **at <= now && !self.under_way.contains(*tenant));
-        let due: Vec<K> = due.map(|(tenant, _)| *tenant).take(max).collect();
+        let mut due: Vec<(UnixMs, K)> = due.map(|(tenant, at)| (*at, *tenant)).collect();
+        due.sort_unstable();
+        let due: Vec<K> = due.into_iter().take(max).map(|(_, tenant)| tenant).collect();
         for tenant in &due {
             self.waiting.remove(tenant);
             self.under_way.insert(*tenant);

@@ -86,6 +86,8 @@ ids! {
     WebhookEventId;
     /// A request in which a provider told of events.
     WebhookDeliveryId;
+    /// An endpoint of a tenant's own, to which webhooks are sent.
+    WebhookEndpointId;
     /// An account at a provider that a member signs in with.
     IdentityId;
     /// A family of refresh tokens: one sign-in on one device, the session (`sid`) of its access tokens.

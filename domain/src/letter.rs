@@ -77,6 +77,13 @@ pub enum Content {
     SessionReplayed(Occasion),
     /// An admin took the member's second factor away.
     SecondFactorReset(Occasion),
+    /// Nothing is sent to an endpoint of webhooks any more: to the admins.
+    WebhookDisabled {
+        /// Where it is.
+        url: String,
+        /// Whether it said that it is gone; else it failed for too long.
+        gone: bool,
+    },
     /// Somebody told of a weakness of the server: to whoever runs it. What was told is not in the letter.
     SecurityReport {
         /// What it is found by.
@@ -180,6 +187,7 @@ impl Content {
             Self::CredentialChanged { .. } => "credential_changed",
             Self::SessionReplayed(_) => "session_replayed",
             Self::SecondFactorReset(_) => "second_factor_reset",
+            Self::WebhookDisabled { .. } => "webhook_disabled",
             Self::SecurityReport { .. } => "security_report",
         }
     }

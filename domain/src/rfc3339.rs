@@ -1,6 +1,6 @@
 //! Points in time as JSON and queries write them: RFC 3339.
 
-use freehold_domain::time::UnixMs;
+use crate::time::UnixMs;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

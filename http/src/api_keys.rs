@@ -23,7 +23,7 @@ use crate::openapi::{self, ListParams};
 use crate::origin::Origin;
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// How many origins a key may be used from.
 const ORIGINS_MAX: usize = 20;

@@ -17,7 +17,7 @@ use crate::faults::Faults;
 use crate::openapi::{self, AuditParams, ListParams};
 use crate::problem::Problem;
 use crate::query::{FromParams, ListPart, Params, Query};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// The routes.
 #[must_use]
@@ -99,7 +99,7 @@ struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     request_id: Option<String>,
-    /// Why, in an operator's words.
+    /// Why, in an operator's words; with `webhook_endpoint.disabled`: `failing` or `gone`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
@@ -119,7 +119,7 @@ struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     domain: Option<String>,
-    /// With `webhook_secret.…`: which source.
+    /// With `webhook_secret.…`: which source; with `breaker.…`: which integration.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     source: Option<String>,

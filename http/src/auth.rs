@@ -28,7 +28,7 @@ use crate::caller::{Member, Tenant, Visitor, run, set_device_cookie, set_refresh
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::{Kind, Problem};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// The routes.
 #[must_use]

@@ -23,7 +23,7 @@ use crate::headers::{CSP_REPORT, no_store};
 use crate::openapi::ListParams;
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// The routes.
 #[must_use]

@@ -16,8 +16,8 @@ use crate::access::{Public, Routes};
 use crate::arrival::Arrival;
 use crate::host::Place;
 use crate::problem::{Kind, Problem};
-use crate::rfc3339;
 use crate::security::Deployment;
+use freehold_domain::rfc3339;
 
 const PATH: &str = "/.well-known/security.txt";
 

@@ -19,8 +19,8 @@ use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::{Kind, Problem};
 use crate::query::Query;
-use crate::rfc3339;
 use crate::totp::Nothing;
+use freehold_domain::rfc3339;
 
 const CLAIMED: &str = "The tenant claims this domain already: GET it to see what proves it.";
 const TOO_MANY: &str = "A tenant has at most 20 domains, claimed and attached: give one up first.";

@@ -20,8 +20,8 @@ use crate::faults::Faults;
 use crate::openapi::{self, ListParams};
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
-use crate::rfc3339;
 use crate::totp::Nothing;
+use freehold_domain::rfc3339;
 
 /// The routes.
 #[must_use]

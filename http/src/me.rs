@@ -18,7 +18,7 @@ use crate::caller::{Member, run};
 use crate::openapi::{self, ListParams};
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// The routes.
 #[must_use]

@@ -28,8 +28,8 @@ use crate::headers::no_store;
 use crate::openapi;
 use crate::problem::{Kind, Problem};
 use crate::query::Query;
-use crate::rfc3339;
 use crate::totp::Nothing;
+use freehold_domain::rfc3339;
 
 pub(crate) use self::page::{__path_handoff, handoff};
 

@@ -20,9 +20,9 @@ pub(crate) use self::schemas::{
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
-    account, api_host, api_keys, audit, auth, config, csp_reports, disclosure, domains, forward, help, invitations, me,
-    members, oauth, operators, pages, problem, public, rate_limits, registration, second_factor, security,
-    security_reports, settings, signing_keys, totp, webhooks,
+    account, api_host, api_keys, audit, auth, breakers, config, csp_reports, disclosure, domains, forward, help,
+    invitations, me, members, oauth, operators, pages, problem, public, rate_limits, registration, second_factor,
+    security, security_reports, settings, signing_keys, totp, webhooks,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -124,6 +124,22 @@ struct Api;
         webhooks::events,
         webhooks::event,
         webhooks::refusals,
+        webhooks::endpoints,
+        webhooks::endpoint,
+        webhooks::create_endpoint,
+        webhooks::change_endpoint,
+        webhooks::rotate_endpoint,
+        webhooks::enable_endpoint,
+        webhooks::disable_endpoint,
+        webhooks::test_endpoint,
+        webhooks::remove_endpoint,
+        webhooks::replay_since,
+        webhooks::messages,
+        webhooks::message,
+        webhooks::replay_message,
+        breakers::breakers,
+        breakers::open_breaker,
+        breakers::reset_breaker,
         csp_reports::take,
         csp_reports::list,
         csp_reports::clear,

@@ -35,7 +35,7 @@ use crate::headers::no_store;
 use crate::openapi::{self, ListParams};
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// Why a tenant's state was set, in the operator's words.
 type Reason = OneLine<500>;

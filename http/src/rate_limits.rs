@@ -19,7 +19,7 @@ use crate::headers::no_store;
 use crate::openapi::ListParams;
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// The routes of a tenant's host.
 #[must_use]

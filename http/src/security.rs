@@ -31,9 +31,9 @@ use crate::headers::{Nonce, no_store};
 use crate::pages;
 use crate::problem::Problem;
 use crate::public::Cleartext;
-use crate::rfc3339;
 use crate::security_reports::FORM;
 use crate::serve::Tls;
+use freehold_domain::rfc3339;
 
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
 

@@ -30,8 +30,8 @@ use crate::openapi::{self, ListParams};
 use crate::pages::page_with_script;
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
-use crate::rfc3339;
 use crate::security::Deployment;
+use freehold_domain::rfc3339;
 
 /// Where the form is.
 pub(crate) const FORM: &str = "/security/report";

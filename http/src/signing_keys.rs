@@ -15,7 +15,7 @@ use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::Problem;
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// The routes.
 #[must_use]

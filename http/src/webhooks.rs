@@ -3,7 +3,9 @@
 //! Nothing counts here but the signature: no origin, no cookie, no form of the body. What is refused is 401 without a body, so
 //! that nobody learns why; the tenant's admins do, at `/v1/webhooks/refusals`.
 
+mod endpoints;
 mod events;
+mod messages;
 mod sources;
 
 use std::sync::Arc;
@@ -18,7 +20,17 @@ use freehold_domain::policy::Permission;
 use freehold_domain::secret::Secret;
 use freehold_domain::webhook::Provider;
 
+pub(crate) use self::endpoints::{
+    __path_change_endpoint, __path_create_endpoint, __path_disable_endpoint, __path_enable_endpoint, __path_endpoint,
+    __path_endpoints, __path_remove_endpoint, __path_rotate_endpoint, __path_test_endpoint, change_endpoint,
+    create_endpoint, disable_endpoint, enable_endpoint, endpoint, endpoints, remove_endpoint, rotate_endpoint,
+    test_endpoint,
+};
 pub(crate) use self::events::{__path_event, __path_events, __path_refusals, event, events, refusals};
+pub(crate) use self::messages::{
+    __path_message, __path_messages, __path_replay_message, __path_replay_since, message, messages, replay_message,
+    replay_since,
+};
 pub(crate) use self::sources::{
     __path_remove_source, __path_set_source, __path_sources, remove_source, set_source, sources,
 };
@@ -43,6 +55,19 @@ pub fn routes() -> Routes {
         .get("/v1/webhooks/events", May(Permission::WebhooksRead), events)
         .get("/v1/webhooks/events/{id}", May(Permission::WebhooksRead), event)
         .get("/v1/webhooks/refusals", May(Permission::WebhooksRead), refusals)
+        .get("/v1/webhooks/endpoints", May(Permission::WebhooksRead), endpoints)
+        .post("/v1/webhooks/endpoints", May(Permission::WebhooksChange), create_endpoint)
+        .get("/v1/webhooks/endpoints/{id}", May(Permission::WebhooksRead), endpoint)
+        .patch("/v1/webhooks/endpoints/{id}", May(Permission::WebhooksChange), change_endpoint)
+        .delete("/v1/webhooks/endpoints/{id}", May(Permission::WebhooksChange), remove_endpoint)
+        .post("/v1/webhooks/endpoints/{id}/rotate", May(Permission::WebhooksChange), rotate_endpoint)
+        .post("/v1/webhooks/endpoints/{id}/enable", May(Permission::WebhooksChange), enable_endpoint)
+        .post("/v1/webhooks/endpoints/{id}/disable", May(Permission::WebhooksChange), disable_endpoint)
+        .post("/v1/webhooks/endpoints/{id}/test", May(Permission::WebhooksChange), test_endpoint)
+        .post("/v1/webhooks/endpoints/{id}/replay", May(Permission::WebhooksChange), replay_since)
+        .get("/v1/webhooks/endpoints/{id}/messages", May(Permission::WebhooksRead), messages)
+        .get("/v1/webhooks/endpoints/{id}/messages/{number}", May(Permission::WebhooksRead), message)
+        .post("/v1/webhooks/endpoints/{id}/messages/{number}/replay", May(Permission::WebhooksChange), replay_message)
 }
 
 /// A request to where providers post, byte by byte: an extractor.

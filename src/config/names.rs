@@ -3,8 +3,8 @@
 use freehold_domain::tier::Tier;
 
 use super::{
-    acme, data, database, domains, env, http, keys, limits, lockout, log, mail, oauth, passwords, platform, profile,
-    redis, refresh, security, signing, tree, waf,
+    acme, breakers, data, database, domains, env, http, keys, limits, lockout, log, mail, oauth, outbound, passwords,
+    platform, profile, redis, refresh, security, signing, tree, waf,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
@@ -41,6 +41,8 @@ pub(super) fn all() -> Vec<String> {
         mail::SETTINGS,
         oauth::SETTINGS,
         domains::SETTINGS,
+        outbound::SETTINGS,
+        breakers::SETTINGS,
         signing::SETTINGS,
         security::SETTINGS,
         tree::SETTINGS,

@@ -7,8 +7,11 @@ use std::time::Duration;
 use freehold_actors::breached::Source;
 use freehold_actors::domain_proofs::ProofRule;
 use freehold_actors::mail::carrier::{Security, Way};
+use freehold_actors::public_client::OutboundRule;
+use freehold_domain::breaker::BreakerRule;
 use freehold_domain::custom_domain::Rules;
 use freehold_domain::delivery::Patience;
+use freehold_domain::public_url::Reach;
 use freehold_domain::tier::{Limit, Limits, Tier};
 
 use super::scratch::Scratch;
@@ -87,6 +90,9 @@ fn development_needs_nothing() {
         detach_after: Duration::from_hours(72),
     };
     assert_eq!(config.domains, ProofRule { resolver: None, http_port: 80, private_networks: vec![], rules });
+    let reach = Reach { private_networks: vec![], ports: vec![443..=443, 8_443..=8_443] };
+    assert_eq!(config.outbound, OutboundRule { resolver: None, reach, roots: vec![] });
+    assert_eq!(config.breaker, BreakerRule::USUAL);
     assert_eq!(config.refresh.coalesce, Duration::from_millis(50));
     assert_eq!(config.log.as_str(), "info");
 }

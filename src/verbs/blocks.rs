@@ -3,8 +3,8 @@
 use freehold_actors::node::Node;
 use freehold_actors::ops::rate_limits::{self, BlockItem};
 use freehold_domain::id::BlockId;
+use freehold_domain::rfc3339;
 use freehold_domain::slug::Slug;
-use freehold_http::rfc3339;
 use serde_json::{Value, json};
 
 use super::{data, refused};

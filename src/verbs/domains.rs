@@ -4,8 +4,8 @@ use freehold_actors::node::Node;
 use freehold_actors::ops::domains::{DomainItem, list_of, remove_of};
 use freehold_actors::ops::tenants::By;
 use freehold_domain::custom_domain::DomainName;
+use freehold_domain::rfc3339;
 use freehold_domain::slug::Slug;
-use freehold_http::rfc3339;
 use serde_json::{Value, json};
 
 use super::{data, refused};

@@ -27,6 +27,9 @@ queries! {
         SELECT seq, id, at_ms, action, actor_kind, actor, subject, detail_sealed, mac FROM audit
         WHERE seq > $1 ORDER BY seq LIMIT $2";
     AUDIT_MACS_AFTER (2) = "SELECT seq, mac FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2";
+    AUDIT_FIRST_SINCE (1) = "SELECT seq, mac FROM audit WHERE at_ms >= $1 ORDER BY seq LIMIT 1";
+    AUDIT_BY_SEQ (1) = "
+        SELECT seq, id, at_ms, action, actor_kind, actor, subject, detail_sealed, mac FROM audit WHERE seq = $1";
     /// An empty text is any action or any kind; a member's id is looked at only where the kind is `member`.
     AUDIT_BEFORE (7) = "
         SELECT seq, id, at_ms, action, actor_kind, actor, subject, detail_sealed, mac FROM audit
@@ -167,4 +170,21 @@ pub async fn before(tx: &mut TenantTx, wanted: &Wanted<'_>, limit: u32) -> Resul
     let actor = actor.unwrap_or_default();
     let args = args![*before_seq, *since, *until, *action, *actor_kind, actor, i64::from(limit)];
     tx.fetch_all(AUDIT_BEFORE, args).await
+}
+
+/// The number of the first row of `since` or later; `None` where there is none.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn first_since(tx: &mut TenantTx, since: UnixMs) -> Result<Option<i64>, StoreError> {
+    let first: Option<Mac> = tx.fetch_optional(AUDIT_FIRST_SINCE, args![since]).await?;
+    Ok(first.map(|first| first.seq))
+}
+
+/// The row with this number.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn by_seq(tx: &mut TenantTx, seq: i64) -> Result<Option<AuditRow>, StoreError> {
+    tx.fetch_optional(AUDIT_BY_SEQ, args![seq]).await
 }

@@ -9,6 +9,7 @@
 pub mod acme;
 pub mod api_key;
 pub mod audit;
+pub mod breaker;
 pub mod change;
 pub mod csp_report;
 pub mod custom_domain;
@@ -36,9 +37,12 @@ pub mod setting;
 pub mod signing_key;
 pub mod sql;
 pub mod vitals;
+pub mod webhook_endpoint;
 pub mod webhook_event;
+pub mod webhook_message;
 pub mod webhook_refusal;
 pub mod webhook_source;
+pub mod webhooks_due;
 
 mod error;
 mod postgres;
@@ -58,6 +62,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     acme::ALL,
     api_key::ALL,
     audit::ALL,
+    breaker::ALL,
     change::ALL,
     csp_report::ALL,
     custom_domain::ALL,
@@ -80,10 +85,12 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     security_report::ALL,
     setting::ALL,
     signing_key::ALL,
+    webhook_endpoint::ALL,
     webhook_event::ALL,
+    webhook_message::ALL,
     webhook_refusal::ALL,
     webhook_source::ALL,
 ];
 
 /// The statements that PostgreSQL alone runs.
-pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL, mail_due::ALL];
+pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL, mail_due::ALL, webhooks_due::ALL];

@@ -28,6 +28,12 @@ queries! {
                m.created_at_ms AS created_at_ms, m.deactivated_at_ms AS deactivated_at_ms,
                t.confirmed_at_ms AS second_factor_at_ms
         FROM member m LEFT JOIN totp t ON t.member_id = m.id WHERE m.id = $1";
+    ROSTER_OF_ROLE (2) = "
+        SELECT m.id AS id, m.email_sealed AS email_sealed, m.name_sealed AS name_sealed, m.role AS role,
+               m.created_at_ms AS created_at_ms, m.deactivated_at_ms AS deactivated_at_ms,
+               t.confirmed_at_ms AS second_factor_at_ms
+        FROM member m LEFT JOIN totp t ON t.member_id = m.id
+        WHERE m.role = $1 AND m.deactivated_at_ms IS NULL ORDER BY m.id LIMIT $2";
     MEMBER_SET_ROLE (2) = "
         UPDATE member SET role = $2, credential_version = credential_version + 1, epoch = epoch + 1 WHERE id = $1
         RETURNING credential_version, epoch";
@@ -111,6 +117,14 @@ impl TryFrom<Row> for Count {
     fn try_from(row: Row) -> Result<Self, StoreError> {
         Ok(Self(row.get("members")?))
     }
+}
+
+/// The first `limit` active members with this role.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn of_role(tx: &mut TenantTx, role: &str, limit: u32) -> Result<Vec<Listed>, StoreError> {
+    tx.fetch_all(ROSTER_OF_ROLE, args![role, i64::from(limit)]).await
 }
 
 /// Holds the roster to the end of the transaction: whoever else wants it waits. The first who comes makes it.

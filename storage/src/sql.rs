@@ -7,7 +7,7 @@ use std::fmt;
 
 use freehold_domain::id::{
     ApiKeyId, AuditId, CspReportId, FamilyId, IdentityId, InvitationId, MailId, MemberId, NodeId, SecurityReportId,
-    SigningKeyId, TenantId, WebhookDeliveryId, WebhookEventId,
+    SigningKeyId, TenantId, WebhookDeliveryId, WebhookEndpointId, WebhookEventId,
 };
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
@@ -167,6 +167,7 @@ values! {
     ApiKeyId => Uuid, |id| id.uuid();
     WebhookEventId => Uuid, |id| id.uuid();
     WebhookDeliveryId => Uuid, |id| id.uuid();
+    WebhookEndpointId => Uuid, |id| id.uuid();
     i64 => Int, |number| number;
     UnixMs => Int, |time| time.get();
     String => Text, |text| text;

@@ -116,12 +116,16 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 96] = [
+const GARBLED: [(&str, &str); 103] = [
     ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_ACME_CONTACT", "nobody"),
     ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
     ("FREEHOLD_ACME_RETRY_S", "0"),
     ("FREEHOLD_ACME_TERMS_AGREED", "yes"),
+    ("FREEHOLD_BREAKERS_FAILURES", "0"),
+    ("FREEHOLD_BREAKERS_PAUSE_S", "1h"),
+    ("FREEHOLD_BREAKERS_PERCENT", "101"),
+    ("FREEHOLD_BREAKERS_PROBES", "-1"),
     ("FREEHOLD_DATABASE_POOLER", "session"),
     ("FREEHOLD_DATABASE_MIGRATE_URL", "postgres://u:cAnArY5ecret@db.example.com/x?sslmode=require"),
     ("FREEHOLD_DATABASE_URL", "mysql://cAnArY5ecret@db/x"),
@@ -178,6 +182,9 @@ const GARBLED: [(&str, &str); 96] = [
     ("FREEHOLD_OAUTH_GOOGLE_ISSUER", "accounts.google.com"),
     ("FREEHOLD_OAUTH_GOOGLE_JWKS_URL", "http://10.0.0.1/keys"),
     ("FREEHOLD_OAUTH_GOOGLE_TOKEN_URL", "https://u:p@example.com"),
+    ("FREEHOLD_OUTBOUND_CA_FILE", "/nonexistent/ca.pem"),
+    ("FREEHOLD_OUTBOUND_PORTS", "https"),
+    ("FREEHOLD_OUTBOUND_PRIVATE_CIDRS", "0.0.0.0/0"),
     ("FREEHOLD_PASSWORDS_BREACHED_DIR", "/no/such/folder"),
     ("FREEHOLD_PASSWORDS_BREACHED_URL", "http://ranges.example.com"),
     ("FREEHOLD_PASSWORDS_BREACHED_PAUSE_S", "0"),

@@ -191,5 +191,5 @@ fn descriptors(server: &Server) -> usize {
 fn time_in_s(seconds: u64) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let ms = i64::try_from(now.as_millis()).unwrap() + i64::try_from(seconds * 1_000).unwrap();
-    freehold_http::rfc3339::text(freehold_domain::time::UnixMs::new(ms))
+    freehold_domain::rfc3339::text(freehold_domain::time::UnixMs::new(ms))
 }

@@ -80,4 +80,5 @@ mod verifiers;
 mod waf;
 mod watch;
 mod webhook_in;
+mod webhook_out;
 mod webhooks;

@@ -14,7 +14,7 @@ use crate::support::{Conn, Engine, Options, Server, Session, Tenant};
 use crate::watch::{restarts, strike, until};
 
 /// Every kind of actor a tenant depends on.
-const ACTORS: [&str; 5] = ["front_end", "tenant", "rate_limits", "sessions", "lockouts"];
+const ACTORS: [&str; 6] = ["front_end", "tenant", "rate_limits", "sessions", "lockouts", "breakers"];
 const TENANTS: usize = 100;
 /// Each tenant sends this often.
 const PACE: Duration = Duration::from_millis(50);

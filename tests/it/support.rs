@@ -12,8 +12,8 @@ mod smtp;
 mod tls;
 mod together;
 
+use freehold_domain::rfc3339;
 use freehold_domain::time::UnixMs;
-use freehold_http::rfc3339;
 use serde_json::Value;
 
 pub(crate) use client::{Answer, Conn, Session};

@@ -4,7 +4,7 @@ use ractor::Message;
 
 use crate::slot::{Live, Published};
 use crate::tenant::Kind;
-use crate::{lockouts, rate_limits, sessions};
+use crate::{breakers, lockouts, rate_limits, sessions};
 
 /// The messages of a tenant's children.
 pub trait ChildMsg: Message + Sized {
@@ -30,4 +30,5 @@ children! {
     RateLimits: rate_limits;
     Sessions: sessions;
     Lockouts: lockouts;
+    Breakers: breakers;
 }

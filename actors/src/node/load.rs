@@ -12,7 +12,9 @@ use freehold_domain::tier::{Limit, Limits, Tier};
 use freehold_domain::time::CLOCKS_APART_MAX;
 use freehold_domain::waf::Mode;
 use freehold_storage::root_key::{self, RootKeyRow};
-use freehold_storage::{Chain, StoreError, TenantTx, api_key, rate_limit, setting, signing_key, webhook_source};
+use freehold_storage::{
+    Chain, StoreError, TenantTx, api_key, breaker, rate_limit, setting, signing_key, webhook_endpoint, webhook_source,
+};
 
 use crate::api_keys::ApiKeys;
 use crate::changes;
@@ -61,12 +63,15 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
     let api_keys = ApiKeys::read(api_key::live(&mut tx, now, KEYS_MAX).await?)?;
     let webhook_sources = WebhookSources::read(webhook_source::all(&mut tx).await?)?;
     let dead = changes::reconciled(&mut tx, now.minus(DEPTH + CLOCKS_APART_MAX)).await?;
+    let breakers = breaker::all(&mut tx).await?;
+    let tells = webhook_endpoint::any(&mut tx).await?;
     drop(tx);
     if node.settings.waf.is_none() && settings.waf.is_some_and(|mode| mode != Mode::Off) {
         tracing::warn!(tenant.id = %slot.id, "a tenant's requests are to be inspected, and there are no rules for it");
     }
     let keys = TenantKeys::open(slot.id, &roots, &signing).map_err(|error| corrupt(slot, &error))?;
     slot.bury_all(&dead);
+    slot.cells.breakers().restore(breakers, now);
     Ok(Live {
         number: node.loads.fetch_add(1, Ordering::Relaxed),
         keys,
@@ -75,12 +80,14 @@ pub(crate) async fn load(node: &Node, slot: &TenantSlot) -> Result<Live, LoadErr
         settings,
         api_keys,
         webhook_sources,
+        tells,
         exhausted: ArcSwapOption::empty(),
         commits: Commits::default(),
         tenant: ArcSwapOption::empty(),
         rate_limits: Published::default(),
         sessions: Published::default(),
         lockouts: Published::default(),
+        breakers: Published::default(),
     })
 }
 

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_domain::breaker::Circuit;
 use serde::Serialize;
 
 use crate::ask::{Reply, question};
+use crate::breakers::Shown;
 use crate::front_end;
 use crate::node::Node;
 use crate::slot::TenantSlot;
-use crate::{lockouts, rate_limits, sessions, tenant};
+use crate::{breakers, lockouts, rate_limits, sessions, tenant};
 
 const ANSWER_WITHIN: Duration = Duration::from_millis(250);
 
@@ -44,6 +46,7 @@ pub struct TenantNode {
     rotations: Option<usize>,
     revocations: usize,
     charges: Option<usize>,
+    breakers_open: Option<usize>,
 }
 
 /// Asks every actor for its snapshot; at most `tenants_max` tenants are shown.
@@ -93,7 +96,15 @@ pub async fn of(node: &Node, slot: &Arc<TenantSlot>) -> Option<TenantNode> {
         rotations: shown(live.sessions.actor.load_full().as_deref(), sessions::Msg::Snapshot).await,
         revocations: slot.revocations().len(),
         charges: shown(live.lockouts.actor.load_full().as_deref(), lockouts::Msg::Snapshot).await,
+        breakers_open: shown(live.breakers.actor.load_full().as_deref(), breakers::Msg::Snapshot)
+            .await
+            .as_deref()
+            .map(open),
     })
+}
+
+fn open(breakers: &[Shown]) -> usize {
+    breakers.iter().filter(|shown| shown.circuit != Circuit::Closed).count()
 }
 
 /// An actor's snapshot; `None` when it does not run or does not answer.
@@ -127,6 +138,7 @@ impl Node {
         let _ = self.ask(slot, |reply| rate_limits::Msg::Admit([probe].into(), reply)).await;
         let _ = self.ask(slot, sessions::Msg::Snapshot).await;
         let _ = self.ask(slot, lockouts::Msg::Snapshot).await;
+        let _ = self.ask(slot, breakers::Msg::Snapshot).await;
         match actor {
             "front_end" => {
                 let shard = super::Slots::shard_of(slot.id);
@@ -146,6 +158,9 @@ impl Node {
             }
             "lockouts" => {
                 live.lockouts.actor.load_full().is_some_and(|a| a.send_message(lockouts::Msg::Fault(fault)).is_ok())
+            }
+            "breakers" => {
+                live.breakers.actor.load_full().is_some_and(|a| a.send_message(breakers::Msg::Fault(fault)).is_ok())
             }
             _ => false,
         }

@@ -61,7 +61,9 @@ pub(crate) async fn record(
     let id = AuditId::new(now, node.ambient.random());
     let entry = Entry::seal(keys, id, now, event, node.nonce())?;
     let (row, head) = head.append(keys, entry)?;
-    Ok(audit::append(tx, &row, &head).await?)
+    audit::append(tx, &row, &head).await?;
+    node.outbox.tell(tx, node, keys.tenant());
+    Ok(())
 }
 
 /// [`record`] of what a request did.

@@ -4,6 +4,7 @@ use freehold_domain::gcra::RateLimited;
 use freehold_domain::lockout::Locked;
 use freehold_domain::oauth::Refused;
 use freehold_domain::password::TooShort;
+use freehold_domain::public_url::UrlRefused;
 use freehold_domain::secret::Secret;
 use freehold_storage::{Chain, StoreError};
 
@@ -65,6 +66,12 @@ pub enum Refusal {
     /// A wish about a custom domain was not done.
     #[error(transparent)]
     Domain(DomainRefusal),
+    /// A URL is none that may be called.
+    #[error(transparent)]
+    Url(UrlRefused),
+    /// There are as many as there may be.
+    #[error("there are as many as there may be")]
+    Enough,
     /// Too many reports of weaknesses wait for an answer.
     #[error("no room for reports")]
     NoRoomForReports,

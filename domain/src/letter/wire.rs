@@ -32,6 +32,7 @@ enum Said<'a> {
     CredentialChanged { change: Cow<'a, str>, occasion: When },
     SessionReplayed { occasion: When },
     SecondFactorReset { occasion: When },
+    WebhookDisabled { url: Cow<'a, str>, gone: bool },
     SecurityReport { reference: SecurityReportId, due: UnixMs },
 }
 
@@ -67,6 +68,7 @@ impl<'a> From<&'a Letter> for Wire<'a> {
             }
             Content::SessionReplayed(occasion) => Said::SessionReplayed { occasion: occasion.into() },
             Content::SecondFactorReset(occasion) => Said::SecondFactorReset { occasion: occasion.into() },
+            Content::WebhookDisabled { url, gone } => Said::WebhookDisabled { url: url.as_str().into(), gone: *gone },
             Content::SecurityReport { reference, due } => Said::SecurityReport { reference: *reference, due: *due },
         };
         Self { to: letter.to.as_str().into(), content }
@@ -82,6 +84,7 @@ impl Wire<'_> {
             Said::ResetPassword { link } => Content::ResetPassword(link.into()),
             Said::AlreadyMember => Content::AlreadyMember,
             Said::NoAccount => Content::NoAccount,
+            Said::WebhookDisabled { url, gone } => Content::WebhookDisabled { url: url.into_owned(), gone },
             Said::ConfirmNewEmail { link } => Content::ConfirmNewEmail(link.into()),
             Said::EmailChanged { occasion } => Content::EmailChanged(occasion.into()),
             Said::NewDevice { occasion, user_agent } => {

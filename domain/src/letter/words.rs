@@ -64,6 +64,14 @@ pub(super) fn draft(content: &Content, sender: Sender<'_>) -> Draft {
             let parts = [first, second, IGNORE.to_owned()].map(Part::Words).into();
             Draft { subject: format!("No account at {tenant}"), parts }
         }
+        Content::WebhookDisabled { url, gone } => {
+            let why = if *gone { "It answered that it is gone." } else { "It has failed for five days." };
+            let first = format!("An endpoint of {tenant} is told of events no more. {why}");
+            let last = "Mend it, then enable it and have it told again of what it missed, or take it away.".to_owned();
+            let fact = Part::Fact { name: "Endpoint", value: url.clone() };
+            let parts = vec![Part::Words(first), fact, Part::Words(last)];
+            Draft { subject: format!("Webhooks of {tenant} are stopped"), parts }
+        }
         Content::SecurityReport { reference, due } => {
             let origin = sender.origin;
             let parts = vec![
@@ -139,6 +147,7 @@ fn notice(content: &Content, tenant: &str) -> Draft {
         | Content::ResetPassword(_)
         | Content::AlreadyMember
         | Content::NoAccount
+        | Content::WebhookDisabled { .. }
         | Content::SecurityReport { .. }
         | Content::ConfirmNewEmail(_) => return Draft { subject: tenant.to_owned(), parts: vec![] },
     };

@@ -15,7 +15,7 @@ use crate::caller::Member;
 use crate::certificates::Certificate;
 use crate::headers::no_store;
 use crate::problem::Problem;
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 const DAY_S: i64 = 24 * 3_600;
 

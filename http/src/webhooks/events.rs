@@ -15,7 +15,7 @@ use crate::headers::no_store;
 use crate::openapi::ListParams;
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// A part of what providers told of.
 #[derive(Serialize, ToSchema)]

@@ -17,7 +17,7 @@ use crate::caller::{Member, run};
 use crate::faults::Faults;
 use crate::headers::no_store;
 use crate::problem::{Kind, Problem};
-use crate::rfc3339;
+use freehold_domain::rfc3339;
 
 /// Every source of webhooks.
 #[derive(Serialize, ToSchema)]

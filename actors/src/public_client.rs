@@ -1,0 +1,219 @@
+//! Calls to URLs that tenants named: the only way to them.
+//!
+//! HTTPS with Mozilla's roots and those of the operator. The name is looked up here, every address of it must be one that may
+//! be called, and the address that was checked is the one that is connected to: no name can lead elsewhere in between (OWASP,
+//! Server-Side Request Forgery Prevention). Nothing follows a redirect, reads a proxy from the environment or keeps a cookie.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use std::time::Duration;
+
+use freehold_domain::public_url::{Place, PublicUrl, Reach};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::names::{Names, NoRecords};
+use crate::outbound::connector;
+
+/// Most addresses of a name that are tried.
+const ADDRESSES_MAX: usize = 3;
+const CONNECTED_WITHIN: Duration = Duration::from_secs(4);
+/// Bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 4 * 1_024;
+/// How long the rest of an answer is waited for whose status is known.
+const BODY_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the operator has set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundRule {
+    /// Who is asked for names; whoever the system asks, if nobody is named.
+    pub resolver: Option<SocketAddr>,
+    /// What may be called.
+    pub reach: Reach,
+    /// Who vouches for hosts besides Mozilla's authorities.
+    pub roots: Vec<CertificateDer<'static>>,
+}
+
+/// The way out.
+pub struct PublicClient {
+    reach: Reach,
+    names: Names,
+    tls: TlsConnector,
+}
+
+/// What is posted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Post<'a> {
+    pub(crate) headers: &'a [(&'static str, String)],
+    pub(crate) body: &'a [u8],
+}
+
+/// What was answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// How long the other side asks to be left alone, if it does so in seconds.
+    pub(crate) retry_after: Option<Duration>,
+    /// Its first 4 KiB, as far as they came.
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why nothing was answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    /// The name leads to an address that must not be called.
+    #[error("the name leads to an address that is not public")]
+    PrivateAddress,
+    /// The name leads nowhere.
+    #[error("the name has no address")]
+    NoAddress,
+    /// Nobody says where the name leads.
+    #[error("the name could not be looked up")]
+    NameServer,
+    /// No connection.
+    #[error("no connection")]
+    Connection,
+    /// No TLS: another certificate than that of the host, or none that anybody vouches for.
+    #[error("no TLS")]
+    Tls(#[source] io::Error),
+    /// No answer that is HTTP.
+    #[error("the exchange broke off")]
+    Exchange(#[from] hyper::Error),
+    /// Not in time.
+    #[error("the answer did not come in time")]
+    Late,
+    /// The request cannot be written.
+    #[error("the request cannot be written")]
+    Malformed,
+}
+
+impl NoAnswer {
+    /// In a word.
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::PrivateAddress => "private-address",
+            Self::NoAddress => "no-address",
+            Self::NameServer => "name-server",
+            Self::Connection => "connection",
+            Self::Tls(_) => "tls",
+            Self::Exchange(_) => "exchange",
+            Self::Late => "late",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+impl PublicClient {
+    /// A client by this rule.
+    ///
+    /// # Errors
+    /// When the provider does not know the protocol versions of rustls, or a root is no certificate.
+    pub fn new(rule: OutboundRule) -> Result<Self, rustls::Error> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        for root in rule.roots {
+            roots.add(root)?;
+        }
+        Ok(Self { reach: rule.reach, names: Names::of(rule.resolver), tls: connector(roots)? })
+    }
+
+    /// What may be called.
+    pub(crate) const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Posts to a URL; what is late ends with its connection.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]; when it came too late the other side may have taken it all the same.
+    pub(crate) async fn post(&self, url: &PublicUrl, post: Post<'_>, within: Duration) -> Result<Answer, NoAnswer> {
+        let deadline = Instant::now() + within;
+        let call = Box::pin(async {
+            let stream = self.connect(url).await?;
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            let mut driver = JoinSet::new(); // dropped, it closes the connection
+            driver.spawn(connection);
+            let response = sender.send_request(request(url, post)?).await?;
+            Ok((driver, response))
+        });
+        let (_driver, response) = timeout_at(deadline, call).await.unwrap_or(Err(NoAnswer::Late))?;
+        Ok(read(response, deadline.min(Instant::now() + BODY_WITHIN)).await)
+    }
+
+    /// Whether a URL leads, now, to where calls may go.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]
+    pub(crate) async fn leads_out(&self, url: &PublicUrl) -> Result<(), NoAnswer> {
+        self.addresses(url).await.map(drop)
+    }
+
+    async fn connect(&self, url: &PublicUrl) -> Result<TlsStream<TcpStream>, NoAnswer> {
+        let name = match url.place() {
+            Place::Address(address) => ServerName::from(*address),
+            Place::Name(name) => ServerName::try_from(name.clone()).map_err(|_| NoAnswer::Malformed)?,
+        };
+        for address in self.addresses(url).await?.into_iter().take(ADDRESSES_MAX) {
+            let to = SocketAddr::new(address, url.port());
+            if let Ok(Ok(stream)) = timeout(CONNECTED_WITHIN, TcpStream::connect(to)).await {
+                drop(stream.set_nodelay(true));
+                return self.tls.connect(name, stream).await.map_err(NoAnswer::Tls);
+            }
+        }
+        Err(NoAnswer::Connection)
+    }
+
+    /// Where a URL leads. One address that may not be called speaks for the whole name: nobody has such a one by chance.
+    async fn addresses(&self, url: &PublicUrl) -> Result<Vec<IpAddr>, NoAnswer> {
+        let addresses = match url.place() {
+            Place::Address(address) => vec![*address],
+            Place::Name(name) => self.names.addresses(name).await.map_err(|none| match none {
+                NoRecords::None => NoAnswer::NoAddress,
+                NoRecords::NoAnswer => NoAnswer::NameServer,
+            })?,
+        };
+        if addresses.is_empty() {
+            return Err(NoAnswer::NoAddress);
+        }
+        if addresses.iter().all(|address| self.reach.may_call(*address)) {
+            Ok(addresses)
+        } else {
+            Err(NoAnswer::PrivateAddress)
+        }
+    }
+}
+
+fn request(url: &PublicUrl, post: Post<'_>) -> Result<Request<Full<Bytes>>, NoAnswer> {
+    let mut request = Request::post(url.target())
+        .header(HOST, url.authority())
+        .header(USER_AGENT, concat!("freehold/", env!("CARGO_PKG_VERSION")))
+        .header(CONTENT_TYPE, "application/json");
+    for (name, value) in post.headers {
+        request = request.header(*name, value);
+    }
+    request.body(Full::new(Bytes::copy_from_slice(post.body))).map_err(|_| NoAnswer::Malformed)
+}
+
+async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
+    let (head, mut incoming) = response.into_parts();
+    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let mut body = vec![];
+    while body.len() < ANSWER_BYTES_MAX {
+        let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await else { break };
+        if let Some(bytes) = frame.data_ref() {
+            body.extend_from_slice(bytes.get(..bytes.len().min(ANSWER_BYTES_MAX - body.len())).unwrap_or_default());
+        }
+    }
+    Answer { status: head.status, retry_after: retry_after.map(Duration::from_secs), body }
+}
