@@ -55,4 +55,4 @@ CREATE TABLE breaker (
     openings    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 24;
+PRAGMA user_version = 25;
