@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use freehold_domain::id::TenantId;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{Chain, StoreError, directory, mail_due};
+use freehold_storage::{Chain, StoreError, directory, inbox_due, mail, mail_due, webhook_inbox};
 use tokio_util::sync::CancellationToken;
 
-use crate::mail::dispatch;
 use crate::node::Node;
 
 /// How often a shared store is asked.
@@ -33,7 +32,7 @@ pub async fn find(node: Arc<Node>, stop: CancellationToken) {
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(looks.tick()).await.is_some() {
         if let Err(error) = ask_the_store(&node).await {
-            tracing::warn!(error = %Chain(&error), "whose letters are due could not be read");
+            tracing::warn!(error = %Chain(&error), "what is due at whom could not be read");
         }
     }
 }
@@ -45,6 +44,9 @@ async fn ask_the_store(node: &Node) -> Result<(), StoreError> {
     let mut tx = node.store.system_read().await?;
     for tenant in mail_due::tenants(&mut tx, soon, DUE_PAGE).await? {
         node.post.wake(tenant, now);
+    }
+    for tenant in inbox_due::tenants(&mut tx, soon, DUE_PAGE).await? {
+        node.inbox.wake(tenant, now);
     }
     Ok(())
 }
@@ -68,9 +70,18 @@ async fn ask_everybody(node: &Node) -> Result<(), ()> {
 }
 
 async fn ask(node: &Node, id: TenantId, again: UnixMs) {
-    match dispatch::next_due(node, id).await {
-        Ok(Some(letter)) => node.post.wake(id, letter.next_try_at_ms),
-        Ok(None) => {}
-        Err(_) => node.post.wake(id, again),
+    let (letter, event) = next_due(node, id).await.unwrap_or((Some(again), Some(again)));
+    if let Some(at) = letter {
+        node.post.wake(id, at);
     }
+    if let Some(at) = event {
+        node.inbox.wake(id, at);
+    }
+}
+
+/// When the first letter of a tenant is due, and when the first event.
+async fn next_due(node: &Node, id: TenantId) -> Result<(Option<UnixMs>, Option<UnixMs>), StoreError> {
+    let mut tx = node.store.read(id).await?;
+    let letter = mail::next(&mut tx).await?;
+    Ok((letter.map(|letter| letter.next_try_at_ms), webhook_inbox::next_try(&mut tx).await?))
 }

@@ -39,6 +39,7 @@ use crate::breached::Breached;
 use crate::domain_proofs::DomainProofs;
 use crate::front_end::{self, SHARDS};
 use crate::gate::Gate;
+use crate::inbox::Inbox;
 use crate::levels::AddressBuckets;
 use crate::mail::Post;
 use crate::metric;
@@ -143,6 +144,8 @@ pub struct Node {
     pub pool: PasswordPool,
     /// Letters that wait, and who carries them.
     pub post: Arc<Post>,
+    /// Received events that wait for their effect.
+    pub inbox: Inbox,
     /// Where passwords are looked up.
     pub breached: Breached,
     /// By whose word members sign in.
@@ -238,6 +241,7 @@ impl Node {
             ring: ArcSwap::from_pointee(ring),
             pool,
             post: Arc::new(post),
+            inbox: Inbox::default(),
             breached,
             providers,
             proofs,

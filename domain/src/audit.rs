@@ -135,6 +135,8 @@ actions! {
     WebhookSecretSet "webhook_secret.set";
     /// A secret with which webhooks were verified was taken away.
     WebhookSecretRemoved "webhook_secret.removed";
+    /// An event that was received is to have its effect after all; the subject is the event.
+    WebhookEventReplayed "webhook_event.replayed";
     /// The tenant was made: the first row of every log. The subject is the tenant.
     TenantCreated "tenant.created";
     /// The tenant was suspended.

@@ -400,6 +400,7 @@ impl From<Refusal> for Problem {
         const NOT_FRESH: &str = "This takes a session that was started within the last five minutes: sign in again.";
         const NO_ROOM: &str =
             "Too many reports wait for an answer. Write to whom /.well-known/security.txt names, or try again later.";
+        const EVENT_DONE: &str = "The event had its effect, or has none: it has no second one.";
         const ANSWERED: &str = "The report was answered before: the first answer stands.";
         match refusal {
             Refusal::RateLimited(limited) => {
@@ -415,6 +416,7 @@ impl From<Refusal> for Problem {
             Refusal::Domain(refusal) => domains::problem(refusal),
             Refusal::OAuth(refused) => Self::new(kind_of(refused)),
             Refusal::NoRoomForReports => Self::new(Kind::Conflict).detail(NO_ROOM),
+            Refusal::EventDone => Self::new(Kind::Conflict).detail(EVENT_DONE),
             Refusal::ReportAnswered => Self::new(Kind::Conflict).detail(ANSWERED),
             Refusal::LastWayIn => Self::new(Kind::Conflict).detail(LAST_WAY_IN),
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),

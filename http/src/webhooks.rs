@@ -18,7 +18,9 @@ use freehold_domain::policy::Permission;
 use freehold_domain::secret::Secret;
 use freehold_domain::webhook::Provider;
 
-pub(crate) use self::events::{__path_event, __path_events, __path_refusals, event, events, refusals};
+pub(crate) use self::events::{
+    __path_event, __path_events, __path_refusals, __path_replay, event, events, refusals, replay,
+};
 pub(crate) use self::sources::{
     __path_remove_source, __path_set_source, __path_sources, remove_source, set_source, sources,
 };
@@ -42,6 +44,7 @@ pub fn routes() -> Routes {
         .delete("/v1/webhooks/sources/{source}", May(Permission::WebhooksChange), remove_source)
         .get("/v1/webhooks/events", May(Permission::WebhooksRead), events)
         .get("/v1/webhooks/events/{id}", May(Permission::WebhooksRead), event)
+        .post("/v1/webhooks/events/{id}/replay", May(Permission::WebhooksChange), replay)
         .get("/v1/webhooks/refusals", May(Permission::WebhooksRead), refusals)
 }
 
