@@ -176,9 +176,11 @@ async fn act_on_due(node: &Node, slot: &TenantSlot) -> Result<Option<UnixMs>, Tr
         }
         drop(tx);
         fault::reach("inbox.begun");
-        if let Err(not) = settle_together(node, slot, keys, &due).await {
-            tracing::debug!(tenant.id = %slot.id, error = %Chain(&not), "webhooks are acted on one by one");
-            settle_apart(node, slot, keys, &due).await?;
+        let settled = settle_together(node, slot, keys, &due).await;
+        match due.as_slice() {
+            [row] => or_count(node, slot, row, settled).await?,
+            rows if settled.is_err() => settle_apart(node, slot, keys, rows).await?,
+            _ => {}
         }
     }
     Ok(Some(node.ambient.now()))
@@ -187,22 +189,43 @@ async fn act_on_due(node: &Node, slot: &TenantSlot) -> Result<Option<UnixMs>, Tr
 /// Each in a transaction of its own, so that one which fails holds up no other.
 async fn settle_apart(node: &Node, slot: &TenantSlot, keys: &TenantKeys, due: &[WaitingRow]) -> Result<(), Trouble> {
     for row in due {
-        match settle_together(node, slot, keys, std::slice::from_ref(row)).await {
-            Ok(()) => {}
-            Err(not) if not.is_of_the_store() => return Err(not.into()),
-            Err(not) => count_failure(node, slot, row, &not).await?,
-        }
+        let settled = settle_together(node, slot, keys, std::slice::from_ref(row)).await;
+        or_count(node, slot, row, settled).await?;
     }
     Ok(())
 }
 
-/// All of them in one transaction, or none.
+/// Counts a failure against the event that was alone in its transaction, unless it is the store's.
+async fn or_count(
+    node: &Node,
+    slot: &TenantSlot,
+    row: &WaitingRow,
+    settled: Result<(), NotDone>,
+) -> Result<(), Trouble> {
+    match settled {
+        Ok(()) => Ok(()),
+        Err(not) if not.is_of_the_store() => Err(not.into()),
+        Err(not) => Ok(count_failure(node, slot, row, &not).await?),
+    }
+}
+
+/// All of them in one transaction, or none. It says *done* of each first, and takes what changes in one order: two nodes that do
+/// the same wait for each other, and never in a ring.
 async fn settle_together(node: &Node, slot: &TenantSlot, keys: &TenantKeys, due: &[WaitingRow]) -> Result<(), NotDone> {
     let now = node.ambient.now();
-    let mut settled = vec![];
+    let mut in_order: Vec<_> = due.iter().collect();
+    in_order.sort_unstable_by_key(|row| row.id);
+    let (mut settled, mut effects) = (vec![], vec![]);
     let mut tx = node.store.write(slot.id).await?;
-    for row in due {
-        settled.push((row, settle(&mut tx, keys, row, now).await?));
+    for row in in_order {
+        settled.push((row, settle(&mut tx, keys, row, &mut effects).await?));
+    }
+    effects.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
+    for effect in effects {
+        match effect {
+            Effect::Subscription(fact) => stripe_subscription::fold(&mut tx, &fact, now).await?,
+            Effect::Account(fact) => stripe_account::fold(&mut tx, &fact, now).await?,
+        }
     }
     fault::reach("inbox.written");
     tx.commit().await?;
@@ -217,8 +240,13 @@ async fn settle_together(node: &Node, slot: &TenantSlot, keys: &TenantKeys, due:
     Ok(())
 }
 
-/// Lets an event have its effect, or parks what cannot be read. Says *done* before the effect: whoever does the same waits there.
-async fn settle(tx: &mut TenantTx, keys: &TenantKeys, row: &WaitingRow, now: UnixMs) -> Result<Settled, NotDone> {
+/// Says of an event that it is done, and adds its effect to those that are to follow; or parks what cannot be read.
+async fn settle(
+    tx: &mut TenantTx,
+    keys: &TenantKeys,
+    row: &WaitingRow,
+    effects: &mut Vec<Effect>,
+) -> Result<Settled, NotDone> {
     let effect = match read(tx, keys, row).await? {
         Ok(effect) => effect,
         Err(word) => {
@@ -229,15 +257,11 @@ async fn settle(tx: &mut TenantTx, keys: &TenantKeys, row: &WaitingRow, now: Uni
     if !rows::done(tx, row.id, row.tries).await? {
         return Ok(Settled::Elsewhere);
     }
-    match effect {
-        Some(Effect::Subscription(fact)) => stripe_subscription::fold(tx, &fact, now).await?,
-        Some(Effect::Account(fact)) => stripe_account::fold(tx, &fact, now).await?,
-        None => {}
-    }
     #[cfg(feature = "test-faults")]
     if fault::fails("inbox.effect", &row.event_id) {
         return Err(NotDone::Injected);
     }
+    effects.extend(effect);
     Ok(Settled::Done)
 }
 

@@ -49,6 +49,18 @@ pub enum Effect {
     Account(Fact<AccountId, Account>),
 }
 
+impl Effect {
+    /// Of what it is, in an order that all share: whoever changes several takes them in it, and nobody waits for somebody who
+    /// waits for them.
+    #[must_use]
+    pub fn place(&self) -> (bool, Option<&AccountId>, &str) {
+        match self {
+            Self::Subscription(fact) => (false, fact.account.as_ref(), fact.id.as_str()),
+            Self::Account(fact) => (true, fact.account.as_ref(), fact.id.as_str()),
+        }
+    }
+}
+
 /// That something stands so, as of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact<I, S> {
