@@ -320,3 +320,25 @@ fn tell_parked(slot: &TenantSlot, row: &WaitingRow, word: &str) {
         webhook.fault = word, "a webhook was parked"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_does_not_answer_says_nothing_of_an_event() {
+        let source = || "why".into();
+        let away = [
+            StoreError::Unavailable { source: source() },
+            StoreError::Conflict { source: source() },
+            StoreError::Full { source: source() },
+        ];
+        for error in away {
+            assert!(NotDone::from(error).is_of_the_store());
+        }
+        for error in [StoreError::Defect { source: source() }, StoreError::Poisoned] {
+            let not = NotDone::from(error);
+            assert!(!not.is_of_the_store() && not.word() == "store");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Subscriptions at Stripe, as its events tell of them. [`fold`] is the only way in: what is greater takes the place of what is
 //! there, and every event counts.
 
-use freehold_domain::stripe::{AccountId, Fact, Subscription, SubscriptionId, Version};
+use freehold_domain::stripe::{AccountId, Fact, PriceId, Subscription, SubscriptionId, Version};
 use freehold_domain::time::UnixMs;
 
 use crate::args;
@@ -97,7 +97,7 @@ pub async fn fold(tx: &mut TenantTx, fact: &Fact<SubscriptionId, Subscription>, 
             id.as_str(),
             state.customer.as_str(),
             state.status.as_str(),
-            state.price.as_ref().map(|price| price.as_str()),
+            state.price.as_ref().map(PriceId::as_str),
             state.period_end,
             i64::from(state.cancels_at_end),
             i64::from(version.ended),

@@ -210,9 +210,13 @@ proptest! {
         })
     ) {
         let mut rows = Rows::default();
-        told.iter().for_each(|(number, happening)| rows.fold(happening.fact(*number)));
+        for (number, happening) in &told {
+            rows.fold(happening.fact(*number));
+        }
         let mut others = Rows::default();
-        shuffled.iter().for_each(|(number, happening)| others.fold(happening.fact(*number)));
+        for (number, happening) in &shuffled {
+            others.fold(happening.fact(*number));
+        }
         prop_assert_eq!(&rows, &others);
 
         prop_assert_eq!(rows.0.values().map(|row| row.2).sum::<usize>(), told.len());

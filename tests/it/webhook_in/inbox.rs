@@ -22,6 +22,7 @@ const PAUSES_S: [u64; 7] = [5, 10, 20, 40, 80, 160, 320];
 on_both_engines! {
     an_event_has_its_effect_once_whoever_dies_between
     what_is_older_changes_nothing_and_what_has_ended_stays_so
+    accounts_stand_apart_and_nothing_else_of_a_body_is_stored
     what_fails_is_tried_again_parked_told_and_replayed
     what_cannot_be_read_is_parked_at_once_with_its_word
     a_tenant_that_is_not_served_waits_and_loses_nothing
@@ -128,7 +129,12 @@ async fn what_is_older_changes_nothing_and_what_has_ended_stays_so(engine: Engin
     assert_eq!((&sub["account"], &sub["id"], &sub["customer"]), (&Value::Null, &json!("sub_1"), &json!("cus_1")));
     assert_eq!((&sub["price"], &sub["current_period_end"]), (&json!("price_1"), &json!("2026-10-21T14:13:20Z")));
     assert_eq!(sub["cancel_at_period_end"], false);
+}
 
+async fn accounts_stand_apart_and_nothing_else_of_a_body_is_stored(engine: Engine) {
+    let mut scene = Scene::on(Options::new(engine).limits_off()).await;
+    let at = now_s();
+    scene.tell("evt_1", DELETED, at, &subscription("sub_1", "canceled")).await;
     // The same id at a connected account is somebody else's.
     for account in ["acct_1", "acct_2"] {
         let id = format!("evt_{account}");
