@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use freehold_domain::id::TenantId;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{Chain, StoreError, directory, mail_due, webhooks_due};
+use freehold_storage::{Chain, StoreError, directory, inbox_due, mail, mail_due, webhook_inbox, webhooks_due};
 use tokio_util::sync::CancellationToken;
 
-use crate::mail::dispatch;
 use crate::node::Node;
 use crate::webhooks_out;
 
@@ -50,6 +49,9 @@ async fn ask_the_store(node: &Node) -> Result<(), StoreError> {
     for tenant in webhooks_due::tenants(&mut tx, soon, DUE_PAGE).await? {
         node.outbox.wake(tenant, now);
     }
+    for tenant in inbox_due::tenants(&mut tx, soon, DUE_PAGE).await? {
+        node.inbox.wake(tenant, now);
+    }
     Ok(())
 }
 
@@ -72,14 +74,23 @@ async fn ask_everybody(node: &Node) -> Result<(), ()> {
 }
 
 async fn ask(node: &Node, id: TenantId, again: UnixMs) {
-    match dispatch::next_due(node, id).await {
-        Ok(Some(letter)) => node.post.wake(id, letter.next_try_at_ms),
-        Ok(None) => {}
-        Err(_) => node.post.wake(id, again),
+    let (letter, event) = next_due(node, id).await.unwrap_or((Some(again), Some(again)));
+    if let Some(at) = letter {
+        node.post.wake(id, at);
+    }
+    if let Some(at) = event {
+        node.inbox.wake(id, at);
     }
     match webhooks_out::waits(node, id).await {
         Ok(true) => node.outbox.wake(id, node.ambient.now()),
         Ok(false) => {}
         Err(_) => node.outbox.wake(id, again),
     }
+}
+
+/// When the first letter of a tenant is due, and when the first event.
+async fn next_due(node: &Node, id: TenantId) -> Result<(Option<UnixMs>, Option<UnixMs>), StoreError> {
+    let mut tx = node.store.read(id).await?;
+    let letter = mail::next(&mut tx).await?;
+    Ok((letter.map(|letter| letter.next_try_at_ms), webhook_inbox::next_try(&mut tx).await?))
 }

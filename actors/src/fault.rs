@@ -9,11 +9,15 @@ pub use injected::*;
 
 #[cfg(feature = "test-faults")]
 mod injected {
+    use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
 
     static ABORT_AT: Mutex<Option<String>> = Mutex::new(None);
+
+    /// What fails, at which point and for what, and how often still.
+    static FAILS: Mutex<BTreeMap<(String, String), u32>> = Mutex::new(BTreeMap::new());
 
     /// How far the process clock has jumped ahead.
     static AHEAD_MS: AtomicU64 = AtomicU64::new(0);
@@ -55,6 +59,21 @@ mod injected {
     /// Ends the process, as `kill -9` would, when `point` is reached next.
     pub fn abort_at(point: &str) {
         *ABORT_AT.lock().unwrap_or_else(PoisonError::into_inner) = Some(point.to_owned());
+    }
+
+    /// Lets what is done at `point` for the thing of this name fail so often.
+    pub fn fail(point: String, of: String, times: u32) {
+        FAILS.lock().unwrap_or_else(PoisonError::into_inner).insert((point, of), times);
+    }
+
+    /// Whether what is done here for the thing of this name fails this time.
+    pub(crate) fn fails(point: &str, of: &str) -> bool {
+        let mut fails = FAILS.lock().unwrap_or_else(PoisonError::into_inner);
+        fails.get_mut(&(point.to_owned(), of.to_owned())).is_some_and(|left| {
+            let fails = *left > 0;
+            *left = left.saturating_sub(1);
+            fails
+        })
     }
 
     /// Marks a point at which a test may end the process.

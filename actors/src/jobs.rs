@@ -89,6 +89,8 @@ pub fn set_gauges(node: &Node) {
     metrics::gauge!(metric::RECEIVING).set(node.receiving());
     metrics::gauge!(metric::MAIL_TENANTS).set(u32::try_from(node.post.tenants_waiting()).unwrap_or(u32::MAX));
     metrics::gauge!(metric::WEBHOOK_LINES).set(u32::try_from(node.outbox.lines_waiting()).unwrap_or(u32::MAX));
+    let waiting = u32::try_from(node.inbox.tenants_waiting()).unwrap_or(u32::MAX);
+    metrics::gauge!(metric::WEBHOOK_INBOX_TENANTS).set(waiting);
     Resource::Connections.refused_so_far(node.store.refused_their_share());
     penalties::set_gauges(node);
     metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(node.pool.depth()).unwrap_or(u32::MAX));

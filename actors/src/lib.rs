@@ -22,6 +22,7 @@ pub mod fault;
 pub mod feed;
 pub mod front_end;
 pub mod gate;
+pub mod inbox;
 pub mod jobs;
 pub mod levels;
 pub mod lockouts;

@@ -48,6 +48,10 @@ pub const REPLAYS: &str = "freehold_refresh_replays_total";
 pub const CSP_REPORTS: &str = "freehold_csp_reports_total";
 /// Deliveries of providers, by `provider` and `outcome`: `accepted`, `repeated`, `refused`.
 pub const WEBHOOKS: &str = "freehold_webhooks_total";
+/// Received events that were acted on, by `outcome`: `done`, `retried`, `parked`.
+pub const WEBHOOK_INBOX: &str = "freehold_webhook_inbox_total";
+/// Tenants with received events that wait for their effect, as far as this node knows.
+pub const WEBHOOK_INBOX_TENANTS: &str = "freehold_webhook_inbox_tenants_waiting";
 /// Signing keys that took over, or will.
 pub const SIGNING_KEY_ROTATIONS: &str = "freehold_signing_key_rotations_total";
 /// What an older master key had sealed and the newest has sealed anew.

@@ -40,6 +40,7 @@ use crate::breached::Breached;
 use crate::domain_proofs::DomainProofs;
 use crate::front_end::{self, SHARDS};
 use crate::gate::Gate;
+use crate::inbox::Inbox;
 use crate::levels::AddressBuckets;
 use crate::mail::Post;
 use crate::metric;
@@ -150,6 +151,8 @@ pub struct Node {
     pub post: Arc<Post>,
     /// What is to be told to endpoints, and the way to them.
     pub outbox: Arc<Outbox>,
+    /// Received events that wait for their effect.
+    pub inbox: Inbox,
     /// Where passwords are looked up.
     pub breached: Breached,
     /// By whose word members sign in.
@@ -249,6 +252,7 @@ impl Node {
             pool,
             post: Arc::new(post),
             outbox: Arc::new(Outbox::new(public_client)),
+            inbox: Inbox::default(),
             breached,
             providers,
             proofs,

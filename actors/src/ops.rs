@@ -3,6 +3,7 @@
 pub mod api_keys;
 mod assurance;
 pub mod audit;
+pub mod billing;
 pub mod breakers;
 pub mod context;
 pub mod csp_reports;

@@ -155,6 +155,8 @@ actions! {
     BreakerOpened "breaker.opened";
     /// An admin closed one; the subject is the tenant.
     BreakerReset "breaker.reset";
+    /// An event that was received is to have its effect after all; the subject is the event.
+    WebhookEventReplayed "webhook_event.replayed";
     /// The tenant was made: the first row of every log. The subject is the tenant.
     TenantCreated "tenant.created";
     /// The tenant was suspended.

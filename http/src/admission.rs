@@ -401,6 +401,7 @@ impl From<Refusal> for Problem {
         const NO_ROOM: &str =
             "Too many reports wait for an answer. Write to whom /.well-known/security.txt names, or try again later.";
         const ENOUGH: &str = "There are as many of these as a tenant may have: take one away first.";
+        const EVENT_DONE: &str = "The event had its effect, or has none: it has no second one.";
         const ANSWERED: &str = "The report was answered before: the first answer stands.";
         match refusal {
             Refusal::RateLimited(limited) => {
@@ -418,6 +419,7 @@ impl From<Refusal> for Problem {
             Refusal::NoRoomForReports => Self::new(Kind::Conflict).detail(NO_ROOM),
             Refusal::Url(refused) => Self::invalid("url", refused.to_string()).with("rule", refused.rule()),
             Refusal::Enough => Self::new(Kind::Conflict).detail(ENOUGH),
+            Refusal::EventDone => Self::new(Kind::Conflict).detail(EVENT_DONE),
             Refusal::ReportAnswered => Self::new(Kind::Conflict).detail(ANSWERED),
             Refusal::LastWayIn => Self::new(Kind::Conflict).detail(LAST_WAY_IN),
             Refusal::NotFresh => Self::new(Kind::Forbidden).detail(NOT_FRESH),

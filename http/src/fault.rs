@@ -22,6 +22,8 @@ enum Ask {
     AbortAt { point: String },
     /// The process clock jumps ahead, and with it whatever a rule waits for; the wall clock of tokens stays.
     ClockAhead { ahead_ms: u64 },
+    /// What is done at this point for the thing of this name fails so often, from now on.
+    Fail { point: String, of: String, times: u32 },
     /// The actor of a tenant panics.
     Panic { slug: String, actor: String },
     /// Whatever is asked of the public listener panics, until it is said not to.
@@ -49,6 +51,11 @@ async fn strike(State(private): State<Private>, Json(ask): Json<Ask>) -> Result<
         }
         Ask::ClockAhead { ahead_ms } => {
             fault::jump_ahead(Duration::from_millis(ahead_ms));
+            private.node.look_at_the_clock();
+            return Ok(StatusCode::NO_CONTENT);
+        }
+        Ask::Fail { point, of, times } => {
+            fault::fail(point, of, times);
             return Ok(StatusCode::NO_CONTENT);
         }
         Ask::PanicOnRequests { on } => {

@@ -16,6 +16,7 @@ pub mod api_keys;
 pub mod arrival;
 pub mod audit;
 pub mod auth;
+pub mod billing;
 pub mod body;
 pub mod breakers;
 pub mod caller;

@@ -14,14 +14,15 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 pub(crate) use self::schemas::{
-    AuditParams, Jwks, ListParams, ProviderName, action, actor_kind, key_kind, lines, one_line, provider, registration,
-    require_second_factor, rich_text, role, roles, scopes, tenant_state,
+    AuditParams, Jwks, ListParams, ProviderName, WebhookEventParams, action, actor_kind, inbox_state, key_kind, lines,
+    one_line, provider, registration, require_second_factor, rich_text, role, roles, scopes, subscription_status,
+    tenant_state,
 };
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
-    account, api_host, api_keys, audit, auth, breakers, config, csp_reports, disclosure, domains, forward, help,
-    invitations, me, members, oauth, operators, pages, problem, public, rate_limits, registration, second_factor,
+    account, api_host, api_keys, audit, auth, billing, breakers, config, csp_reports, disclosure, domains, forward,
+    help, invitations, me, members, oauth, operators, pages, problem, public, rate_limits, registration, second_factor,
     security, security_reports, settings, signing_keys, totp, webhooks,
 };
 
@@ -123,6 +124,7 @@ struct Api;
         webhooks::remove_source,
         webhooks::events,
         webhooks::event,
+        webhooks::replay,
         webhooks::refusals,
         webhooks::endpoints,
         webhooks::endpoint,
@@ -140,6 +142,8 @@ struct Api;
         breakers::breakers,
         breakers::open_breaker,
         breakers::reset_breaker,
+        billing::subscriptions,
+        billing::accounts,
         csp_reports::take,
         csp_reports::list,
         csp_reports::clear,

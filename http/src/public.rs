@@ -23,9 +23,9 @@ use crate::problem::{self, Kind, Problem};
 use crate::readiness::Readiness;
 use crate::security::Deployment;
 use crate::{
-    account, api_keys, audit, auth, breakers, config, csp_reports, disclosure, domains, forward, help, invitations, me,
-    members, oauth, openapi, operators, pages, rate_limits, registration, second_factor, security, security_reports,
-    settings, signing_keys, totp, webhooks,
+    account, api_keys, audit, auth, billing, breakers, config, csp_reports, disclosure, domains, forward, help,
+    invitations, me, members, oauth, openapi, operators, pages, rate_limits, registration, second_factor, security,
+    security_reports, settings, signing_keys, totp, webhooks,
 };
 
 pub(crate) const READYZ: &str = "/readyz";
@@ -120,6 +120,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(csp_reports::routes())
         .merge(webhooks::routes())
         .merge(breakers::routes())
+        .merge(billing::routes())
         .merge(rate_limits::routes())
 }
 

@@ -26,7 +26,9 @@ pub(crate) use self::endpoints::{
     create_endpoint, disable_endpoint, enable_endpoint, endpoint, endpoints, remove_endpoint, rotate_endpoint,
     test_endpoint,
 };
-pub(crate) use self::events::{__path_event, __path_events, __path_refusals, event, events, refusals};
+pub(crate) use self::events::{
+    __path_event, __path_events, __path_refusals, __path_replay, event, events, refusals, replay,
+};
 pub(crate) use self::messages::{
     __path_message, __path_messages, __path_replay_message, __path_replay_since, message, messages, replay_message,
     replay_since,
@@ -54,6 +56,7 @@ pub fn routes() -> Routes {
         .delete("/v1/webhooks/sources/{source}", May(Permission::WebhooksChange), remove_source)
         .get("/v1/webhooks/events", May(Permission::WebhooksRead), events)
         .get("/v1/webhooks/events/{id}", May(Permission::WebhooksRead), event)
+        .post("/v1/webhooks/events/{id}/replay", May(Permission::WebhooksChange), replay)
         .get("/v1/webhooks/refusals", May(Permission::WebhooksRead), refusals)
         .get("/v1/webhooks/endpoints", May(Permission::WebhooksRead), endpoints)
         .post("/v1/webhooks/endpoints", May(Permission::WebhooksChange), create_endpoint)

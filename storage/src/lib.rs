@@ -17,6 +17,7 @@ pub mod directory;
 pub mod family;
 pub mod feed;
 pub mod identity;
+pub mod inbox_due;
 pub mod invitation;
 pub mod known_client;
 pub mod lockout;
@@ -36,9 +37,12 @@ pub mod security_report;
 pub mod setting;
 pub mod signing_key;
 pub mod sql;
+pub mod stripe_account;
+pub mod stripe_subscription;
 pub mod vitals;
 pub mod webhook_endpoint;
 pub mod webhook_event;
+pub mod webhook_inbox;
 pub mod webhook_message;
 pub mod webhook_refusal;
 pub mod webhook_source;
@@ -85,12 +89,15 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     security_report::ALL,
     setting::ALL,
     signing_key::ALL,
+    stripe_account::ALL,
+    stripe_subscription::ALL,
     webhook_endpoint::ALL,
     webhook_event::ALL,
+    webhook_inbox::ALL,
     webhook_message::ALL,
     webhook_refusal::ALL,
     webhook_source::ALL,
 ];
 
 /// The statements that PostgreSQL alone runs.
-pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL, mail_due::ALL, webhooks_due::ALL];
+pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL, inbox_due::ALL, mail_due::ALL, webhooks_due::ALL];

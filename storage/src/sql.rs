@@ -185,7 +185,7 @@ macro_rules! args {
 
 /// Declares a module's statements as private constants, `NAME (parameters) = "text";` each, and `ALL`, their list.
 macro_rules! queries {
-    ($($(#[$doc:meta])* $name:ident ($count:literal) = $text:literal;)+) => {
+    ($($(#[$doc:meta])* $name:ident ($count:literal) = $text:expr;)+) => {
         $($(#[$doc])* const $name: $crate::sql::Sql<$count> = $crate::sql::Sql::new($text);)+
 
         /// Every statement of this module.

@@ -101,7 +101,7 @@ async fn carry_letters(node: &Node, slot: &TenantSlot, keys: &TenantKeys) -> Res
 }
 
 /// The letter of a tenant that is due first.
-pub(crate) async fn next_due(node: &Node, id: TenantId) -> Result<Option<MailRow>, StoreError> {
+async fn next_due(node: &Node, id: TenantId) -> Result<Option<MailRow>, StoreError> {
     mail::next(&mut node.store.read(id).await?).await
 }
 

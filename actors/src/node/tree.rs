@@ -127,6 +127,12 @@ impl Node {
         shown(self.front_ends.get(shard)?.load_full().as_deref(), make).await
     }
 
+    /// The clock has jumped: whoever waits for a time looks at it anew.
+    #[cfg(feature = "test-faults")]
+    pub fn look_at_the_clock(&self) {
+        self.inbox.look_at_the_clock();
+    }
+
     /// Lets a failure befall an actor of the tenant; `false` when there is no such actor now.
     #[cfg(feature = "test-faults")]
     pub async fn strike(&self, slot: &Arc<TenantSlot>, actor: &str, fault: crate::fault::Fault) -> bool {

@@ -78,6 +78,9 @@ pub enum Refusal {
     /// The report of a weakness was answered before.
     #[error("the report was answered")]
     ReportAnswered,
+    /// The event had its effect.
+    #[error("the event had its effect")]
+    EventDone,
     /// The member could not sign in any more.
     #[error("the last way in stays")]
     LastWayIn,

@@ -1,19 +1,26 @@
-//! Deliveries of providers: verified, and kept before they are acknowledged; and what was kept and refused, for admins.
+//! Deliveries of providers: verified, and kept before they are acknowledged; and what was kept and refused, for admins. What acts
+//! on them is [`crate::inbox`].
+
+use std::sync::Arc;
 
 use freehold_domain::access_token::AccessClaims;
+use freehold_domain::audit::{Action, Actor};
 use freehold_domain::gcra::{Layer, Subject};
 use freehold_domain::id::{WebhookDeliveryId, WebhookEventId};
+use freehold_domain::inbox::State;
 use freehold_domain::keys::Sealed;
 use freehold_domain::secret::Secret;
+use freehold_domain::stripe;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
 use freehold_domain::webhook::{Body, Delivery, Event, Provider};
 use freehold_storage::webhook_event::{self as rows, NewDelivery, NewEvent, WebhookEventRow};
 use freehold_storage::webhook_refusal::{self, WebhookRefusalRow};
-use freehold_storage::{Chain, TenantTx};
+use freehold_storage::{Chain, TenantTx, webhook_inbox};
 
 use crate::fault;
 use crate::metric;
+use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
 use crate::webhook_sources::NotVerified;
@@ -115,17 +122,23 @@ async fn keep(
             new.push((event, once_key));
         }
     }
-    let mut kept = 0;
+    let (mut kept, mut waits) = (0, false);
     if !new.is_empty() {
         let request_id = &cx.client.origin.request_id;
         let delivery = NewDelivery { id, source, body_sealed: sealed.bytes(), request_id, received_at_ms: now };
         rows::insert_delivery(&mut tx, &delivery).await?;
         for (event, once_key) in &new {
-            kept += usize::from(insert(&mut tx, cx, (provider, id, now), event, once_key).await?);
+            let is_kept = insert(&mut tx, cx, (provider, id, now), event, once_key).await?;
+            kept += usize::from(is_kept);
+            waits |= is_kept && stripe::concerns(provider, &event.kind);
         }
         if kept == 0 {
             rows::remove_delivery(&mut tx, id).await?; // a rival was first with each of them
         }
+    }
+    if waits {
+        let (node, tenant) = (Arc::clone(&cx.node), cx.slot.id);
+        tx.after_commit(move || node.inbox.kept(tenant, now));
     }
     fault::reach("webhook.written");
     tx.commit().await?;
@@ -152,6 +165,7 @@ async fn insert(
         happened_at_ms: event.at,
         number: event.number.and_then(|number| i64::try_from(number).ok()),
         received_at_ms: now,
+        state: if stripe::concerns(provider, &event.kind) { State::Waiting } else { State::Done },
     };
     let is_new = rows::insert(tx, &new).await?;
     if !is_new {
@@ -214,11 +228,23 @@ pub struct EventItem {
     pub repeated: i64,
     /// Which request brought it first.
     pub request_id: String,
+    /// How it stands.
+    pub state: State,
+    /// How often its effect was tried in vain.
+    pub tries: i64,
+    /// When it is tried next, if it waits.
+    pub next_try_at: Option<UnixMs>,
+    /// Why the last try was in vain, in a word.
+    pub fault: Option<String>,
 }
 
 impl From<WebhookEventRow> for EventItem {
     fn from(row: WebhookEventRow) -> Self {
         Self {
+            next_try_at: (row.state == State::Waiting).then_some(row.next_try_at_ms),
+            state: row.state,
+            tries: row.tries,
+            fault: row.fault,
             id: row.id,
             provider: row.provider,
             source: row.source,
@@ -275,18 +301,19 @@ pub struct EventPage {
     pub next: Option<WebhookEventId>,
 }
 
-/// The events after `after`, at most `limit`.
+/// The events after `after`, at most `limit`; those that stand so, where that is asked for.
 ///
 /// # Errors
 /// What the limits and the store refuse.
 pub async fn events(
     cx: &Context,
     caller: &AccessClaims,
+    state: Option<State>,
     after: Option<WebhookEventId>,
     limit: u32,
 ) -> Result<EventPage, Refusal> {
     cx.admit_member(caller).await?;
-    let mut found = rows::page(&mut cx.node.store.read(cx.slot.id).await?, after, limit + 1).await?;
+    let mut found = rows::page(&mut cx.node.store.read(cx.slot.id).await?, state, after, limit + 1).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found.last().filter(|_| more).map(|row| row.id);
@@ -305,6 +332,28 @@ pub async fn event(cx: &Context, caller: &AccessClaims, id: WebhookEventId) -> R
     let sealed = Sealed::from_stored(sealed).map_err(|_| Refusal::Internal)?;
     let body = cx.live.keys.open_sealed(&Body::place(&row.delivery), &sealed).map_err(|_| Refusal::Internal)?;
     Ok((row.into(), body))
+}
+
+/// Lets an event that is parked have its effect after all: it waits as if it were new, and is looked at at once. One that waits
+/// for its next try does not wait any longer.
+///
+/// # Errors
+/// [`Refusal::NotFound`]; [`Refusal::EventDone`] where it had its effect, or has none; what the limits and the store refuse.
+pub async fn replay(cx: &Context, caller: &AccessClaims, id: WebhookEventId) -> Result<EventItem, Refusal> {
+    cx.admit_member(caller).await?;
+    let now = cx.node.ambient.now();
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    let is_again = webhook_inbox::replay(&mut tx, id, now).await?;
+    let row = rows::by_id(&mut tx, id).await?.ok_or(Refusal::NotFound)?;
+    if !is_again {
+        return Err(Refusal::EventDone);
+    }
+    let (node, tenant) = (Arc::clone(&cx.node), cx.slot.id);
+    tx.after_commit(move || node.inbox.wake(tenant, now));
+    let actor = Actor::Member(caller.sub);
+    audit::record_request(&mut tx, cx, Action::WebhookEventReplayed, actor, id.uuid()).await?;
+    tx.commit().await?;
+    Ok(row.into())
 }
 
 /// What was refused, the last one first: one row for each provider and cause.

@@ -62,7 +62,8 @@ permissions! {
     DomainsList "domains" "list" "To see the tenant's own domains, and what proves them.";
     DomainsChange "domains" "change" "To claim, verify and give up a domain of the tenant's own.";
     WebhooksRead "webhooks" "read" "To see what providers told of, and why deliveries were refused.";
-    WebhooksChange "webhooks" "change" "To set with what deliveries of providers are verified.";
+    WebhooksChange "webhooks" "change" "To set with what deliveries of providers are verified, and to act on an event anew.";
+    BillingRead "billing" "read" "To see what the provider of payments told of subscriptions and accounts.";
     CspReportsList "csp_reports" "list" "To see what browsers report of the tenant's pages.";
     CspReportsClear "csp_reports" "clear" "To forget what browsers reported.";
     RateLimitsRead "rate_limits" "read" "To see the limits, and who is blocked for having kept on against them.";

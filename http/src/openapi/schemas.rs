@@ -2,9 +2,11 @@
 
 use freehold_domain::api_key::{KeyKind, Scope};
 use freehold_domain::audit::Action;
+use freehold_domain::inbox::State;
 use freehold_domain::oauth::Provider;
 use freehold_domain::rich_text::CHARS_MAX;
 use freehold_domain::role::Role;
+use freehold_domain::stripe::Status;
 use freehold_domain::tenant_state::TenantState;
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
@@ -108,6 +110,26 @@ pub(crate) struct AuditParams {
     /// Before this time.
     #[param(nullable = false, format = DateTime)]
     until: Option<String>,
+}
+
+/// Which events of providers are asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "a shape: `EventsPart` reads it")]
+pub(crate) struct WebhookEventParams {
+    /// Those that stand so.
+    #[param(nullable = false, schema_with = inbox_state)]
+    state: Option<String>,
+}
+
+/// How an event of a provider's stands.
+pub(crate) fn inbox_state() -> Object {
+    one_of(State::ALL.map(State::as_str))
+}
+
+/// How a subscription at Stripe stands.
+pub(crate) fn subscription_status() -> Object {
+    one_of(Status::ALL.iter().map(|status| status.as_str()))
 }
 
 /// A member's role.

@@ -7,15 +7,37 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use freehold_actors::ops::webhooks::{self as ops, EventItem, RefusalItem};
 use freehold_domain::id::WebhookEventId;
+use freehold_domain::inbox::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::caller::Member;
+use crate::caller::{Member, run};
+use crate::faults::Faults;
 use crate::headers::no_store;
-use crate::openapi::ListParams;
+use crate::openapi::{self, ListParams, WebhookEventParams};
 use crate::problem::{Kind, Problem};
-use crate::query::{ListPart, Query};
+use crate::query::{FromParams, ListPart, Params, Query};
 use freehold_domain::rfc3339;
+
+/// Which part of the events, and which of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventsPart {
+    limit: u16,
+    after: Option<WebhookEventId>,
+    state: Option<State>,
+}
+
+impl FromParams for EventsPart {
+    fn from_params(params: &mut Params, faults: &mut Faults) -> Option<Self> {
+        let list = ListPart::from_params(params, faults);
+        let state = params.take("state").map(|text| text.parse());
+        let state = state.and_then(|state| faults.some("state", state.ok(), "must be waiting, done or parked"));
+        let ListPart { limit, cursor } = list?;
+        let after = cursor.map(|text| text.parse());
+        let after = after.and_then(|after| faults.some("cursor", after.ok(), "is not one that was given out"));
+        Some(Self { limit, after, state })
+    }
+}
 
 /// A part of what providers told of.
 #[derive(Serialize, ToSchema)]
@@ -50,6 +72,17 @@ pub(crate) struct WebhookEvent {
     repeated: i64,
     /// The request that brought it first.
     request_id: String,
+    /// `waiting` for its effect; `done` when it had it, or has none; `parked` when it could not have it, until it is replayed.
+    #[schema(schema_with = openapi::inbox_state)]
+    state: &'static str,
+    /// How often its effect was tried in vain.
+    tries: i64,
+    /// When it is tried next, if it waits.
+    #[schema(required, format = DateTime)]
+    next_try_at: Option<String>,
+    /// Why the last try was in vain, in a word.
+    #[schema(required)]
+    fault: Option<String>,
 }
 
 /// Something that a provider told of, and the whole delivery.
@@ -74,6 +107,10 @@ impl From<EventItem> for WebhookEvent {
             received_at: rfc3339::text(item.received_at),
             repeated: item.repeated,
             request_id: item.request_id,
+            state: item.state.as_str(),
+            tries: item.tries,
+            next_try_at: item.next_try_at.map(rfc3339::text),
+            fault: item.fault,
         }
     }
 }
@@ -81,13 +118,12 @@ impl From<EventItem> for WebhookEvent {
 /// `GET /v1/webhooks/events`: what providers told of in the last 90 days, each once, in the order in which it was received;
 /// admins alone.
 #[utoipa::path(get, path = "/v1/webhooks/events", tag = "webhooks", operation_id = "webhook_events",
-    security(("bearer" = [])), params(ListParams),
+    security(("bearer" = [])), params(ListParams, WebhookEventParams),
     responses((status = 200, description = "A part of it.", body = WebhookEvents)),
 )]
-pub(crate) async fn events(member: Member, Query(part): Query<ListPart>) -> Result<Response, Problem> {
-    let cursor = part.cursor.map(|text| text.parse::<WebhookEventId>());
-    let after = cursor.transpose().map_err(|_| Problem::invalid("cursor", "is not one that was given out"))?;
-    let page = ops::events(member.cx(), &member.claims, after, part.limit.into()).await?;
+pub(crate) async fn events(member: Member, Query(part): Query<EventsPart>) -> Result<Response, Problem> {
+    let EventsPart { limit, after, state } = part;
+    let page = ops::events(member.cx(), &member.claims, state, after, limit.into()).await?;
     let items = page.items.into_iter().map(WebhookEvent::from).collect();
     Ok(no_store(Json(WebhookEvents { items, next_cursor: page.next })))
 }
@@ -102,6 +138,24 @@ pub(crate) async fn event(member: Member, Path(text): Path<String>) -> Result<Re
     let (item, body) = ops::event(member.cx(), &member.claims, id).await?;
     let body_base64 = STANDARD.encode(body.bytes());
     Ok(no_store(Json(WebhookEventWithBody { event: item.into(), body_base64 })))
+}
+
+/// `POST /v1/webhooks/events/{id}/replay`: lets an event that is parked have its effect after all; admins alone. It waits as if
+/// it were new, and is looked at at once; so is one that waits for its next try.
+///
+/// 409 `conflict` when it had its effect, or has none: it has no second one.
+#[utoipa::path(post, path = "/v1/webhooks/events/{id}/replay", tag = "webhooks", operation_id = "replay_webhook_event",
+    security(("bearer" = [])), params(("id" = Uuid, Path, description = "The event.")),
+    responses(
+        (status = 200, description = "The event, as it waits.", body = WebhookEvent),
+        (status = 409, description = "problem"),
+    ),
+)]
+pub(crate) async fn replay(member: Member, Path(text): Path<String>) -> Result<Response, Problem> {
+    let id: WebhookEventId = text.parse().map_err(|_| Problem::new(Kind::NotFound))?;
+    let (cx, claims) = (member.tenant.cx, member.claims);
+    let item = run(async move { ops::replay(&cx, &claims, id).await }).await?;
+    Ok(no_store(Json(WebhookEvent::from(item))))
 }
 
 /// What was refused.

@@ -5,6 +5,7 @@ mod api_keys;
 mod audit;
 mod csp_reports;
 mod custom_domains;
+mod inbox;
 mod invitations;
 mod keys;
 mod known_clients;
@@ -17,6 +18,7 @@ mod roster;
 mod second_factor;
 mod security_reports;
 mod sessions;
+mod stripe;
 mod system;
 mod webhooks;
 
@@ -65,6 +67,11 @@ async fn keeps_the_contract(kind: Kind) {
     webhooks::sources_are_set_and_taken_away(&bed).await;
     webhooks::events_are_kept_once(&bed).await;
     webhooks::refusals_are_counted_by_cause(&bed).await;
+    inbox::events_wait_are_tried_and_done_once(&bed).await;
+    inbox::one_rival_has_the_effect(&bed).await;
+    inbox::tenants_with_events_are_told(&bed, kind != Kind::Sqlite).await;
+    stripe::what_is_newer_stays_and_every_event_counts(&bed).await;
+    stripe::rivals_fold_each_event_once(&bed).await;
     oauth::identities_are_kept(&bed).await;
     oauth::flows_are_kept(&bed).await;
     oauth::one_rival_takes(&bed).await;

@@ -1,16 +1,19 @@
-//! Every event once: whatever is sent again, however late, to whichever node, and whoever dies meanwhile.
+//! Every event once, and its effect once: whatever is sent again, however late, to whichever node, and whoever dies meanwhile.
 
 use std::collections::BTreeMap;
 
 use tokio::task::JoinSet;
 
-use super::signed::{STRIPE, Signed, stripe, stripe_event};
+use super::inbox::{SUBSCRIPTIONS, now_s, subscription};
+use super::signed::{STRIPE, Signed, stripe, stripe_event, stripe_event_of};
 use super::{Scene, post, taken};
 use crate::support::{Conn, Engine, Options, on_both_engines};
 use crate::watch::{metric, note, until};
 
 const EVENTS: usize = 1_000;
 const TIMES: usize = 3;
+/// Of how many subscriptions they tell.
+const SUBJECTS: usize = 50;
 const CONNECTIONS: usize = 8;
 
 on_both_engines! {
@@ -52,6 +55,27 @@ impl Shuffle {
     }
 }
 
+/// An event of one of the subscriptions: when it happened, and what it says. Every tenth happened an hour before the others.
+fn happened(number: usize, since_s: i64) -> (i64, &'static str) {
+    let nth = number / SUBJECTS;
+    let before_s = if nth % 10 == 3 { 3_600 } else { 0 };
+    let statuses = ["active", "past_due", "trialing", "unpaid"];
+    (since_s + i64::try_from(nth).unwrap() - before_s, statuses[(number * 7 + nth) % statuses.len()])
+}
+
+/// It as it is sent. The last event of every fifth subscription deletes it.
+fn told(number: usize, since_s: i64) -> Signed {
+    let (at_s, status) = happened(number, since_s);
+    let (subject, is_last) = (number % SUBJECTS, number / SUBJECTS == EVENTS / SUBJECTS - 1);
+    let kind = if is_last && subject.is_multiple_of(5) {
+        "customer.subscription.deleted"
+    } else {
+        "customer.subscription.updated"
+    };
+    let object = subscription(&format!("sub_{subject}"), status);
+    stripe(STRIPE, &stripe_event_of(&format!("evt_{number}"), kind, (None, at_s), &object))
+}
+
 /// A provider that sends each of a thousand events three times in any order, and again what was not acknowledged, to two nodes of
 /// which one is killed in the middle.
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +84,8 @@ async fn a_thousand_events_three_times_over_two_nodes_are_each_kept_once() {
     let mut second = scene.server.another();
     let mut order: Vec<usize> = (0..EVENTS * TIMES).map(|n| n % EVENTS).collect();
     Shuffle(7).shuffle(&mut order);
-    let signed: Vec<Signed> = (0..EVENTS).map(|n| stripe(STRIPE, &stripe_event(&format!("evt_{n}")))).collect();
+    let since_s = now_s() - 60;
+    let signed: Vec<Signed> = (0..EVENTS).map(|number| told(number, since_s)).collect();
 
     let (half, rest) = order.split_at(order.len() / 2);
     let (mut sent, mut lost) = (BTreeMap::<usize, i64>::new(), vec![]);
@@ -110,5 +135,20 @@ async fn a_thousand_events_three_times_over_two_nodes_are_each_kept_once() {
     // Acknowledged so often; or once more, where the acknowledgement was lost with who gave it.
     for (number, repeated) in kept {
         assert!((0..=3).contains(&(repeated + 1 - sent[&number])), "{number}: {repeated}, {}", sent[&number]);
+    }
+    // And each had its effect once: every subscription stands as its newest event says.
+    scene.all_done().await;
+    let subscriptions = scene.get(&format!("{SUBSCRIPTIONS}?limit=200")).await["items"].as_array().unwrap().clone();
+    assert_eq!(subscriptions.len(), SUBJECTS);
+    for stands in subscriptions {
+        let subject: usize = stands["id"].as_str().unwrap().strip_prefix("sub_").unwrap().parse().unwrap();
+        assert_eq!(stands["events"].as_u64(), Some((EVENTS / SUBJECTS) as u64), "{stands}");
+        let newest = (subject..EVENTS).step_by(SUBJECTS).max_by_key(|number| happened(*number, since_s)).unwrap();
+        let said = if subject.is_multiple_of(5) { "canceled" } else { happened(newest, since_s).1 };
+        assert_eq!(
+            (&stands["status"], &stands["event_id"]),
+            (&said.into(), &format!("evt_{newest}").into()),
+            "{stands}"
+        );
     }
 }

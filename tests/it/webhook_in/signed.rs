@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
 
@@ -65,9 +65,22 @@ pub(crate) fn stripe(secret: &str, body: &[u8]) -> Signed {
 
 /// An event of Stripe.
 pub(crate) fn stripe_event(id: &str) -> Vec<u8> {
-    let object = json!({ "id": "sub_1", "object": "subscription", "status": "active" });
-    let event = json!({ "id": id, "object": "event", "type": "customer.subscription.updated", "created": 1_790_000_000,
-        "livemode": false, "data": { "object": object } });
+    let object = json!({ "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active" });
+    stripe_event_of(id, "customer.subscription.updated", (None, 1_790_000_000), &object)
+}
+
+/// An event of Stripe of this kind, of this account, created at this second, about this object.
+pub(crate) fn stripe_event_of(
+    id: &str,
+    kind: &str,
+    (account, created_s): (Option<&str>, i64),
+    object: &Value,
+) -> Vec<u8> {
+    let mut event = json!({ "id": id, "object": "event", "type": kind, "created": created_s, "livemode": false,
+        "data": { "object": object } });
+    if let Some(account) = account {
+        event["account"] = account.into();
+    }
     event.to_string().into_bytes()
 }
 

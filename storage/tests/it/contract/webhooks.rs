@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use freehold_domain::id::{WebhookDeliveryId, WebhookEventId};
+use freehold_domain::inbox::State;
 use freehold_domain::time::UnixMs;
 use freehold_storage::webhook_event::{self, NewDelivery, NewEvent};
+use freehold_storage::webhook_inbox;
 use freehold_storage::webhook_refusal::{self, WebhookRefusalRow};
 use freehold_storage::webhook_source::{self, WebhookSourceRow};
 
@@ -34,11 +36,11 @@ pub(crate) async fn sources_are_set_and_taken_away(bed: &Bed) {
     tx.commit().await.unwrap();
 }
 
-fn delivery(id: WebhookDeliveryId, received_at_ms: UnixMs) -> NewDelivery<'static> {
+pub(super) fn delivery(id: WebhookDeliveryId, received_at_ms: UnixMs) -> NewDelivery<'static> {
     NewDelivery { id, source: "stripe-connect", body_sealed: b"sealed", request_id: "r-1", received_at_ms }
 }
 
-fn event(n: u64, delivery: WebhookDeliveryId, once_key: &[u8]) -> NewEvent<'_> {
+pub(super) fn event(n: u64, delivery: WebhookDeliveryId, once_key: &[u8]) -> NewEvent<'_> {
     NewEvent {
         id: WebhookEventId::new(NOW.plus(Duration::from_millis(n)), random()),
         delivery,
@@ -50,6 +52,7 @@ fn event(n: u64, delivery: WebhookDeliveryId, once_key: &[u8]) -> NewEvent<'_> {
         happened_at_ms: Some(NOW),
         number: Some(7),
         received_at_ms: NOW,
+        state: State::Waiting,
     }
 }
 
@@ -63,14 +66,20 @@ pub(crate) async fn events_are_kept_once(bed: &Bed) {
     assert!(webhook_event::insert(&mut tx, &first).await.unwrap());
     assert!(!webhook_event::insert(&mut tx, &event(2, one, b"a")).await.unwrap());
     assert!(webhook_event::again(&mut tx, "stripe", b"a").await.unwrap());
-    let elsewhere =
-        NewEvent { provider: "square", account: None, happened_at_ms: None, number: None, ..event(3, one, b"a") };
+    let elsewhere = NewEvent {
+        provider: "square",
+        account: None,
+        happened_at_ms: None,
+        number: None,
+        state: State::Done,
+        ..event(3, one, b"a")
+    };
     assert!(webhook_event::insert(&mut tx, &elsewhere).await.unwrap(), "of another provider");
     webhook_event::insert_delivery(&mut tx, &delivery(two, NOW.plus(HOUR))).await.unwrap();
     let last = event(4, two, b"b");
     assert!(webhook_event::insert(&mut tx, &last).await.unwrap());
 
-    let page = webhook_event::page(&mut tx, None, 2).await.unwrap();
+    let page = webhook_event::page(&mut tx, None, None, 2).await.unwrap();
     assert_eq!(page.iter().map(|row| row.id).collect::<Vec<_>>(), [first.id, elsewhere.id]);
     assert_eq!((page[0].repeated, page[0].source.as_str(), page[0].request_id.as_str()), (1, "stripe-connect", "r-1"));
     assert_eq!(
@@ -78,17 +87,30 @@ pub(crate) async fn events_are_kept_once(bed: &Bed) {
         (Some("acct_1"), Some(NOW), Some(7))
     );
     assert_eq!((&page[1].account, page[1].happened_at_ms, page[1].number), (&None, None, None));
-    let rest = webhook_event::page(&mut tx, Some(elsewhere.id), 9).await.unwrap();
+    let rest = webhook_event::page(&mut tx, None, Some(elsewhere.id), 9).await.unwrap();
     assert_eq!(rest.iter().map(|row| row.id).collect::<Vec<_>>(), [last.id]);
     assert_eq!(webhook_event::by_id(&mut tx, last.id).await.unwrap().as_ref(), rest.first());
     assert_eq!(webhook_event::body(&mut tx, one).await.unwrap().as_deref(), Some(&b"sealed"[..]));
 
-    // A delivery goes with its events.
+    // A delivery goes with its events, none of which waits.
+    for (state, wanted) in
+        [(State::Waiting, vec![first.id, last.id]), (State::Done, vec![elsewhere.id]), (State::Parked, vec![])]
+    {
+        let page = webhook_event::page(&mut tx, Some(state), None, 9).await.unwrap();
+        assert_eq!(
+            page.iter().map(|row| (row.id, row.state)).collect::<Vec<_>>(),
+            wanted.iter().map(|id| (*id, state)).collect::<Vec<_>>()
+        );
+        let rest = webhook_event::page(&mut tx, Some(state), Some(first.id), 1).await.unwrap();
+        assert_eq!(rest.first().map(|row| row.id), wanted.iter().copied().find(|id| *id > first.id));
+    }
+    assert_eq!(webhook_event::sweep(&mut tx, NOW, 9).await.unwrap(), 0);
+    assert!(webhook_inbox::done(&mut tx, first.id, 0).await.unwrap());
     assert_eq!(webhook_event::sweep(&mut tx, NOW, 9).await.unwrap(), 1);
-    assert_eq!(webhook_event::page(&mut tx, None, 9).await.unwrap(), rest);
+    assert_eq!(webhook_event::page(&mut tx, None, None, 9).await.unwrap(), rest);
     assert_eq!(webhook_event::body(&mut tx, one).await.unwrap(), None);
     webhook_event::remove_delivery(&mut tx, two).await.unwrap();
-    assert_eq!(webhook_event::page(&mut tx, None, 9).await.unwrap(), []);
+    assert_eq!(webhook_event::page(&mut tx, None, None, 9).await.unwrap(), []);
     tx.commit().await.unwrap();
 }
 

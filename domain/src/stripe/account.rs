@@ -1,0 +1,32 @@
+//! How a connected account stands: what Stripe lets it do.
+
+use serde::Deserialize;
+
+use super::body;
+use super::{AccountId, Unreadable};
+
+/// What an account can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// It can be paid.
+    pub charges_enabled: bool,
+    /// What it was paid is paid out.
+    pub payouts_enabled: bool,
+    /// It has told Stripe what Stripe wants to know.
+    pub details_submitted: bool,
+}
+
+/// `{"id", "charges_enabled", "payouts_enabled", "details_submitted"}` among much else that is personal.
+#[derive(Deserialize)]
+struct Object {
+    id: Option<String>,
+    charges_enabled: bool,
+    payouts_enabled: bool,
+    details_submitted: bool,
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<(AccountId, Account), Unreadable> {
+    let Object { id, charges_enabled, payouts_enabled, details_submitted } = body::object(bytes)?;
+    let id = id.unwrap_or_default().parse().map_err(|_| Unreadable::AccountId)?;
+    Ok((id, Account { charges_enabled, payouts_enabled, details_submitted }))
+}

@@ -1,0 +1,134 @@
+//! Subscriptions at Stripe, as its events tell of them. [`fold`] is the only way in: what is greater takes the place of what is
+//! there, and every event counts.
+
+use freehold_domain::stripe::{AccountId, Fact, PriceId, Subscription, SubscriptionId, Version};
+use freehold_domain::time::UnixMs;
+
+use crate::args;
+use crate::error::StoreError;
+use crate::sql::queries;
+use crate::tenant_tx::{Row, TenantTx};
+
+queries! {
+    SUBSCRIPTION_COUNT (2) = "
+        UPDATE stripe_subscription SET events = events + 1 WHERE account = $1 AND id = $2
+        RETURNING version_ended, version_at_ms, version_rank, version_event_id";
+    SUBSCRIPTION_INSERT (12) = "
+        INSERT INTO stripe_subscription
+            (account, id, customer, status, price, period_end_ms, cancels_at_end, version_ended, version_at_ms, version_rank,
+             version_event_id, events, updated_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12)
+        ON CONFLICT DO NOTHING";
+    SUBSCRIPTION_REPLACE (12) = "
+        UPDATE stripe_subscription
+        SET customer = $3, status = $4, price = $5, period_end_ms = $6, cancels_at_end = $7, version_ended = $8,
+            version_at_ms = $9, version_rank = $10, version_event_id = $11, updated_at_ms = $12
+        WHERE account = $1 AND id = $2";
+    SUBSCRIPTION_PAGE (3) = "
+        SELECT account, id, customer, status, price, period_end_ms, cancels_at_end, version_ended, version_at_ms, version_rank,
+            version_event_id, events, updated_at_ms
+        FROM stripe_subscription WHERE (account, id) > ($1, $2) ORDER BY account, id LIMIT $3";
+}
+
+/// A subscription as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionRow {
+    /// Which, how it stands, and as of when.
+    pub fact: Fact<SubscriptionId, Subscription>,
+    /// How many events told of it.
+    pub events: i64,
+    /// When what is known of it changed.
+    pub updated_at_ms: UnixMs,
+}
+
+fn corrupt(id: &str) -> StoreError {
+    StoreError::Corrupt { table: "stripe_subscription", id: id.to_owned() }
+}
+
+impl TryFrom<Row> for SubscriptionRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let [account, id, customer, status] =
+            ["account", "id", "customer", "status"].map(|name| row.get::<String>(name));
+        let (account, id, customer, status) = (account?, id?, customer?, status?);
+        let (price, period_end): (Option<String>, Option<i64>) = (row.get("price")?, row.get("period_end_ms")?);
+        let state = Subscription {
+            customer: customer.parse().map_err(|_| corrupt(&id))?,
+            status: status.parse().map_err(|_| corrupt(&id))?,
+            price: price.map(|text| text.parse()).transpose().map_err(|_| corrupt(&id))?,
+            period_end: period_end.map(UnixMs::new),
+            cancels_at_end: row.get::<i64>("cancels_at_end")? != 0,
+        };
+        let named = Some(account).filter(|account| !account.is_empty());
+        let account = named.map(|text| text.parse::<AccountId>()).transpose().map_err(|_| corrupt(&id))?;
+        let (events, updated_at_ms) = (row.get("events")?, UnixMs::new(row.get("updated_at_ms")?));
+        let version = Stored::try_from(row)?.0;
+        let fact = Fact { account, id: id.parse().map_err(|_| corrupt(&id))?, state, version };
+        Ok(Self { fact, events, updated_at_ms })
+    }
+}
+
+struct Stored(Version);
+
+impl TryFrom<Row> for Stored {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self(Version {
+            ended: row.get::<i64>("version_ended")? != 0,
+            at: UnixMs::new(row.get("version_at_ms")?),
+            rank: row.get("version_rank")?,
+            event_id: row.get("version_event_id")?,
+        }))
+    }
+}
+
+/// Counts what an event tells, and keeps it where it is newer than what is known. Whoever does the same at the same time waits.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn fold(tx: &mut TenantTx, fact: &Fact<SubscriptionId, Subscription>, now: UnixMs) -> Result<(), StoreError> {
+    let Fact { account, id, state, version } = fact;
+    let account = account.as_ref().map_or("", AccountId::as_str);
+    let values = || {
+        args![
+            account,
+            id.as_str(),
+            state.customer.as_str(),
+            state.status.as_str(),
+            state.price.as_ref().map(PriceId::as_str),
+            state.period_end,
+            i64::from(state.cancels_at_end),
+            i64::from(version.ended),
+            version.at,
+            version.rank,
+            version.event_id.as_str(),
+            now
+        ]
+    };
+    let mut stored: Option<Stored> = tx.fetch_optional(SUBSCRIPTION_COUNT, args![account, id.as_str()]).await?;
+    if stored.is_none() {
+        if tx.execute(SUBSCRIPTION_INSERT, values()).await? == 1 {
+            return Ok(());
+        }
+        stored = tx.fetch_optional(SUBSCRIPTION_COUNT, args![account, id.as_str()]).await?; // a rival's
+    }
+    let Stored(stored) = stored.ok_or_else(|| corrupt(id.as_str()))?;
+    if version.replaces(&stored) {
+        tx.execute(SUBSCRIPTION_REPLACE, values()).await?;
+    }
+    Ok(())
+}
+
+/// The next `limit` subscriptions after this one of this account: those of the tenant's own first, whose account is empty.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn page(
+    tx: &mut TenantTx,
+    (account, id): (&str, &str),
+    limit: u32,
+) -> Result<Vec<SubscriptionRow>, StoreError> {
+    tx.fetch_all(SUBSCRIPTION_PAGE, args![account, id, i64::from(limit)]).await
+}
