@@ -21,6 +21,7 @@ mod sessions;
 mod stripe;
 mod system;
 mod webhooks;
+mod webhooks_out;
 
 use crate::fixture::{Bed, Kind};
 
@@ -67,6 +68,10 @@ async fn keeps_the_contract(kind: Kind) {
     webhooks::sources_are_set_and_taken_away(&bed).await;
     webhooks::events_are_kept_once(&bed).await;
     webhooks::refusals_are_counted_by_cause(&bed).await;
+    webhooks_out::endpoints_are_kept(&bed).await;
+    webhooks_out::messages_are_claimed_and_settled_once(&bed).await;
+    webhooks_out::tenants_with_webhooks_are_told(&bed, kind != Kind::Sqlite).await;
+    webhooks_out::breakers_are_remembered(&bed).await;
     inbox::events_wait_are_tried_and_done_once(&bed).await;
     inbox::one_rival_has_the_effect(&bed).await;
     inbox::tenants_with_events_are_told(&bed, kind != Kind::Sqlite).await;

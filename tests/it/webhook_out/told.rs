@@ -11,6 +11,7 @@ use super::{ENDPOINTS, Scene};
 use crate::support::{Conn, Engine, Options, Server, on_both_engines, time};
 use crate::tenants_apart::stolen;
 use crate::watch::until;
+use crate::webhooks::libraries;
 
 on_both_engines! {
     what_happens_is_told_signed_and_once
@@ -34,6 +35,19 @@ fn signature(secret: &str, heard: &Heard) -> String {
 
 fn ids(heard: &[Heard]) -> Vec<String> {
     heard.iter().map(|heard| heard.headers["webhook-id"].clone()).collect()
+}
+
+/// The library of Standard Webhooks accepts it, and nothing that was spoiled.
+fn library_agrees(secret: &str, heard: &Heard) {
+    let asked = |secret: &str, body: &str| {
+        let body_base64 = STANDARD.encode(body);
+        let headers = json!(heard.headers);
+        json!({ "ask": "verify", "provider": "standard", "secret": secret, "headers": headers, "body_base64": body_base64 })
+    };
+    let other = format!("whsec_{}", STANDARD.encode([7; 32]));
+    let spoiled = heard.body.replacen("member", "Member", 1);
+    let said = libraries(&[asked(secret, &heard.body), asked(&other, &heard.body), asked(secret, &spoiled)]);
+    assert_eq!(said, [json!({ "ok": true }), json!({ "ok": false }), json!({ "ok": false })]);
 }
 
 async fn what_happens_is_told_signed_and_once(engine: Engine) {
@@ -65,6 +79,7 @@ async fn what_happens_is_told_signed_and_once(engine: Engine) {
     assert_eq!(heard[3].headers["x-request-id"], started["request_id"].as_str().unwrap());
     assert_eq!(time(&told["timestamp"]), time(&started["at"]));
 
+    library_agrees(&secret, &heard[3]);
     let only = scene.hears("/some", 1).await;
     assert_eq!((ids(&only), only.len()), (vec![heard[3].headers["webhook-id"].clone()], 1), "one id for all endpoints");
     let theirs = scene.hears("/compatible", 1).await.remove(0);
@@ -93,7 +108,11 @@ async fn what_happens_is_told_signed_and_once(engine: Engine) {
     assert_eq!((&whole["body"], &whole["message_id"]), (&json!(one.body), &json!(one.headers["webhook-id"])));
     assert_eq!((&whole["tries"][0]["outcome"], &whole["tries"][0]["status"]), (&json!("delivered"), &json!(200)));
 
-    // Another tenant has none of it, and nobody who has the store can sign.
+    kept_apart_and_sealed(&mut scene, engine, (&all, &secret)).await;
+}
+
+/// Another tenant has none of it, and nobody who has the store can sign.
+async fn kept_apart_and_sealed(scene: &mut Scene, engine: Engine, (all, secret): (&str, &str)) {
     let globex = scene.server.tenant("globex");
     let mut elsewhere = Conn::to(&scene.server, &globex).await;
     let greta = elsewhere.sign_in(&globex).await;

@@ -2,7 +2,7 @@
 
 use freehold_actors::shares::Bounds;
 use freehold_domain::api_key::KEYS_MAX;
-use freehold_domain::webhook;
+use freehold_domain::{webhook, webhook_out};
 
 use super::super::View;
 use super::super::entry::Entry;
@@ -13,6 +13,7 @@ pub(super) fn entries(view: View<'_>) -> Vec<Entry> {
     entries.push(custom_domains(view));
     entries.push(shares(view));
     entries.push(webhooks());
+    entries.extend(integrations(view));
     entries.extend([
         Entry::new(
             "K20",
@@ -103,6 +104,29 @@ fn webhooks() -> Entry {
     )
     .with("signature_of_stripe_good_for_s", webhook::TOLERANCE.as_secs())
     .with("kept_days", webhook::KEPT.as_secs() / 86_400)
+}
+
+fn integrations(view: View<'_>) -> [Entry; 2] {
+    let rule = view.node.settings.breaker;
+    let way = Entry::new(
+        "K66",
+        "Nothing that a tenant names is called but public hosts, over HTTPS.",
+        "A URL has one spelling, every address of its name must be one that the Internet routes, the address that was checked is \
+         the one that is called, and no redirect is followed.",
+    )
+    .with("answered_within_s", webhook_out::ANSWER_WITHIN.as_secs());
+    let breakers = Entry::new(
+        "K69",
+        "An integration that fails is left alone, and no other one notices.",
+        "Each has a circuit breaker of its own, which opens after failures in a row or a share of failures, lets a few calls \
+         through after its pause, and outlives the process.",
+    )
+    .with("failures_max", rule.failures_max)
+    .with("failures_percent_max", rule.percent_max)
+    .with("pause_s", rule.pause.as_secs())
+    .with("pause_max_s", rule.pause_max.as_secs())
+    .with("probes", rule.probes);
+    [way, breakers]
 }
 
 fn shares(view: View<'_>) -> Entry {

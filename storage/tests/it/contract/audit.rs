@@ -56,6 +56,10 @@ pub(crate) async fn rows_are_kept(bed: &Bed) {
         macs.iter().map(|mac| (mac.seq, mac.mac.as_slice())).collect::<Vec<_>>(),
         [(4, rows[3].mac.as_slice()), (5, &rows[4].mac)]
     );
+    assert_eq!(audit::by_seq(&mut tx, 3).await.unwrap().as_ref(), Some(&rows[2]));
+    assert_eq!(audit::by_seq(&mut tx, 6).await.unwrap(), None);
+    assert_eq!(audit::first_since(&mut tx, rows[2].entry.at).await.unwrap(), Some(3));
+    assert_eq!(audit::first_since(&mut tx, UnixMs::MAX).await.unwrap(), None);
     let of_ada = Some(ada.uuid());
     for (wanted, expected) in [
         (ANY, &[5, 4, 3, 2, 1][..]),
@@ -80,7 +84,7 @@ pub(crate) async fn rows_are_kept(bed: &Bed) {
     assert!(matches!(stale, Err(StoreError::Conflict { .. })), "{stale:?}");
 }
 
-async fn append_one(bed: &Bed, tenant: TenantId) {
+pub(super) async fn append_one(bed: &Bed, tenant: TenantId) {
     let mut tx = bed.store.write(tenant).await.unwrap();
     let seq = audit::hold(&mut tx).await.unwrap().seq + 1;
     audit::append(&mut tx, &row(seq, "began", None), &head(seq)).await.unwrap();

@@ -61,8 +61,11 @@ pub(crate) async fn members_are_looked_after(bed: &Bed) {
     assert!(!roster::set_name(&mut tx, NOBODY, b"renamed").await.unwrap());
     let listed = roster::one(&mut tx, ids[0]).await.unwrap().unwrap();
     assert_eq!((listed.role.as_str(), listed.name_sealed.as_slice()), ("admin", b"renamed".as_slice()));
+    let admins = roster::of_role(&mut tx, "admin", 9).await.unwrap();
+    assert_eq!(admins.iter().map(|admin| admin.id).collect::<Vec<_>>(), [ids[0]]);
 
     assert_eq!(roster::deactivate(&mut tx, ids[1], NOW).await.unwrap(), two);
+    assert_eq!(roster::of_role(&mut tx, listed.role.as_str(), 1).await.unwrap().len(), 1);
     assert_eq!(roster::deactivate(&mut tx, ids[1], NOW).await.unwrap(), None, "once");
     assert_eq!(roster::one(&mut tx, ids[1]).await.unwrap().unwrap().deactivated_at_ms, Some(NOW));
     assert!(roster::reactivate(&mut tx, ids[1]).await.unwrap());
