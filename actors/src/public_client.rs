@@ -30,6 +30,8 @@ use crate::outbound::connector;
 /// Most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 3;
 const CONNECTED_WITHIN: Duration = Duration::from_secs(4);
+/// Bytes of an answer's head.
+const HEAD_BYTES_MAX: usize = 16 * 1_024;
 /// Bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 4 * 1_024;
 /// How long the rest of an answer is waited for whose status is known.
@@ -141,7 +143,8 @@ impl PublicClient {
         let deadline = Instant::now() + within;
         let call = Box::pin(async {
             let stream = self.connect(url).await?;
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            let mut http = http1::Builder::new();
+            let (mut sender, connection) = http.max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
             let mut driver = JoinSet::new(); // dropped, it closes the connection
             driver.spawn(connection);
             let response = sender.send_request(request(url, post)?).await?;

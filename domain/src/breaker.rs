@@ -25,7 +25,7 @@ use crate::time::UnixMs;
 pub struct BreakerRule {
     /// Consecutive failures that open it. At least 1.
     pub failures_max: u32,
-    /// Failures in a hundred calls that open it, once `calls_min` came to an end within `window`.
+    /// Failures in a hundred calls that open it, once `calls_min` came to an end within `window`; more than a hundred never do.
     pub percent_max: u32,
     /// How many calls must have come to an end for their share of failures to mean anything.
     pub calls_min: u32,

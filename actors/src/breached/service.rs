@@ -29,6 +29,7 @@ impl RangeService {
     pub(super) fn at(url: ServiceUrl, pause: Duration, ambient: Ambient) -> Result<Self, rustls::Error> {
         let rule = BreakerRule {
             failures_max: FAILURES_MAX,
+            percent_max: 101,
             pause,
             pause_max: pause,
             probe: 2 * ANSWER_WITHIN,

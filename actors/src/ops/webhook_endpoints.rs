@@ -218,7 +218,7 @@ pub async fn set_enabled(
     finish(cx, tx, action, (caller, id)).await?;
     if is_enabled {
         by_hand(cx, id, ByHand::Reset).await?;
-        cx.node.outbox.wake(cx.slot.id, now);
+        cx.node.outbox.wake(cx.slot.id, now); // after finish, which woke while the breaker was open
     }
     item(cx, &row)
 }
@@ -268,7 +268,9 @@ async fn finish(
     let detail = cx.client.origin.detail();
     let event = Event { action, actor: Actor::Member(caller.sub), subject: Some(id.uuid()), detail };
     audit::record(&mut tx, &cx.node, &cx.live.keys, &event).await?;
-    Ok(change.commit(tx, &cx.node, &cx.slot).await?)
+    change.commit(tx, &cx.node, &cx.slot).await?;
+    cx.node.outbox.wake(cx.slot.id, cx.node.ambient.now()); // the first one is told of its own making, too
+    Ok(())
 }
 
 /// The URL, if it may be called and leads, now, to where calls may go.

@@ -144,9 +144,9 @@ pub async fn one(
     cx.admit_member(caller).await?;
     let mut tx = cx.node.store.read(cx.slot.id).await?;
     let to = webhook_endpoint::by_id(&mut tx, endpoint).await?.ok_or(Refusal::NotFound)?;
+    let tries = rows::attempts(&mut tx, endpoint, number, ATTEMPTS_MAX).await?; // first: what they came to is in the message then
     let row = rows::by_seq(&mut tx, endpoint, number).await?.ok_or(Refusal::NotFound)?;
     let event = log::by_seq(&mut tx, number).await?.ok_or(Refusal::Internal)?;
-    let tries = rows::attempts(&mut tx, endpoint, number, ATTEMPTS_MAX).await?;
     drop(tx);
     let profile: Profile = to.profile.parse().map_err(|_| Refusal::Internal)?;
     let body = String::from_utf8(profile.body(&told(cx.slot.id, &event))).map_err(|_| Refusal::Internal)?;

@@ -17,7 +17,7 @@ const LAST: [&str; 2] = ["change_settings", "change_password"];
 
 /// What nobody can do here who only knows the description: it takes a token of a letter, a code of an authenticator, what a
 /// provider says, the password, a refresh token or an open registration.
-const OUT_OF_REACH: [&str; 9] = [
+const OUT_OF_REACH: [&str; 10] = [
     "POST /v1/auth/backup-codes",
     "POST /v1/auth/email/verify",
     "POST /v1/auth/oauth/handoff",
@@ -27,6 +27,7 @@ const OUT_OF_REACH: [&str; 9] = [
     "POST /v1/auth/register",
     "POST /v1/auth/second-factor",
     "POST /v1/auth/totp/confirm",
+    "POST /v1/webhooks/endpoints", // its host must be there
 ];
 
 /// How somebody comes.
