@@ -286,26 +286,37 @@ async fn a_kill_at_any_step_loses_nothing_that_happened(engine: Engine) {
     assert!(heard.iter().all(|heard| heard.headers["webhook-signature"] == signature(&secret, heard)));
 }
 
-/// Two nodes share a store: each message is sent by one of them.
+/// Two nodes share a store, and have the same messages to send at the same time: each is sent by one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_tell_each_event_once() {
     const EVENTS: usize = 60;
     let mut scene = Scene::on(Options::new(Engine::Postgres)).await;
     let (id, _) = scene.endpoint("/hook", &["session.started"]).await;
+    scene.endpoint("/other", &["member.joined"]).await; // so that both nodes know that something is told
+    let since = scene.get(&format!("{ENDPOINTS}/{id}")).await["created_at"].clone();
     let second: Server = scene.server.another();
+    scene.act(&id, "disable").await.is(200);
     for n in 0..EVENTS {
         let server = if n % 2 == 0 { &scene.server } else { &second };
         let mut conn = Conn::to(server, &scene.acme).await;
         conn.sign_in(&scene.acme).await;
     }
+    scene.act(&id, "enable").await.is(200);
+    // One node is asked to tell it all, and the other has something to tell itself.
+    let (path, body) = (format!("{ENDPOINTS}/{id}/replay"), json!({ "since": since }));
+    let mut there = Conn::to(&second, &scene.acme).await;
+    let (replayed, _) =
+        tokio::join!(scene.conn.post(&path, Some(&scene.ada.access), &body), there.sign_in(&scene.acme));
+    assert!(replayed.is(202).json()["queued"].as_u64().unwrap() >= 60);
     let told = async || {
         let all = scene.messages(&id).await;
-        (all.len() == EVENTS && all.iter().all(|message| message["state"] == "delivered")).then_some(())
+        (all.len() == EVENTS + 1 && all.iter().all(|message| message["state"] == "delivered")).then_some(all)
     };
-    until("all are told", told).await;
+    let all = until("all are told", told).await.0;
+    assert!(all.iter().all(|message| message["attempts"] == 1), "{all:?}");
     let mut told = ids(&scene.receiver.heard("/hook"));
-    assert_eq!(told.len(), EVENTS);
+    assert_eq!(told.len(), EVENTS + 1);
     told.sort();
     told.dedup();
-    assert_eq!(told.len(), EVENTS);
+    assert_eq!(told.len(), EVENTS + 1);
 }
