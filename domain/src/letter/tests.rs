@@ -26,6 +26,8 @@ fn every_content() -> Vec<Content> {
         Content::NewDevice { occasion: occasion(), user_agent: "Mozilla/5.0 \"><img src=x>\r\nX: y".to_owned() },
         Content::SessionReplayed(occasion()),
         Content::SecondFactorReset(occasion()),
+        Content::WebhookDisabled { url: "https://hooks.example.com/a?b=<c>&d".to_owned(), gone: false },
+        Content::WebhookDisabled { url: "https://hooks.example.com/".to_owned(), gone: true },
         Content::SecurityReport { reference: SecurityReportId::new(AT, [7; 10]), due: AT },
     ];
     contents.extend(
