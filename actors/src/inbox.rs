@@ -28,7 +28,7 @@ use crate::fault;
 use crate::metric;
 use crate::node::load::{self, LoadError};
 use crate::node::{Node, Unreachable};
-use crate::queue::Queue;
+use crate::queue::{EVERYBODY, Queue};
 use crate::slot::TenantSlot;
 
 /// How many tenants' events are acted on at once.
@@ -128,7 +128,10 @@ enum Settled {
 /// Makes rounds until `stop`.
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
     let inbox = &node.inbox;
-    inbox.queue.run(&node.ambient, &stop, (ROUNDS_MAX, RETRY), |tenant| round(Arc::clone(&node), tenant)).await;
+    inbox
+        .queue
+        .run(&node.ambient, &stop, (ROUNDS_MAX, RETRY), EVERYBODY, |tenant| round(Arc::clone(&node), tenant))
+        .await;
 }
 
 /// One tenant's round, and when its next is due.

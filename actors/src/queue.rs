@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use freehold_domain::delivery::Rounds;
+use freehold_domain::id::TenantId;
 use freehold_domain::time::UnixMs;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -16,6 +17,9 @@ use crate::ambient::Ambient;
 
 /// How long a server that stops waits for rounds under way.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// One group: keys that have no share of their own.
+pub(crate) const EVERYBODY: (fn(&TenantId), usize) = (|_| (), usize::MAX);
 
 /// A queue whose rounds are made by key: one at a time for each.
 pub(crate) struct Queue<K> {
@@ -47,13 +51,15 @@ impl<K: Copy + Ord + Send + 'static> Queue<K> {
         self.rounds().len()
     }
 
-    /// Makes rounds until `stop`, at most `most` at a time. A round does what is due for its key, and answers when there is more;
-    /// where it panics it is made again after `again`.
-    pub(crate) async fn run<F>(
+    /// Makes rounds until `stop`, at most `most` at a time, and of no group more than `group_max`. A round does what is due for its
+    /// key, and answers when there is more: its next turn comes after those who wait. Where it panics it is made again after
+    /// `again`.
+    pub(crate) async fn run<F, G: Ord>(
         &self,
         ambient: &Ambient,
         stop: &CancellationToken,
         (most, again): (usize, Duration),
+        (group, group_max): (impl Fn(&K) -> G, usize),
         round: impl Fn(K) -> F,
     ) where
         F: Future<Output = Option<UnixMs>> + Send + 'static,
@@ -61,12 +67,12 @@ impl<K: Copy + Ord + Send + 'static> Queue<K> {
         let mut rounds = JoinSet::new();
         while !stop.is_cancelled() {
             let now = ambient.now();
-            let due = self.rounds().take_due(now, most - rounds.len());
+            let due = self.rounds().take_due(now, most - rounds.len(), (&group, group_max));
             for key in due {
                 let going = tokio::spawn(round(key));
                 rounds.spawn(async move { (key, going.await) });
             }
-            let next = self.rounds().next_at().filter(|_| rounds.len() < most);
+            let next = self.rounds().next_after(now).filter(|_| rounds.len() < most);
             let until_next = async {
                 match next {
                     Some(at) => tokio::time::sleep(at.since(now)).await,

@@ -22,12 +22,14 @@ use crate::node::load::LoadError;
 use crate::node::{Node, Unreachable};
 use crate::ops::refusal::Refusal;
 use crate::public_client::PublicClient;
-use crate::queue::Queue;
+use crate::queue::{EVERYBODY, Queue};
 
 /// How many tenants' logs are looked through at once.
 const LOOKS_MAX: usize = 8;
 /// How many endpoints are told at once.
-const LINES_MAX: usize = 64;
+const LINES_MAX: usize = 256;
+/// And of one tenant's.
+const LINES_OF_A_TENANT_MAX: usize = 4;
 /// When it is tried again where something of our own failed.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -96,8 +98,14 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
         async move { or_again(&node, tenant, deliver::round(&node, tenant, endpoint).await) }
     };
     tokio::join!(
-        outbox.tenants.run(&node.ambient, &stop, (LOOKS_MAX, AGAIN), look),
-        outbox.lines.run(&node.ambient, &stop, (LINES_MAX, AGAIN), tell)
+        outbox.tenants.run(&node.ambient, &stop, (LOOKS_MAX, AGAIN), EVERYBODY, look),
+        outbox.lines.run(
+            &node.ambient,
+            &stop,
+            (LINES_MAX, AGAIN),
+            (|(tenant, _): &(TenantId, WebhookEndpointId)| *tenant, LINES_OF_A_TENANT_MAX),
+            tell
+        )
     );
 }
 

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod backup_code;
 pub mod breached;
 pub mod breaker;
+pub mod card_number;
 pub mod challenge;
 pub mod common_passwords;
 pub mod csp_report;

@@ -18,14 +18,15 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 /// Networks of IPv4 that are not: this network, private, a provider's customers (RFC 6598), loopback, link local with the
-/// metadata of clouds, private, protocols, documentation, 6to4 relays (RFC 7526), private, benches (RFC 2544), documentation
+/// metadata of clouds, what Azure keeps for its hosts, private, protocols, documentation, 6to4 relays (RFC 7526), private, benches (RFC 2544), documentation
 /// twice, multicast and reserved.
-const NOT_PUBLIC_V4: [Ipv4Net; 14] = [
+const NOT_PUBLIC_V4: [Ipv4Net; 15] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
     v4([100, 64, 0, 0], 10),
     v4([127, 0, 0, 0], 8),
     v4([169, 254, 0, 0], 16),
+    v4([168, 63, 129, 16], 32),
     v4([172, 16, 0, 0], 12),
     v4([192, 0, 0, 0], 24),
     v4([192, 0, 2, 0], 24),
@@ -49,6 +50,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     let carried = |high: u16, low: u16| is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match segments {
+        // ISATAP, whatever its prefix (RFC 5214).
+        [_, _, _, _, 0 | 0x0200, 0x5efe, high, low] if !carried(high, low) => false,
         // NAT64 (RFC 6052) and 6to4 (RFC 3056).
         [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => carried(high, low),
         // Teredo, which carries the client's address inverted (RFC 4380).
@@ -90,12 +93,51 @@ mod tests {
             assert!(public(text), "{text}");
         }
         for text in [
-            "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.255.255", "169.254.169.254",
-            "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1",
-            "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "::", "::1",
-            "::ffff:127.0.0.1", "::ffff:1.1.1.1", "::1.1.1.1", "64:ff9b::10.0.0.1", "64:ff9b::127.0.0.1",
-            "64:ff9b:1::1", "2002:7f00:0001::1", "2002:0a00:0001::1", "2001:0:7f00:1::1", "2001::1", "2001:db8::1",
-            "2001:20::1", "3fff::1", "fc00::1", "fd00::1", "fe80::1", "fec0::1", "ff02::1", "100::1", "4000::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.255.255",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "168.63.129.16",
+            "2606:4700::5efe:7f00:1",
+            "2606:4700::200:5efe:10.0.0.1",
+            "224.0.0.1",
+            "239.1.1.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:1.1.1.1",
+            "::1.1.1.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b:1::1",
+            "2002:7f00:0001::1",
+            "2002:0a00:0001::1",
+            "2001:0:7f00:1::1",
+            "2001::1",
+            "2001:db8::1",
+            "2001:20::1",
+            "3fff::1",
+            "fc00::1",
+            "fd00::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "100::1",
+            "4000::1",
         ] {
             assert!(!public(text), "{text}");
         }

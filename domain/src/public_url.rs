@@ -20,8 +20,10 @@ const HTTPS_PORT: u16 = 443;
 
 /// Names, and what is below them, that never lead to the Internet (RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476) or that
 /// clouds and offices keep for themselves.
-const SPECIAL: [&str; 11] =
-    ["localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa", "onion", "invalid", "alt"];
+const SPECIAL: [&str; 13] = [
+    "localhost", "local", "internal", "intranet", "lan", "home", "corp", "arpa", "onion", "invalid", "alt",
+    "localdomain", "private",
+];
 
 /// How far calls that tenants ask for may go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -64,7 +64,7 @@ impl From<Shown> for Breaker {
     }
 }
 
-/// `GET /v1/breakers`: the breakers before the tenant's integrations that were called of late, or are not closed; admins alone.
+/// `GET /v1/breakers`: the breakers before the tenant's integrations; admins alone.
 /// Each server has its own.
 #[utoipa::path(get, path = "/v1/breakers", tag = "webhooks", operation_id = "breakers",
     security(("bearer" = [])),

@@ -19,6 +19,7 @@ use super::carrier::{NotTaken, Parcel, TAKEN_WITHIN};
 use crate::metric;
 use crate::node::load::{self, LoadError};
 use crate::node::{Node, Unreachable};
+use crate::queue::EVERYBODY;
 use crate::slot::TenantSlot;
 
 /// How many tenants' letters are carried at once.
@@ -45,7 +46,9 @@ enum Trouble {
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
     let post = &node.post;
     post.queue
-        .run(&node.ambient, &stop, (ROUNDS_MAX, post.patience.retry), |tenant| round(Arc::clone(&node), tenant))
+        .run(&node.ambient, &stop, (ROUNDS_MAX, post.patience.retry), EVERYBODY, |tenant| {
+            round(Arc::clone(&node), tenant)
+        })
         .await;
 }
 

@@ -3,18 +3,30 @@
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor, Event};
 
+use freehold_domain::breaker::Circuit;
+use freehold_storage::webhook_endpoint;
+
 use crate::breakers::{ByHand, Msg, Shown};
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::refusal::Refusal;
+use crate::webhooks_out::integration;
 
-/// The breakers that this node knows of, by name.
+/// The breakers that this node knows of, and those of endpoints that it has not called, by name.
 ///
 /// # Errors
-/// What the limits refuse.
+/// What the limits and the store refuse.
 pub async fn list(cx: &Context, caller: &AccessClaims) -> Result<Vec<Shown>, Refusal> {
     cx.admit_member(caller).await?;
-    Ok(cx.node.ask(&cx.slot, Msg::Snapshot).await?)
+    let mut all = cx.node.ask(&cx.slot, Msg::Snapshot).await?;
+    for endpoint in webhook_endpoint::all(&mut cx.node.store.read(cx.slot.id).await?).await? {
+        let integration = integration(endpoint.id);
+        if !all.iter().any(|shown| shown.integration == integration) {
+            all.push(Shown { integration, circuit: Circuit::Closed, until: None, openings: 0 });
+        }
+    }
+    all.sort_by(|one, other| one.integration.cmp(&other.integration));
+    Ok(all)
 }
 
 /// Opens a breaker until it is reset, or resets it; on this node.

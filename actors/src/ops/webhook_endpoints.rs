@@ -85,7 +85,7 @@ pub struct Change {
 pub async fn list(cx: &Context, caller: &AccessClaims) -> Result<Vec<EndpointItem>, Refusal> {
     cx.admit_member(caller).await?;
     let all = rows::all(&mut cx.node.store.read(cx.slot.id).await?).await?;
-    all.iter().map(|row| item(cx, row)).collect()
+    Ok(all.iter().map(|row| item(cx, row)).collect())
 }
 
 /// One endpoint.
@@ -95,7 +95,7 @@ pub async fn list(cx: &Context, caller: &AccessClaims) -> Result<Vec<EndpointIte
 pub async fn one(cx: &Context, caller: &AccessClaims, id: WebhookEndpointId) -> Result<EndpointItem, Refusal> {
     cx.admit_member(caller).await?;
     let row = rows::by_id(&mut cx.node.store.read(cx.slot.id).await?, id).await?;
-    item(cx, &row.ok_or(Refusal::NotFound)?)
+    Ok(item(cx, &row.ok_or(Refusal::NotFound)?))
 }
 
 /// Makes an endpoint, which is told of what happens from now on; and its secret, which is shown here and never again.
@@ -131,7 +131,7 @@ pub async fn create(
     rows::insert(&mut tx, &row).await?;
     rows::begin(&mut tx, head).await?;
     finish(cx, tx, Action::WebhookEndpointCreated, (caller, id)).await?;
-    Ok((item(cx, &row)?, secret.text()))
+    Ok((item(cx, &row), secret.text()))
 }
 
 /// Changes an endpoint. Messages that wait go where it is then.
@@ -157,7 +157,7 @@ pub async fn change(
     row.profile = change.profile.map_or(row.profile, |profile| profile.to_string());
     rows::change(&mut tx, &row).await?;
     finish(cx, tx, Action::WebhookEndpointChanged, (caller, id)).await?;
-    item(cx, &row)
+    Ok(item(cx, &row))
 }
 
 /// Gives an endpoint another secret; the one that was in force signs, too, for `overlap` (a day, where nothing is said).
@@ -173,12 +173,13 @@ pub async fn rotate(
     cx.admit_member(caller).await?;
     let mut tx = begin_fresh(cx, caller).await?;
     let mut row = rows::by_id(&mut tx, id).await?.ok_or(Refusal::NotFound)?;
-    let (in_force, secret) = (open(cx, &row)?, fresh_secret(cx));
+    let (in_force, secret) = (open(cx, &row).ok(), fresh_secret(cx));
     let overlap = overlap.unwrap_or(OVERLAP_DEFAULT);
-    row.previous = if overlap.is_zero() {
-        None
-    } else {
-        Some((seal(cx, EndpointSecret::previous_place(&id), &in_force)?, cx.node.ambient.now().plus(overlap)))
+    row.previous = match in_force.filter(|_| !overlap.is_zero()) {
+        None => None,
+        Some(before) => {
+            Some((seal(cx, EndpointSecret::previous_place(&id), &before)?, cx.node.ambient.now().plus(overlap)))
+        }
     };
     let read = std::mem::replace(&mut row.secret_sealed, seal(cx, EndpointSecret::place(&id), &secret)?);
     let previous = row.previous.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until));
@@ -186,7 +187,7 @@ pub async fn rotate(
         return Err(Refusal::Conflict);
     }
     finish(cx, tx, Action::WebhookEndpointRotated, (caller, id)).await?;
-    Ok((item(cx, &row)?, secret.text()))
+    Ok((item(cx, &row), secret.text()))
 }
 
 /// Has nothing sent to an endpoint any more, or messages sent again. Of what happens meanwhile it is not told by itself:
@@ -212,7 +213,7 @@ pub async fn set_enabled(
         (rows::disable(&mut tx, id, now, "by-hand").await?, Action::WebhookEndpointDisabled)
     };
     if !has_changed {
-        return item(cx, &row);
+        return Ok(item(cx, &row));
     }
     row.disabled = (!is_enabled).then(|| (now, "by-hand".to_owned()));
     finish(cx, tx, action, (caller, id)).await?;
@@ -220,7 +221,7 @@ pub async fn set_enabled(
         by_hand(cx, id, ByHand::Reset).await?;
         cx.node.outbox.wake(cx.slot.id, now); // after finish, which woke while the breaker was open
     }
-    item(cx, &row)
+    Ok(item(cx, &row))
 }
 
 /// Takes an endpoint away, with its messages and what is known of them.
@@ -299,10 +300,12 @@ fn open(cx: &Context, row: &WebhookEndpointRow) -> Result<EndpointSecret, Refusa
     cx.live.keys.open_sealed(&EndpointSecret::place(&row.id), &sealed).map_err(|_| Refusal::Internal)
 }
 
-fn item(cx: &Context, row: &WebhookEndpointRow) -> Result<EndpointItem, Refusal> {
-    let (text, now) = (open(cx, row)?.text(), cx.node.ambient.now());
+fn item(cx: &Context, row: &WebhookEndpointRow) -> EndpointItem {
+    let now = cx.node.ambient.now();
+    // One that does not open is shown all the same: it can be rotated.
+    let text = open(cx, row).map(|secret| secret.text()).unwrap_or_default();
     let last4 = text.expose().get(text.expose().len().saturating_sub(LAST_CHARS)..).unwrap_or_default().to_owned();
-    Ok(EndpointItem {
+    EndpointItem {
         id: row.id,
         url: row.url.clone(),
         description: row.description.clone(),
@@ -313,5 +316,5 @@ fn item(cx: &Context, row: &WebhookEndpointRow) -> Result<EndpointItem, Refusal>
         failing_since: row.failing_since_ms,
         disabled: row.disabled.clone(),
         created_at: row.created_at_ms,
-    })
+    }
 }

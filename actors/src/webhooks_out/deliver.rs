@@ -26,8 +26,9 @@ use crate::ops::webhook_endpoints::notice;
 use crate::public_client::{Answer, NoAnswer, Post};
 use crate::slot::{Live, TenantSlot};
 
-/// Messages of one endpoint before another has its turn.
+/// Messages of one endpoint before another has its turn, and how long they may take: whoever is slow has one.
 const MESSAGES_MAX: u32 = 50;
+const TURN: Duration = Duration::from_millis(250);
 /// How long a claimed message is nobody else's: longer than it takes to send it.
 const LEASE: Duration = Duration::from_secs(30);
 /// How long messages of a tenant wait that is not served.
@@ -58,7 +59,11 @@ pub(super) async fn round(
     endpoint: WebhookEndpointId,
 ) -> Result<Option<UnixMs>, Trouble> {
     let slot = node.slot_of(tenant).await?;
+    let began = tokio::time::Instant::now();
     for _ in 0..MESSAGES_MAX {
+        if began.elapsed() >= TURN {
+            break;
+        }
         let now = node.ambient.now();
         let mut tx = node.store.read(tenant).await?;
         let Some(row) = webhook_endpoint::by_id(&mut tx, endpoint).await? else { return Ok(None) };
@@ -122,7 +127,9 @@ impl Line<'_> {
         let row = row.ok_or(Trouble::Sealed)?;
         let profile: Profile = self.endpoint.profile.parse().map_err(|_| Trouble::Sealed)?;
         let body = profile.body(&told(self.slot.id, &row));
-        let secrets = secrets(keys, self.endpoint, node.ambient.now())?;
+        let Ok(secrets) = secrets(keys, self.endpoint, node.ambient.now()) else {
+            return Ok(Tried::unanswered("sealed", self.spread())); // counted, so that it is told of
+        };
         let mut headers = profile.headers(row.entry.id, &body, &secrets, node.ambient.wall());
         let sealed = Sealed::<Detail>::from_stored(row.entry.detail_sealed).ok();
         let detail = sealed.and_then(|sealed| keys.open_sealed(&Detail::place(row.entry.id.as_bytes()), &sealed).ok());

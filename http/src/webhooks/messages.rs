@@ -72,7 +72,7 @@ struct WebhookAttempt {
     at: String,
     took_ms: i64,
     /// `delivered`; `status` or `redirect` for another answer; else why there was none: `late`, `connection`, `tls`, `exchange`,
-    /// `no-address`, `name-server`, `private-address` or `url-not-allowed`.
+    /// `no-address`, `name-server`, `private-address`, `url-not-allowed` or `sealed`.
     outcome: String,
     /// The status of the answer.
     #[schema(required)]

@@ -211,3 +211,29 @@ async fn one_that_is_slow_delays_nobody_else() {
     }
     assert_eq!(scene.receiver.heard("/hangs0").len(), 1, "one at a time");
 }
+
+/// Endpoints that are slow and succeed are not left alone; they have one message a turn, and whoever waits has the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_are_slow_and_have_much_to_hear_leave_turns_to_others() {
+    let mut scene = Scene::on(Options::new(Engine::Sqlite)).await;
+    let mut slow = vec![];
+    for n in 0..7 {
+        let path = format!("/slow{n}");
+        scene.receiver.set(&path, Mode::Late(Duration::from_secs(1)));
+        slow.push(scene.endpoint(&path, &["member.joined"]).await.0);
+    }
+    let (well, _) = scene.endpoint("/well", &["member.joined"]).await;
+    for id in &slow {
+        for _ in 0..20 {
+            scene.act(id, "test").await.is(202);
+        }
+    }
+    scene.hears("/slow0", 1).await;
+    let began = Instant::now();
+    scene.act(&well, "test").await.is(202);
+    scene.hears("/well", 1).await;
+    assert!(began.elapsed() < Duration::from_secs(6), "it had its turn after {:?}", began.elapsed());
+    for n in 0..7 {
+        scene.hears(&format!("/slow{n}"), 2).await;
+    }
+}

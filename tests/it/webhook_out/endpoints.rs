@@ -21,6 +21,7 @@ async fn endpoints_are_made_changed_and_taken_away(engine: Engine) {
         (json!({ "url": url, "topics": ["*"], "profile": "svix" }), "profile"),
         (json!({ "url": url, "topics": ["*"], "description": "a\nb" }), "description"),
         (json!({ "url": url, "topics": ["*"], "description": "a".repeat(201) }), "description"),
+        (json!({ "url": url, "topics": ["*"], "description": "4242 4242 4242 4242" }), "description"),
         (json!({ "url": url, "topics": ["*"], "secret": "mine" }), "secret"),
     ] {
         let refused = scene.create(&body).await;

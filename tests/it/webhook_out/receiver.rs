@@ -16,6 +16,8 @@ use crate::support::{Authority, Folder};
 pub(crate) enum Mode {
     /// With this status, these lines of a head and this body.
     Answer(u16, &'static str, String),
+    /// With an empty 200, after so long.
+    Late(Duration),
     /// Never.
     Hang,
     /// A byte a second.
@@ -100,6 +102,10 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, known: &Mutex<Kn
             let start = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n{lines}connection: close\r\n\r\n");
             drop(stream.write_all(format!("{start}{body}").as_bytes()).await);
             drop(stream.shutdown().await);
+        }
+        Mode::Late(pause) => {
+            sleep(pause).await;
+            drop(stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await);
         }
         Mode::Hang => sleep(Duration::from_mins(1)).await,
         Mode::Drip => {
