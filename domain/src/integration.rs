@@ -30,7 +30,7 @@ const LAST_CHARS: usize = 4;
 pub enum Integration {
     /// Twilio, by account and auth token.
     Twilio,
-    /// A service that speaks like OpenAI's, by its address and a key.
+    /// A service that speaks like `OpenAI`'s, by its address and a key.
     OpenAi,
     /// QuickBooks Online, by a grant.
     QuickBooks,

@@ -6,7 +6,7 @@ use super::{Integration, last4};
 use crate::keys::Sealable;
 use crate::secret::Secret;
 
-/// Characters of a key of a service that speaks like OpenAI's.
+/// Characters of a key of a service that speaks like `OpenAI`'s.
 pub const API_KEY_CHARS_MAX: usize = 512;
 /// And at least: shorter ones are guessed.
 pub const API_KEY_CHARS_MIN: usize = 8;
@@ -25,7 +25,7 @@ pub enum Key {
         /// Its auth token: 32 hexadecimal digits.
         auth_token: Secret<String>,
     },
-    /// Of a service that speaks like OpenAI's.
+    /// Of a service that speaks like `OpenAI`'s.
     OpenAi {
         /// Where it is: an address of [`crate::public_url`], without a query and without a slash at its end.
         base_url: String,
@@ -92,7 +92,7 @@ impl Key {
         Ok(Self::Twilio { account_sid, auth_token })
     }
 
-    /// A key of a service that speaks like OpenAI's, at an address that may be called.
+    /// A key of a service that speaks like `OpenAI`'s, at an address that may be called.
     ///
     /// # Errors
     /// [`NotAKey`]; nothing of the text is told.

@@ -23,7 +23,7 @@ const PARTS: u32 = 6;
 /// When a token is to be refreshed that was obtained at `now` and lasts this long: never before it was obtained.
 #[must_use]
 pub fn due_at(now: UnixMs, lasts: Duration) -> UnixMs {
-    now.plus(lasts - (lasts / PARTS).min(MARGIN_MAX))
+    now.plus(lasts.saturating_sub((lasts / PARTS).min(MARGIN_MAX)))
 }
 
 /// What is done for somebody who needs a token.
