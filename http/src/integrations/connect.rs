@@ -105,13 +105,14 @@ pub(crate) async fn callback(
 /// With what a browser comes home.
 #[derive(Debug)]
 pub(crate) struct Home {
-    code: Option<OneTimeToken>,
+    /// `None` where there is no such parameter.
+    code: Option<Secret<String>>,
     error: Option<Kind>,
 }
 
 impl FromParams for Home {
     fn from_params(params: &mut Params, _: &mut Faults) -> Option<Self> {
-        let code = params.take("code").and_then(|text| OneTimeToken::parse(Purpose::IntegrationHandoff, &text));
+        let code = params.take("code").map(Secret::new);
         let error = params.take("error").and_then(|slug| ENDS.into_iter().find(|kind| kind.slug() == slug));
         params.ignore_rest();
         Some(Self { code, error })
@@ -126,7 +127,7 @@ impl FromParams for Home {
         ("error" = Option<String>, Query, nullable = false, description = "The problem that it ended with at the provider."),
     ),
     responses(
-        (status = 200, description = "A page that says that it is connected.", content_type = "text/html", body = String),
+        (status = 200, description = "A page that says that it is connected, or that nothing was brought along.", content_type = "text/html", body = String),
         (status = 400, description = "problem"),
     ),
 )]
@@ -139,10 +140,16 @@ pub(crate) async fn finish(
         tenant.cx.admit(&[tenant.cx.tenant_layer()]).await?;
         return Err(Problem::new(kind));
     }
+    let name = escape_html(&tenant.cx.slot.name);
+    let Some(code) = code else {
+        tenant.cx.admit(&[tenant.cx.tenant_layer()]).await?;
+        let body = format!("<h1>{name}</h1><p>Whoever connects a service ends here. Nothing was brought along.</p>");
+        return Ok(no_store(page(nonce, &name, &body)));
+    };
     let Tenant { cx, oauth, .. } = tenant;
     // A navigation, and yet it writes.
     admission::served(&cx.slot, &Method::POST, cx.node.ambient.now())?;
-    let name = escape_html(&cx.slot.name);
+    let code = OneTimeToken::parse(Purpose::IntegrationHandoff, code.expose());
     let browser = oauth.and_then(|text| OneTimeToken::parse(Purpose::OauthBrowser, &text));
     let connected = run(async move { ops::come_home(&cx, code.as_ref(), browser.as_ref()).await }).await?;
     let body = format!("<h1>{name}</h1><p><code>{connected}</code> is connected. You can close this page.</p>");

@@ -87,7 +87,9 @@ async fn only_the_browser_that_began_connects_and_once(engine: Engine) {
         let callback = format!("http://localhost:8080/integrations/callback?{wrong}");
         browser.get(&callback).await.is_problem(400, "oauth-expired");
     }
-    browser.get(&format!("{HOME}/integrations/return")).await.is_problem(400, "oauth-expired");
+    browser.get(&format!("{HOME}/integrations/return?code=fhc_x")).await.is_problem(400, "oauth-expired");
+    browser.get(&format!("{HOME}/integrations/return")).await.is(200);
+    assert_eq!(scene.fake.asked("qb authorization_code"), 1);
 }
 
 async fn what_a_provider_refuses_connects_nothing(engine: Engine) {

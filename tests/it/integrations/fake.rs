@@ -55,6 +55,8 @@ struct Known {
     refresh: BTreeMap<&'static str, Vec<String>>,
     revoked: Vec<String>,
     revokes: bool,
+    /// How many requests have come to token endpoints, answered or not.
+    come: usize,
     /// What token endpoints were asked, as `provider grant_type`.
     asked: Vec<String>,
     /// Every refresh token that was shown.
@@ -84,6 +86,7 @@ impl Fake {
             refresh: BTreeMap::new(),
             revoked: vec![],
             revokes: true,
+            come: 0,
             asked: vec![],
             shown: vec![],
             denies: false,
@@ -160,6 +163,11 @@ impl Fake {
         self.known.lock().unwrap().asked.iter().filter(|asked| *asked == what).count()
     }
 
+    /// How many requests have come to token endpoints, answered or not.
+    pub(super) fn come(&self) -> usize {
+        self.known.lock().unwrap().come
+    }
+
     /// Asserts that no refresh token of QuickBooks', which rotate, was shown twice.
     pub(super) fn no_token_was_shown_twice(&self) {
         let shown = self.known.lock().unwrap().shown.clone();
@@ -173,7 +181,8 @@ impl Fake {
         let Some(asked) = Asked::read(&mut stream).await else { return };
         let is_token = asked.path().ends_with("/token");
         let (mode, takes) = {
-            let known = self.known.lock().unwrap();
+            let mut known = self.known.lock().unwrap();
+            known.come += usize::from(is_token);
             (known.mode, known.takes)
         };
         if is_token {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use super::fake::Mode;
@@ -22,6 +22,7 @@ on_both_engines! {
     a_grant_that_is_over_is_told_and_not_asked_for_again
     while_a_provider_fails_a_good_token_is_used
     a_provider_that_hangs_keeps_nobody_waiting
+    what_is_disconnected_while_it_is_refreshed_is_taken_back
     an_answer_that_is_lost_ends_the_grant
     a_server_that_dies_with_the_answer_shows_the_old_token_once_more
 }
@@ -155,6 +156,7 @@ async fn while_a_provider_fails_a_good_token_is_used(engine: Engine) {
     scene.connect("quickbooks").await;
     scene.fake.mode(Mode::Fails);
     scene.server.clock_ahead(NEARLY_S).await;
+    refreshed(&scene, "qb refresh_token", 1).await;
     for _ in 0..5 {
         assert_eq!(scene.check("quickbooks").await.is(200).json()["works"], true);
     }
@@ -187,6 +189,21 @@ async fn a_provider_that_hangs_keeps_nobody_waiting(engine: Engine) {
     refreshed(&scene, "sq refresh_token", 2).await;
 }
 
+/// The tokens that come too late are nobody's: the provider takes them back, too.
+async fn what_is_disconnected_while_it_is_refreshed_is_taken_back(engine: Engine) {
+    let mut scene = Scene::start(engine).await;
+    scene.connect("quickbooks").await;
+    scene.fake.takes(Duration::from_secs(6)); // longer than a sign-in, shorter than the server waits
+    scene.server.clock_ahead(PAST_S).await;
+    until("it is refreshed", async || (scene.fake.come() == 2).then_some(())).await;
+    scene.ada = scene.conn.sign_in(&scene.acme).await;
+    assert_eq!(scene.remove("quickbooks").await.is(200).json(), json!({ "revoked": true }));
+    let both = async || Some(scene.fake.revoked()).filter(|revoked| revoked.len() == 2);
+    let (revoked, _) = until("both are taken back", both).await;
+    assert_ne!(revoked[0], revoked[1]);
+    assert_eq!(scene.shown("quickbooks").await["connected"], Value::Null);
+}
+
 /// The provider has rotated and its answer never came: the old token is not taken any more, and admins are told.
 async fn an_answer_that_is_lost_ends_the_grant(engine: Engine) {
     let mut scene = Scene::start(engine).await;
@@ -194,6 +211,7 @@ async fn an_answer_that_is_lost_ends_the_grant(engine: Engine) {
     scene.fake.mode(Mode::Loses);
     scene.server.clock_ahead(NEARLY_S).await;
     assert_eq!(scene.check("quickbooks").await.is(200).json()["works"], true);
+    until("it is lost", async || (refreshes(&scene).await == 1).then_some(())).await;
     scene.fake.mode(Mode::Good);
     scene.server.clock_ahead(16).await;
     let over = async |scene: &mut Scene| scene.shown("quickbooks").await["connected"]["state"] == "expired";
