@@ -9,6 +9,7 @@ use std::thread;
 
 use freehold_actors::breached::Breached;
 use freehold_actors::domain_proofs::DomainProofs;
+use freehold_actors::integrations::Integrations;
 use freehold_actors::levels::Levels;
 use freehold_actors::mail::Post;
 use freehold_actors::mail::carrier::Carrier;
@@ -94,6 +95,8 @@ pub async fn start_node(
         .map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let providers =
         Providers::new(config.oauth.clone(), AMBIENT).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let integrations =
+        Integrations::new(config.integrations.clone()).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let proofs = DomainProofs::new(config.domains.clone());
     let public_client =
         PublicClient::new(config.outbound.clone()).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
@@ -134,6 +137,7 @@ pub async fn start_node(
         post,
         public_client,
         providers,
+        integrations,
         proofs,
         shared_counters,
         unseen,

@@ -11,6 +11,7 @@ mod domains;
 mod env;
 mod fault;
 mod http;
+mod integrations;
 mod keys;
 mod limits;
 mod lockout;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 
 use freehold_actors::acme::AcmeRule;
 use freehold_actors::domain_proofs::ProofRule;
+use freehold_actors::integrations::IntegrationsRule;
 use freehold_actors::providers::ProvidersRule;
 use freehold_actors::public_client::OutboundRule;
 use freehold_actors::shared_counters::CounterRule;
@@ -103,6 +105,8 @@ pub struct Config {
     pub mail: Mail,
     /// By whose word members sign in.
     pub oauth: ProvidersRule,
+    /// The services outside that tenants can connect.
+    pub integrations: IntegrationsRule,
     /// How long a key signs access tokens.
     pub signing: Signing,
     /// The proofs of tenants' own domains.
@@ -168,6 +172,7 @@ impl Config {
         let passwords = passwords::read(values);
         let mail = mail::read(values, platform.as_ref(), data_dir.as_deref());
         let oauth = oauth::read(values, data_dir.as_deref());
+        let integrations = integrations::read(values, data_dir.as_deref());
         let signing = signing::read(values);
         let domains = domains::read(values, profile);
         let outbound = outbound::read(values, domains.as_ref().and_then(|rule| rule.resolver));
@@ -193,6 +198,7 @@ impl Config {
             passwords: passwords?,
             mail: mail?,
             oauth: oauth?,
+            integrations: integrations?,
             signing: signing?,
             domains: domains?,
             outbound: outbound?,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use freehold_actors::acme::{self, AcmeRule, Challenges};
 use freehold_actors::node::Node;
-use freehold_actors::{due, feed, inbox, jobs, mail, webhooks_out};
+use freehold_actors::{due, feed, inbox, integrations, jobs, mail, webhooks_out};
 use freehold_domain::slug::Slug;
 use freehold_http::certificates::Certificates;
 use freehold_http::client_address::TrustedProxies;
@@ -138,6 +138,7 @@ fn work(tasks: &TaskTracker, node: &Arc<Node>, (profile, control): (Profile, Uni
     tasks.spawn(mail::dispatch::run(Arc::clone(node), stop.clone()));
     tasks.spawn(webhooks_out::run(Arc::clone(node), stop.clone()));
     tasks.spawn(inbox::run(Arc::clone(node), stop.clone()));
+    tasks.spawn(integrations::run(Arc::clone(node), stop.clone()));
 }
 
 /// What the public listener speaks: TLS where there are certificates or will be, which are looked after until `stop`.

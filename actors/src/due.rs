@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use freehold_domain::id::TenantId;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{Chain, StoreError, directory, inbox_due, mail, mail_due, webhook_inbox, webhooks_due};
+use freehold_storage::{
+    Chain, StoreError, directory, inbox_due, integration, integrations_due, mail, mail_due, webhook_inbox, webhooks_due,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Node;
@@ -49,6 +51,9 @@ async fn ask_the_store(node: &Node) -> Result<(), StoreError> {
     for tenant in webhooks_due::tenants(&mut tx, soon, DUE_PAGE).await? {
         node.outbox.wake(tenant, now);
     }
+    for tenant in integrations_due::tenants(&mut tx, soon, DUE_PAGE).await? {
+        node.integrations.wake(tenant, now);
+    }
     for tenant in inbox_due::tenants(&mut tx, soon, DUE_PAGE).await? {
         node.inbox.wake(tenant, now);
     }
@@ -74,12 +79,15 @@ async fn ask_everybody(node: &Node) -> Result<(), ()> {
 }
 
 async fn ask(node: &Node, id: TenantId, again: UnixMs) {
-    let (letter, event) = next_due(node, id).await.unwrap_or((Some(again), Some(again)));
+    let [letter, event, token] = next_due(node, id).await.unwrap_or([Some(again); 3]);
     if let Some(at) = letter {
         node.post.wake(id, at);
     }
     if let Some(at) = event {
         node.inbox.wake(id, at);
+    }
+    if let Some(at) = token {
+        node.integrations.wake(id, at);
     }
     match webhooks_out::waits(node, id).await {
         Ok(true) => node.outbox.wake(id, node.ambient.now()),
@@ -88,9 +96,9 @@ async fn ask(node: &Node, id: TenantId, again: UnixMs) {
     }
 }
 
-/// When the first letter of a tenant is due, and when the first event.
-async fn next_due(node: &Node, id: TenantId) -> Result<(Option<UnixMs>, Option<UnixMs>), StoreError> {
+/// When the first letter of a tenant is due, when the first event, and when the first token of an integration.
+async fn next_due(node: &Node, id: TenantId) -> Result<[Option<UnixMs>; 3], StoreError> {
     let mut tx = node.store.read(id).await?;
-    let letter = mail::next(&mut tx).await?;
-    Ok((letter.map(|letter| letter.next_try_at_ms), webhook_inbox::next_try(&mut tx).await?))
+    let letter = mail::next(&mut tx).await?.map(|letter| letter.next_try_at_ms);
+    Ok([letter, webhook_inbox::next_try(&mut tx).await?, integration::next_due(&mut tx).await?])
 }

@@ -23,6 +23,7 @@ pub mod feed;
 pub mod front_end;
 pub mod gate;
 pub mod inbox;
+pub mod integrations;
 pub mod jobs;
 pub mod levels;
 pub mod lockouts;

@@ -76,6 +76,11 @@ pub const HASH_QUEUE: &str = "freehold_hash_queue_depth";
 pub const BREACH_UNKNOWN: &str = "freehold_breached_unknown_total";
 /// Passwords that were accepted when nobody could say, and turned out to be breached.
 pub const BREACHED_LATER: &str = "freehold_breached_later_total";
+/// Calls to services outside that tenants have connected, by `integration` and `outcome`: `answered`, `failed`, or `left_alone`
+/// by the breaker.
+pub const INTEGRATION_CALLS: &str = "freehold_integration_calls_total";
+/// Tokens of theirs that were to be refreshed, by `integration` and `outcome`: `refreshed`, `over`, `failed`, `not_asked`.
+pub const INTEGRATION_REFRESHES: &str = "freehold_integration_refreshes_total";
 /// Sign-ins at providers, by `provider` and by the `outcome` of each step.
 pub const OAUTH: &str = "freehold_oauth_total";
 /// Looks for the proof of a custom domain, by what each of the two places had.

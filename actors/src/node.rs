@@ -41,6 +41,7 @@ use crate::domain_proofs::DomainProofs;
 use crate::front_end::{self, SHARDS};
 use crate::gate::Gate;
 use crate::inbox::Inbox;
+use crate::integrations::Integrations;
 use crate::levels::AddressBuckets;
 use crate::mail::Post;
 use crate::metric;
@@ -157,6 +158,8 @@ pub struct Node {
     pub breached: Breached,
     /// By whose word members sign in.
     pub providers: Providers,
+    /// The services outside that tenants have connected.
+    pub integrations: Integrations,
     /// Where the proofs of custom domains are looked for.
     pub proofs: DomainProofs,
     /// Where hosts lead that are not under the platform's domain.
@@ -213,6 +216,8 @@ pub struct Parts {
     pub breached: Breached,
     /// By whose word members sign in.
     pub providers: Providers,
+    /// The services outside that tenants have connected.
+    pub integrations: Integrations,
     /// Where the proofs of custom domains are looked for.
     pub proofs: DomainProofs,
     /// Counters that are shared with other nodes, if they are.
@@ -238,6 +243,7 @@ impl Node {
             post,
             public_client,
             providers,
+            integrations,
             proofs,
             shared_counters,
             unseen,
@@ -255,6 +261,7 @@ impl Node {
             inbox: Inbox::default(),
             breached,
             providers,
+            integrations,
             proofs,
             domains: Domains::default(),
             slots: Slots::default(),

@@ -15,6 +15,7 @@ mod fresh;
 mod given;
 pub mod identities;
 pub mod import;
+pub mod integrations;
 pub mod invitations;
 pub mod key_use;
 mod known_client;

@@ -13,7 +13,8 @@ use freehold_domain::secret::Secret;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use hyper::http::response::Parts;
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -112,6 +113,11 @@ pub(crate) struct Bounds {
     pub(crate) bytes_max: usize,
 }
 
+/// A type of content, and a text of it.
+pub(crate) type Content<'a> = (&'static str, &'a str);
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// What is asked.
 #[derive(Clone, Copy)]
 struct Ask<'a> {
@@ -121,7 +127,15 @@ struct Ask<'a> {
     target: &'a str,
     headers: &'a [(&'static str, &'a str)],
     /// What is posted; without it the call is a GET.
-    form: Option<&'a str>,
+    content: Option<Content<'a>>,
+}
+
+/// What was answered, whatever the status.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    /// How long the other side asks to be left alone, if it does so in seconds.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) text: Secret<String>,
 }
 
 /// One service.
@@ -167,25 +181,51 @@ impl Outbound {
         headers: &[(&'static str, &str)],
         bounds: Bounds,
     ) -> Result<String, CallFailed> {
-        self.call("", headers, Some(form.expose()), bounds).await
+        self.call("", headers, Some((FORM, form.expose())), bounds).await
     }
 
     async fn call(
         &self,
         path: &str,
         headers: &[(&'static str, &str)],
-        form: Option<&str>,
+        content: Option<Content<'_>>,
         bounds: Bounds,
     ) -> Result<String, CallFailed> {
+        self.ask_for(path, headers, content, (bounds, Wanted::Success)).await.map(|(_, text)| text)
+    }
+
+    /// What the service answers at `path` below its address to a GET, or to this content when it is posted, whatever the status.
+    ///
+    /// # Errors
+    /// [`CallFailed`], but no status.
+    pub(crate) async fn ask(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        content: Option<Content<'_>>,
+        bounds: Bounds,
+    ) -> Result<Answered, CallFailed> {
+        let (head, text) = self.ask_for(path, headers, content, (bounds, Wanted::Anything)).await?;
+        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Ok(Answered { status: head.status, retry_after: retry_after.map(Duration::from_secs), text: Secret::new(text) })
+    }
+
+    async fn ask_for(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        content: Option<Content<'_>>,
+        (bounds, wanted): (Bounds, Wanted),
+    ) -> Result<(Parts, String), CallFailed> {
         let target = format!("{}{path}", self.url.path);
         let target = if target.is_empty() { "/" } else { &target };
-        let ask = Ask { authority: &self.url.authority, target, headers, form };
+        let ask = Ask { authority: &self.url.authority, target, headers, content };
         let call = async {
             let (host, port) = (self.url.host.as_str(), self.url.port);
             if self.url.is_https {
-                exchange(over_tls(&self.tls, host, port).await?, ask, bounds).await
+                exchange(over_tls(&self.tls, host, port).await?, ask, (bounds, wanted)).await
             } else {
-                exchange(over_tcp(host, port).await?, ask, bounds).await
+                exchange(over_tcp(host, port).await?, ask, (bounds, wanted)).await
             }
         };
         timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late))
@@ -225,35 +265,46 @@ pub(crate) async fn get_plain(
     target: &str,
     bounds: Bounds,
 ) -> Result<String, CallFailed> {
-    let ask = Ask { authority: host, target, headers: &[], form: None };
-    let call = async { exchange(TcpStream::connect(address).await?, ask, bounds).await };
-    timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late))
+    let ask = Ask { authority: host, target, headers: &[], content: None };
+    let call = async { exchange(TcpStream::connect(address).await?, ask, (bounds, Wanted::Success)).await };
+    let answered = timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late));
+    answered.map(|(_, text)| text)
+}
+
+/// Which answers are one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// With 200.
+    Success,
+    /// With whatever status.
+    Anything,
 }
 
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    Ask { authority, target, headers, form }: Ask<'_>,
-    bounds: Bounds,
-) -> Result<String, CallFailed> {
-    let mut request = if form.is_some() { Request::post(target) } else { Request::get(target) };
+    Ask { authority, target, headers, content }: Ask<'_>,
+    (bounds, wanted): (Bounds, Wanted),
+) -> Result<(Parts, String), CallFailed> {
+    let mut request = if content.is_some() { Request::post(target) } else { Request::get(target) };
     let own = [(HOST.as_str(), authority), (USER_AGENT.as_str(), "freehold")];
     for (name, value) in own.into_iter().chain(headers.iter().copied()) {
         request = request.header(name, value);
     }
-    if form.is_some() {
-        request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    if let Some((of, _)) = content {
+        request = request.header(CONTENT_TYPE, of);
     }
-    let body = Full::new(form.map_or_else(Bytes::new, |form| Bytes::copy_from_slice(form.as_bytes())));
+    let body = Full::new(content.map_or_else(Bytes::new, |(_, text)| Bytes::copy_from_slice(text.as_bytes())));
     let request = request.body(body).map_err(|_| CallFailed::Malformed)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut driver = JoinSet::new(); // dropped, it closes the connection
     driver.spawn(connection);
-    let response = sender.send_request(request).await?;
-    if response.status() != StatusCode::OK {
-        return Err(CallFailed::Status(response.status()));
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    if wanted == Wanted::Success && head.status != StatusCode::OK {
+        return Err(CallFailed::Status(head.status));
     }
-    let body = Limited::new(response.into_body(), bounds.bytes_max).collect().await.map_err(broken_off)?;
-    String::from_utf8(body.to_bytes().into()).map_err(|_| CallFailed::Malformed)
+    let body = Limited::new(body, bounds.bytes_max).collect().await.map_err(broken_off)?;
+    let text = String::from_utf8(body.to_bytes().into()).map_err(|_| CallFailed::Malformed)?;
+    Ok((head, text))
 }
 
 /// What a body that did not come whole is.

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use hyper::http::request::Builder;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
@@ -140,6 +141,25 @@ impl PublicClient {
     /// # Errors
     /// [`NoAnswer`]; when it came too late the other side may have taken it all the same.
     pub(crate) async fn post(&self, url: &PublicUrl, post: Post<'_>, within: Duration) -> Result<Answer, NoAnswer> {
+        let body = Full::new(Bytes::copy_from_slice(post.body));
+        let json = Request::post(url.target()).header(CONTENT_TYPE, "application/json");
+        self.call(url, request(url, json, (post.headers, body))?, within).await
+    }
+
+    /// What a URL answers to a GET.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]
+    pub(crate) async fn get(
+        &self,
+        url: &PublicUrl,
+        headers: &[(&'static str, String)],
+        within: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        self.call(url, request(url, Request::get(url.target()), (headers, Full::default()))?, within).await
+    }
+
+    async fn call(&self, url: &PublicUrl, request: Request<Full<Bytes>>, within: Duration) -> Result<Answer, NoAnswer> {
         let deadline = Instant::now() + within;
         let call = Box::pin(async {
             let stream = self.connect(url).await?;
@@ -147,7 +167,7 @@ impl PublicClient {
             let (mut sender, connection) = http.max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
             let mut driver = JoinSet::new(); // dropped, it closes the connection
             driver.spawn(connection);
-            let response = sender.send_request(request(url, post)?).await?;
+            let response = sender.send_request(request).await?;
             Ok((driver, response))
         });
         let (_driver, response) = timeout_at(deadline, call).await.unwrap_or(Err(NoAnswer::Late))?;
@@ -197,15 +217,15 @@ impl PublicClient {
     }
 }
 
-fn request(url: &PublicUrl, post: Post<'_>) -> Result<Request<Full<Bytes>>, NoAnswer> {
-    let mut request = Request::post(url.target())
-        .header(HOST, url.authority())
-        .header(USER_AGENT, concat!("freehold/", env!("CARGO_PKG_VERSION")))
-        .header(CONTENT_TYPE, "application/json");
-    for (name, value) in post.headers {
-        request = request.header(*name, value);
-    }
-    request.body(Full::new(Bytes::copy_from_slice(post.body))).map_err(|_| NoAnswer::Malformed)
+fn request(
+    url: &PublicUrl,
+    request: Builder,
+    (headers, body): (&[(&'static str, String)], Full<Bytes>),
+) -> Result<Request<Full<Bytes>>, NoAnswer> {
+    let own = request.header(HOST, url.authority());
+    let own = own.header(USER_AGENT, concat!("freehold/", env!("CARGO_PKG_VERSION")));
+    let request = headers.iter().fold(own, |request, (name, value)| request.header(*name, value));
+    request.body(body).map_err(|_| NoAnswer::Malformed)
 }
 
 async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {

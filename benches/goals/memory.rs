@@ -11,13 +11,14 @@ use std::time::Duration;
 use freehold::clock::AMBIENT;
 use freehold_actors::breached::{Breached, BreachedRule, Source, WhenUnknown};
 use freehold_actors::domain_proofs::{DomainProofs, ProofRule};
+use freehold_actors::integrations::{Integrations, IntegrationsRule};
 use freehold_actors::mail::Post;
 use freehold_actors::mail::carrier::{Carrier, Way};
 use freehold_actors::node::{Node, Parts, Settings};
 use freehold_actors::ops::context::{Client, Context, Counted, Origin};
 use freehold_actors::ops::refresh::refresh;
 use freehold_actors::password_pool::PasswordPool;
-use freehold_actors::providers::{Providers, ProvidersRule};
+use freehold_actors::providers::{Providers, ProvidersRule, ServiceUrl};
 use freehold_actors::public_client::{OutboundRule, PublicClient};
 use freehold_actors::sessions;
 use freehold_actors::slot::TenantSlot;
@@ -110,6 +111,12 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         post: Post::new(carrier, Patience::default()),
         public_client: PublicClient::new(OUTBOUND).unwrap(),
         providers: Providers::new(ProvidersRule::default(), AMBIENT).unwrap(),
+        integrations: Integrations::new(IntegrationsRule {
+            quickbooks: None,
+            square: None,
+            twilio_api_url: ServiceUrl::parse("https://api.twilio.com").unwrap(),
+        })
+        .unwrap(),
         proofs: DomainProofs::new(PROOFS),
         breached: Breached::new(BreachedRule { source: Source::None, unknown: WhenUnknown::Accept }, AMBIENT).unwrap(),
         shared_counters: None,

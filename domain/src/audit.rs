@@ -155,6 +155,14 @@ actions! {
     BreakerOpened "breaker.opened";
     /// An admin closed one; the subject is the tenant.
     BreakerReset "breaker.reset";
+    /// What opens an integration was set, or allowed at its provider; the subject of this and the next ones is the tenant.
+    IntegrationConnected "integration.connected";
+    /// It was taken away.
+    IntegrationDisconnected "integration.disconnected";
+    /// Its provider was to be told of that and did not answer: what it gave out may be good there until it ends.
+    IntegrationNotRevoked "integration.not_revoked";
+    /// Its provider says that the grant is over: it is not called until somebody connects it again.
+    IntegrationExpired "integration.expired";
     /// An event that was received is to have its effect after all; the subject is the event.
     WebhookEventReplayed "webhook_event.replayed";
     /// The tenant was made: the first row of every log. The subject is the tenant.
@@ -261,7 +269,7 @@ pub struct Detail {
     /// Which custom domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
-    /// Which source of webhooks.
+    /// Which source of webhooks, breaker or integration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// What was changed, from what to what.

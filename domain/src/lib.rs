@@ -25,6 +25,7 @@ pub mod fair_queue;
 pub mod gcra;
 pub mod id;
 pub mod inbox;
+pub mod integration;
 pub mod keys;
 pub mod known_client;
 pub mod letter;

@@ -26,6 +26,8 @@ pub enum Purpose {
     OauthBrowser,
     /// Coming back from a provider to the tenant's own host.
     OauthHandoff,
+    /// The same, to connect an integration.
+    IntegrationHandoff,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Self::EmailChange => "email_change",
             Self::OauthBrowser => "oauth_browser",
             Self::OauthHandoff => "oauth_handoff",
+            Self::IntegrationHandoff => "integration_handoff",
         }
     }
 
@@ -51,6 +54,7 @@ impl Purpose {
             Self::EmailChange => "fhe_",
             Self::OauthBrowser => "fhb_",
             Self::OauthHandoff => "fho_",
+            Self::IntegrationHandoff => "fhc_",
         }
     }
 
@@ -63,6 +67,7 @@ impl Purpose {
             Self::EmailChange => b"freehold/v1/email-change/",
             Self::OauthBrowser => b"freehold/v1/oauth-browser/",
             Self::OauthHandoff => b"freehold/v1/oauth-handoff/",
+            Self::IntegrationHandoff => b"freehold/v1/integration-handoff/",
         }
     }
 }

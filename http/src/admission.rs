@@ -418,6 +418,8 @@ impl From<Refusal> for Problem {
             Refusal::OAuth(refused) => Self::new(kind_of(refused)),
             Refusal::NoRoomForReports => Self::new(Kind::Conflict).detail(NO_ROOM),
             Refusal::Url(refused) => Self::invalid("url", refused.to_string()).with("rule", refused.rule()),
+            Refusal::BaseUrl(refused) => Self::invalid("base_url", refused.to_string()).with("rule", refused.rule()),
+            Refusal::IntegrationExpired => Self::new(Kind::IntegrationExpired),
             Refusal::Enough => Self::new(Kind::Conflict).detail(ENOUGH),
             Refusal::EventDone => Self::new(Kind::Conflict).detail(EVENT_DONE),
             Refusal::ReportAnswered => Self::new(Kind::Conflict).detail(ANSWERED),

@@ -119,7 +119,7 @@ struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     domain: Option<String>,
-    /// With `webhook_secret.…`: which source; with `breaker.…`: which integration.
+    /// With `webhook_secret.…`: which source; with `breaker.…` and `integration.…`: which integration.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     source: Option<String>,

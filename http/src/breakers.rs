@@ -38,7 +38,8 @@ pub(crate) struct Breakers {
 /// The breaker before one integration, on the server that answers.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Breaker {
-    /// What kind of integration, a colon, and which: `webhook:{id}` for an endpoint.
+    /// What kind of integration, a colon, and which: `webhook:{id}` for an endpoint, `{name}:api` for a service that was
+    /// connected.
     name: String,
     /// `closed`, `open` or `half_open`.
     state: &'static str,

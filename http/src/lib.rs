@@ -37,6 +37,7 @@ pub mod headers;
 pub mod help;
 pub mod host;
 pub mod http_date;
+pub mod integrations;
 pub mod invitations;
 pub mod me;
 pub mod members;

@@ -222,7 +222,7 @@ fn known(provider: &str) -> Result<Provider, Problem> {
 }
 
 /// To another page, which is fetched with GET whatever came here.
-fn see_other(url: &str) -> Result<Response, Problem> {
+pub(crate) fn see_other(url: &str) -> Result<Response, Problem> {
     let location = HeaderValue::from_str(url).map_err(|_| Problem::new(Kind::Internal))?;
     let mut response = no_store(StatusCode::SEE_OTHER);
     response.headers_mut().insert(LOCATION, location);

@@ -14,16 +14,16 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 pub(crate) use self::schemas::{
-    AuditParams, Jwks, ListParams, ProviderName, WebhookEventParams, action, actor_kind, inbox_state, key_kind, lines,
-    one_line, provider, registration, require_second_factor, rich_text, role, roles, scopes, subscription_status,
-    tenant_state,
+    AuditParams, Jwks, ListParams, ProviderName, WebhookEventParams, action, actor_kind, connection_state, inbox_state,
+    integration, key_kind, lines, one_line, opened_by, provider, registration, require_second_factor, rich_text, role,
+    roles, scopes, subscription_status, tenant_state,
 };
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
     account, api_host, api_keys, audit, auth, billing, breakers, config, csp_reports, disclosure, domains, forward,
-    help, invitations, me, members, oauth, operators, pages, problem, public, rate_limits, registration, second_factor,
-    security, security_reports, settings, signing_keys, totp, webhooks,
+    help, integrations, invitations, me, members, oauth, operators, pages, problem, public, rate_limits, registration,
+    second_factor, security, security_reports, settings, signing_keys, totp, webhooks,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -69,6 +69,7 @@ struct Api;
         (name = "members", description = "Who belongs to the tenant."),
         (name = "settings", description = "What the tenant has decided for itself."),
         (name = "audit", description = "What happened at the tenant."),
+        (name = "integrations", description = "Services outside that are called for the tenant."),
         (name = "api keys", description = "The keys of the API host."),
         (name = "public", description = "For everybody."),
     ),
@@ -118,6 +119,12 @@ struct Api;
         api_keys::create,
         api_keys::rotate,
         api_keys::revoke,
+        integrations::integrations,
+        integrations::set_key,
+        integrations::connect,
+        integrations::check,
+        integrations::remove,
+        integrations::finish,
         webhooks::receive,
         webhooks::sources,
         webhooks::set_source,

@@ -24,8 +24,8 @@ use crate::readiness::Readiness;
 use crate::security::Deployment;
 use crate::{
     account, api_keys, audit, auth, billing, breakers, config, csp_reports, disclosure, domains, forward, help,
-    invitations, me, members, oauth, openapi, operators, pages, rate_limits, registration, second_factor, security,
-    security_reports, settings, signing_keys, totp, webhooks,
+    integrations, invitations, me, members, oauth, openapi, operators, pages, rate_limits, registration, second_factor,
+    security, security_reports, settings, signing_keys, totp, webhooks,
 };
 
 pub(crate) const READYZ: &str = "/readyz";
@@ -79,6 +79,7 @@ fn apex(shared: Routes) -> Routes {
         .merge(disclosure::routes())
         .merge(security_reports::routes())
         .get("/oauth/callback", Credential, oauth::callback::callback)
+        .get("/integrations/callback", Credential, integrations::connect::callback)
 }
 
 /// What a tenant's host serves, besides what every host does. Its own domains are for tenants alone: the platform has one.
@@ -120,6 +121,7 @@ fn tenant(shared: Routes) -> Routes {
         .merge(csp_reports::routes())
         .merge(webhooks::routes())
         .merge(breakers::routes())
+        .merge(integrations::routes())
         .merge(billing::routes())
         .merge(rate_limits::routes())
 }

@@ -3,12 +3,12 @@
 use freehold_domain::tier::Tier;
 
 use super::{
-    acme, breakers, data, database, domains, env, http, keys, limits, lockout, log, mail, oauth, outbound, passwords,
-    platform, profile, redis, refresh, security, signing, tree, waf,
+    acme, breakers, data, database, domains, env, http, integrations, keys, limits, lockout, log, mail, oauth,
+    outbound, passwords, platform, profile, redis, refresh, security, signing, tree, waf,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
-const SECRET: [&str; 8] = [
+const SECRET: [&str; 10] = [
     keys::MASTER,
     database::URL,
     database::MIGRATE_URL,
@@ -17,6 +17,8 @@ const SECRET: [&str; 8] = [
     mail::SMTP_URL,
     oauth::GITHUB_SECRET,
     oauth::GOOGLE_SECRET,
+    integrations::QUICKBOOKS_SECRET,
+    integrations::SQUARE_SECRET,
 ];
 
 /// Edits between a wrong name and a right one for it to be what was meant.
@@ -40,6 +42,7 @@ pub(super) fn all() -> Vec<String> {
         passwords::SETTINGS,
         mail::SETTINGS,
         oauth::SETTINGS,
+        integrations::SETTINGS,
         domains::SETTINGS,
         outbound::SETTINGS,
         breakers::SETTINGS,

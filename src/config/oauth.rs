@@ -39,13 +39,13 @@ pub(super) const SETTINGS: &[&str] = &[
 
 const URL_REMEDY: &str = "write it like https://id.example.com/path; without TLS it must be a loopback address";
 
-/// The settings that both providers have.
-struct Names {
-    id: &'static str,
-    secret: &'static str,
-    secret_file: &'static str,
-    authorize_url: &'static str,
-    token_url: &'static str,
+/// The settings that every provider has.
+pub(super) struct Names {
+    pub(super) id: &'static str,
+    pub(super) secret: &'static str,
+    pub(super) secret_file: &'static str,
+    pub(super) authorize_url: &'static str,
+    pub(super) token_url: &'static str,
 }
 
 pub(super) fn read(values: &mut Values, data_dir: Option<&Path>) -> Option<ProvidersRule> {
@@ -67,7 +67,7 @@ pub(super) fn read(values: &mut Values, data_dir: Option<&Path>) -> Option<Provi
 }
 
 /// What this server is to a provider; `None` when it is nothing to it, or something is wrong.
-fn client(values: &mut Values, names: &Names, data_dir: Option<&Path>) -> Option<ClientRule> {
+pub(super) fn client(values: &mut Values, names: &Names, data_dir: Option<&Path>) -> Option<ClientRule> {
     let id = values.read(names.id, "a client id", "write it as the provider gave it out", visible);
     let secret = secret(values, names, data_dir);
     let (authorize_url, token_url) = (url(values, names.authorize_url), url(values, names.token_url));
@@ -105,7 +105,7 @@ fn secret(values: &mut Values, names: &Names, data_dir: Option<&Path>) -> Option
     from_file.or(from_value)
 }
 
-fn url(values: &mut Values, setting: &str) -> Option<ServiceUrl> {
+pub(super) fn url(values: &mut Values, setting: &str) -> Option<ServiceUrl> {
     values.read(setting, "the address of a provider", URL_REMEDY, ServiceUrl::parse)
 }
 

@@ -18,6 +18,8 @@ pub mod family;
 pub mod feed;
 pub mod identity;
 pub mod inbox_due;
+pub mod integration;
+pub mod integrations_due;
 pub mod invitation;
 pub mod known_client;
 pub mod lockout;
@@ -73,6 +75,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     directory::ALL,
     family::ALL,
     identity::ALL,
+    integration::ALL,
     invitation::ALL,
     known_client::ALL,
     lockout::ALL,
@@ -100,4 +103,5 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
 ];
 
 /// The statements that PostgreSQL alone runs.
-pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL, inbox_due::ALL, mail_due::ALL, webhooks_due::ALL];
+pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] =
+    &[feed::ALL, inbox_due::ALL, integrations_due::ALL, mail_due::ALL, webhooks_due::ALL];

@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 103] = [
+const GARBLED: [(&str, &str); 118] = [
     ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_ACME_CONTACT", "nobody"),
     ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
@@ -137,6 +137,21 @@ const GARBLED: [(&str, &str); 103] = [
     ("FREEHOLD_HTTP_TRUSTED_PROXIES", "0.0.0.0/0"),
     ("FREEHOLD_HTTP_DENIED_CIDRS", "::/0"),
     ("FREEHOLD_PLATFORM_RESERVED_SLUGS", "shop,Bad Name"),
+    ("FREEHOLD_INTEGRATIONS_QUICKBOOKS_API_URL", "http://api.example.com"),
+    ("FREEHOLD_INTEGRATIONS_QUICKBOOKS_AUTHORIZE_URL", "intuit.com"),
+    ("FREEHOLD_INTEGRATIONS_QUICKBOOKS_CLIENT_ID", "two words"),
+    ("FREEHOLD_INTEGRATIONS_QUICKBOOKS_CLIENT_SECRET", "cAnArY5ecret and more"),
+    ("FREEHOLD_INTEGRATIONS_QUICKBOOKS_CLIENT_SECRET_FILE", "/nonexistent/secret"),
+    ("FREEHOLD_INTEGRATIONS_QUICKBOOKS_REVOKE_URL", "https://"),
+    ("FREEHOLD_INTEGRATIONS_QUICKBOOKS_TOKEN_URL", "https://example.com/?x=y"),
+    ("FREEHOLD_INTEGRATIONS_SQUARE_API_URL", "http://10.0.0.1"),
+    ("FREEHOLD_INTEGRATIONS_SQUARE_AUTHORIZE_URL", "ftp://squareup.com"),
+    ("FREEHOLD_INTEGRATIONS_SQUARE_CLIENT_ID", "tw\u{f6}"),
+    ("FREEHOLD_INTEGRATIONS_SQUARE_CLIENT_SECRET", "cAnArY5ecret\twice"),
+    ("FREEHOLD_INTEGRATIONS_SQUARE_CLIENT_SECRET_FILE", "/nonexistent/secret"),
+    ("FREEHOLD_INTEGRATIONS_SQUARE_REVOKE_URL", "https://u@example.com"),
+    ("FREEHOLD_INTEGRATIONS_SQUARE_TOKEN_URL", "/token"),
+    ("FREEHOLD_INTEGRATIONS_TWILIO_API_URL", "http://api.twilio.com"),
     ("FREEHOLD_KEYS_MASTER", "k1:cAnArY5ecret"),
     ("FREEHOLD_KEYS_MASTER_FILE", "/nonexistent/master"),
     ("FREEHOLD_LIMITS_ADDRESS", "many"),

@@ -35,6 +35,7 @@ mod headers;
 mod hostile;
 mod hosts;
 mod import;
+mod integrations;
 mod invitations;
 mod keepsakes;
 mod kill;

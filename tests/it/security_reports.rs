@@ -41,7 +41,7 @@ async fn gauge_is(server: &Server, name: &str, wanted: u64) {
 }
 
 /// Whether a file under this folder holds these bytes.
-fn holds(folder: &Path, bytes: &[u8]) -> bool {
+pub(crate) fn holds(folder: &Path, bytes: &[u8]) -> bool {
     fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {

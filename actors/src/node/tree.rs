@@ -131,6 +131,7 @@ impl Node {
     #[cfg(feature = "test-faults")]
     pub fn look_at_the_clock(&self) {
         self.inbox.look_at_the_clock();
+        self.integrations.look_at_the_clock();
     }
 
     /// Lets a failure befall an actor of the tenant; `false` when there is no such actor now.

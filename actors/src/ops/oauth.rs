@@ -162,7 +162,7 @@ pub async fn callback(
 }
 
 /// The origin where it began, while that is still the tenant's.
-async fn home(cx: &Context, domain: Option<&str>) -> Result<String, Refusal> {
+pub(super) async fn home(cx: &Context, domain: Option<&str>) -> Result<String, Refusal> {
     let settings = &cx.node.settings;
     let Some(domain) = domain else { return Ok(settings.issuer(&cx.slot.slug)) };
     let attached = cx.node.attached(domain).await?;

@@ -69,6 +69,12 @@ pub enum Refusal {
     /// A URL is none that may be called.
     #[error(transparent)]
     Url(UrlRefused),
+    /// The address of a service is none that may be called.
+    #[error(transparent)]
+    BaseUrl(UrlRefused),
+    /// The provider says that the grant is over.
+    #[error("the grant is over")]
+    IntegrationExpired,
     /// There are as many as there may be.
     #[error("there are as many as there may be")]
     Enough,

@@ -16,6 +16,7 @@ use crate::keys::{Place, Sealable};
 use crate::secret::Secret;
 
 const HASH_DOMAIN: &[u8] = b"freehold/v1/oauth-state/";
+const CONNECT_DOMAIN: &[u8] = b"freehold/v1/integration-state/";
 const TENANT_BYTES: usize = 16;
 
 /// A state.
@@ -48,7 +49,17 @@ impl State {
     /// What it is found by, in its tenant's store alone. A plain hash is enough for 256 random bits.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
-        let hash = Sha256::new_with_prefix(HASH_DOMAIN).chain_update(self.tenant.as_bytes());
+        self.hash_under(HASH_DOMAIN)
+    }
+
+    /// What a state is found by with which an integration is connected: one for a sign-in is none for that.
+    #[must_use]
+    pub fn connect_hash(&self) -> [u8; 32] {
+        self.hash_under(CONNECT_DOMAIN)
+    }
+
+    fn hash_under(&self, domain: &[u8]) -> [u8; 32] {
+        let hash = Sha256::new_with_prefix(domain).chain_update(self.tenant.as_bytes());
         hash.chain_update(self.secret.expose()).finalize().into()
     }
 }
@@ -131,6 +142,7 @@ mod tests {
         let state = State::from_random(tenant(1), [7; 32]);
         assert_eq!(state.hash().as_slice(), Sha256::digest(&input).as_slice());
         assert_ne!(state.hash(), State::from_random(tenant(2), [7; 32]).hash());
+        assert_ne!(state.hash(), state.connect_hash());
     }
 
     #[test]

@@ -63,6 +63,8 @@ permissions! {
     DomainsChange "domains" "change" "To claim, verify and give up a domain of the tenant's own.";
     WebhooksRead "webhooks" "read" "To see what providers told of, and why deliveries were refused.";
     WebhooksChange "webhooks" "change" "To set with what deliveries of providers are verified, and to act on an event anew.";
+    IntegrationsRead "integrations" "read" "To see which services outside are connected.";
+    IntegrationsChange "integrations" "change" "To connect a service outside, to try it, and to disconnect it.";
     BillingRead "billing" "read" "To see what the provider of payments told of subscriptions and accounts.";
     CspReportsList "csp_reports" "list" "To see what browsers report of the tenant's pages.";
     CspReportsClear "csp_reports" "clear" "To forget what browsers reported.";

@@ -3,6 +3,7 @@
 use freehold_domain::api_key::{KeyKind, Scope};
 use freehold_domain::audit::Action;
 use freehold_domain::inbox::State;
+use freehold_domain::integration::{self, Integration};
 use freehold_domain::oauth::Provider;
 use freehold_domain::rich_text::CHARS_MAX;
 use freehold_domain::role::Role;
@@ -125,6 +126,21 @@ pub(crate) struct WebhookEventParams {
 /// How an event of a provider's stands.
 pub(crate) fn inbox_state() -> Object {
     one_of(State::ALL.map(State::as_str))
+}
+
+/// A service outside.
+pub(crate) fn integration() -> Object {
+    one_of(Integration::ALL.map(Integration::as_str))
+}
+
+/// By what one is opened.
+pub(crate) fn opened_by() -> Object {
+    one_of([integration::Kind::Key, integration::Kind::Grant].map(integration::Kind::as_str))
+}
+
+/// How a connection stands.
+pub(crate) fn connection_state() -> Object {
+    one_of(["connected", "expired"])
 }
 
 /// How a subscription at Stripe stands.

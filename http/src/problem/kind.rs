@@ -80,6 +80,8 @@ kinds! {
         "No member signs in with this account at the provider, and it does not open a new one here. Ask an admin of the tenant.";
     OauthUnverified "oauth-email-unverified" FORBIDDEN "The provider has not verified an e-mail address"
         "A new account needs an address that the provider has verified. Verify it there and begin again.";
+    IntegrationExpired "integration-expired" CONFLICT "The connection is over"
+        "The provider says that what it gave out is not good any more. It is not called until an admin connects it again.";
     PayloadTooLarge "payload-too-large" PAYLOAD_TOO_LARGE "The body is too large"
         "Bodies are limited to 16 KiB under /v1/auth/ and to 1 MiB elsewhere.";
     UriTooLong "uri-too-long" URI_TOO_LONG "The address is too long"

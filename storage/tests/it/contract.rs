@@ -6,6 +6,7 @@ mod audit;
 mod csp_reports;
 mod custom_domains;
 mod inbox;
+mod integrations;
 mod invitations;
 mod keys;
 mod known_clients;
@@ -75,6 +76,9 @@ async fn keeps_the_contract(kind: Kind) {
     inbox::events_wait_are_tried_and_done_once(&bed).await;
     inbox::one_rival_has_the_effect(&bed).await;
     inbox::tenants_with_events_are_told(&bed, kind != Kind::Sqlite).await;
+    integrations::are_set_renewed_and_taken_away(&bed).await;
+    integrations::one_rival_refreshes(&bed).await;
+    integrations::tenants_with_tokens_are_told(&bed, kind != Kind::Sqlite).await;
     stripe::what_is_newer_stays_and_every_event_counts(&bed).await;
     stripe::rivals_fold_each_event_once(&bed).await;
     oauth::identities_are_kept(&bed).await;

@@ -83,5 +83,4 @@ async fn endpoints_are_made_changed_and_taken_away(engine: Engine) {
     let of: Vec<_> = log.iter().filter(|row| row["subject"] == id).map(|row| row["action"].as_str().unwrap()).collect();
     let acts = ["created", "changed", "disabled", "enabled", "removed"].map(|act| format!("webhook_endpoint.{act}"));
     assert_eq!(of, acts);
-    scene.conn.get(ENDPOINTS, None).await.is_problem(401, "unauthenticated");
 }

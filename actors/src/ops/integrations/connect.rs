@@ -1,0 +1,222 @@
+//! Connecting a service by a grant: the beginning, on the tenant's host; the callback, on the one host of all tenants; and the
+//! end, at home again, in the browser that began.
+//!
+//! ```text
+//! begin --state, 10 min, once--> provider --code--> callback --handoff, 30 s, once, the same browser--> tokens --> connected
+//! ```
+//!
+//! The callback asks the provider for nothing. Whoever lures somebody to allow a connection that he began himself has no browser
+//! with both the cookie and the consent, so that nobody's books are connected to another's tenant.
+
+use freehold_domain::access_token::AccessClaims;
+use freehold_domain::audit::{Action, Actor};
+use freehold_domain::id::{FamilyId, MemberId};
+use freehold_domain::integration::grant::{Grant, Returned};
+use freehold_domain::integration::refresh::due_at;
+use freehold_domain::integration::{Integration, last4};
+use freehold_domain::keys::Sealed;
+use freehold_domain::oauth::state::{FlowSecrets, State};
+use freehold_domain::oauth::{HANDOFF_TTL, Refused, STATE_TTL};
+use freehold_domain::one_time_token::{OneTimeToken, Purpose};
+use freehold_domain::policy::Permission;
+use freehold_domain::role::Role;
+use freehold_domain::secret::Secret;
+use freehold_storage::integration::{self as rows, IntegrationRow};
+use freehold_storage::oauth::{self as flows, HandoffRow, StateRow};
+use freehold_storage::{Chain, family, member};
+
+use super::{record, seal};
+use crate::integrations::{App, Failed, Health, guarded};
+use crate::node::Settings;
+use crate::ops::context::Context;
+use crate::ops::fresh::begin_fresh;
+use crate::ops::oauth::{Beginning, Begun, home};
+use crate::ops::refusal::Refusal;
+use crate::ops::sign_in::login_address;
+
+/// What a provider sent somebody back with, who was to connect a service.
+#[derive(Debug)]
+pub enum Back {
+    /// A code, and the account where it is said here.
+    Code(Secret<String>, Option<String>),
+    /// Whoever it was did not allow it.
+    Denied,
+    /// Another error, or nothing that makes sense.
+    Failed,
+}
+
+/// How a callback ended whose state was good, and the origin where it began.
+#[derive(Debug)]
+pub struct CameBack {
+    /// The code for the tenant's own host, or why there is none.
+    pub ended: Result<Secret<String>, Refusal>,
+    /// Where it began.
+    pub home: String,
+}
+
+/// Where every provider sends everybody back to: one address for all tenants.
+fn callback_url(settings: &Settings) -> String {
+    format!("{}/integrations/callback", settings.origin(&settings.platform_domain))
+}
+
+/// Begins to connect a service, for a member who signed in a short while ago.
+///
+/// # Errors
+/// [`Refusal::NotFound`] for one that is not configured, or has a key; [`Refusal::NotFresh`]; what the limits and the store refuse.
+pub async fn begin(
+    cx: &Context,
+    caller: &AccessClaims,
+    of: Integration,
+    from: Beginning<'_>,
+) -> Result<Begun, Refusal> {
+    let node = &cx.node;
+    let app = node.integrations.app(of).ok_or(Refusal::NotFound)?;
+    cx.admit_member(caller).await?;
+    let mut tx = begin_fresh(cx, caller).await?;
+    let known = from.browser.and_then(|text| OneTimeToken::parse(Purpose::OauthBrowser, text));
+    let browser = known.unwrap_or_else(|| OneTimeToken::from_random(Purpose::OauthBrowser, node.ambient.random()));
+    let state = State::from_random(cx.slot.id, node.ambient.random());
+    let hash = state.connect_hash();
+    // Neither provider takes PKCE: nothing is kept for the exchange. The row has a place for it, and something must be there.
+    let nothing = FlowSecrets::from_random(node.ambient.random());
+    let row = StateRow {
+        provider: of.to_string(),
+        secrets_sealed: seal(cx, FlowSecrets::place(&hash), &nothing)?,
+        browser_hash: browser.hash().to_vec(),
+        family: Some(caller.sid),
+        home: from.domain.map(|attached| attached.name.to_string()),
+    };
+    flows::begin(&mut tx, &hash, &row, node.ambient.now().plus(STATE_TTL)).await?;
+    tx.commit().await?;
+    let url = app.authorization_url(&state, &callback_url(&node.settings));
+    Ok(Begun { url, browser: browser.text() })
+}
+
+/// Takes down what came back. The state is spent first: of all who bring the same one, one goes on.
+///
+/// # Errors
+/// [`Refused::Expired`] for a state that is unknown, used or too old; what the limits and the store refuse.
+pub async fn callback(cx: &Context, state: &State, back: Back) -> Result<CameBack, Refusal> {
+    cx.admit(&[login_address(cx), cx.tenant_layer()]).await?;
+    let now = cx.node.ambient.now();
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    let row = flows::take_state(&mut tx, &state.connect_hash(), now).await?.ok_or(Refused::Expired)?;
+    tx.commit().await?;
+    let integration: Integration = row.provider.parse().map_err(|_| Refusal::Internal)?;
+    let home = home(cx, row.home.as_deref()).await?;
+    let (code, account) = match back {
+        Back::Code(code, account) => (code, account),
+        Back::Denied => return Ok(CameBack { ended: Err(Refused::Denied.into()), home }),
+        Back::Failed => return Ok(CameBack { ended: Err(Refused::Failed.into()), home }),
+    };
+    let handoff = OneTimeToken::from_random(Purpose::IntegrationHandoff, cx.node.ambient.random());
+    let hash = handoff.hash();
+    let returned = Returned { integration, code, account };
+    let row = HandoffRow {
+        provider: row.provider,
+        profile_sealed: seal(cx, Returned::place(&hash), &returned)?,
+        browser_hash: row.browser_hash,
+        family: row.family,
+    };
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    flows::hand_off(&mut tx, &hash, &row, now.plus(HANDOFF_TTL)).await?;
+    tx.commit().await?;
+    Ok(CameBack { ended: Ok(handoff.text()), home })
+}
+
+/// Takes a code and a browser in, and connects the service for the member who began, while that session lives and its member
+/// may.
+///
+/// # Errors
+/// [`Refused::Expired`] for a code that is unknown, used, too old or another browser's, and where the session is over;
+/// [`Refused::Failed`] where the provider gives nothing for it; [`Refusal::Unavailable`] where it does not answer.
+pub async fn come_home(
+    cx: &Context,
+    code: Option<&OneTimeToken>,
+    browser: Option<&OneTimeToken>,
+) -> Result<Integration, Refusal> {
+    cx.admit(&[login_address(cx), cx.tenant_layer()]).await?;
+    let (code, browser) = code.zip(browser).ok_or(Refused::Expired)?;
+    let hash = code.hash();
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    let row = flows::take_handoff(&mut tx, &hash, &browser.hash(), cx.node.ambient.now()).await?;
+    tx.commit().await?;
+    let row = row.ok_or(Refused::Expired)?;
+    let sealed = Sealed::from_stored(row.profile_sealed).map_err(|_| Refusal::Internal)?;
+    let returned: Returned =
+        cx.live.keys.open_sealed(&Returned::place(&hash), &sealed).map_err(|_| Refusal::Internal)?;
+    let family = row.family.ok_or(Refusal::Internal)?;
+    allowed(cx, family).await?;
+    let app = cx.node.integrations.app(returned.integration).ok_or(Refused::Expired)?; // it was, when this began
+    let (redirect_uri, wall) = (callback_url(&cx.node.settings), cx.node.ambient.wall());
+    let answered = guarded(&cx.node, &cx.slot, returned.integration, async {
+        let answered = app.exchange(&returned, &redirect_uri, wall).await;
+        let health = answered.as_ref().map_or_else(Failed::health, |_| Health::Well);
+        (answered, health)
+    });
+    let grant = answered.await?.map_err(|failed| {
+        let integration = returned.integration.as_str();
+        tracing::warn!(tenant.id = %cx.slot.id, integration, error = %Chain(&failed), "a service was not connected");
+        if failed.health() == Health::Well { Refusal::from(Refused::Failed) } else { Refusal::Unavailable }
+    })?;
+    connect(cx, app, &returned, &grant, family).await?;
+    Ok(returned.integration)
+}
+
+/// Which member it is, if the session lives and its member may still do this.
+async fn allowed(cx: &Context, family: FamilyId) -> Result<MemberId, Refusal> {
+    let now = cx.node.ambient.now();
+    let mut tx = cx.node.store.read(cx.slot.id).await?;
+    let session = family::by_id(&mut tx, family).await?.map(|row| row.family);
+    let alive = session.filter(|family| family.revoked_at_ms.is_none() && now < family.expires_at_ms);
+    let member = member::by_id(&mut tx, alive.ok_or(Refused::Expired)?.member).await?.ok_or(Refused::Expired)?;
+    let role: Role = member.role.parse().map_err(|_| Refusal::Internal)?;
+    let may = cx.node.settings.policy.may(role, Permission::IntegrationsChange);
+    if may && member.deactivated_at_ms.is_none() { Ok(member.id) } else { Err(Refused::Expired.into()) }
+}
+
+async fn connect(
+    cx: &Context,
+    app: &App,
+    Returned { integration, account, .. }: &Returned,
+    grant: &Grant,
+    family: FamilyId,
+) -> Result<(), Refusal> {
+    let (now, of) = (cx.node.ambient.now(), *integration);
+    let account = grant.account.as_ref().or(account.as_ref()).ok_or(Refused::Failed)?.clone();
+    let refresh = grant.refresh.as_ref().ok_or(Refused::Failed)?;
+    let due = due_at(now, grant.lasts);
+    let row = IntegrationRow {
+        name: of.to_string(),
+        secret_sealed: seal(cx, of.secret_place(), &grant.access)?,
+        refresh_sealed: Some(seal(cx, of.refresh_place(), refresh)?),
+        account,
+        last4: last4(&grant.access),
+        set_at_ms: now,
+        ends_at_ms: Some(now.plus(grant.lasts)),
+        due_at_ms: Some(due),
+        expired_at_ms: None,
+        version: now.get(),
+    };
+    let kept = async {
+        let member = allowed(cx, family).await?; // the provider took its time
+        let mut tx = cx.node.store.write(cx.slot.id).await?;
+        rows::set(&mut tx, &row).await?;
+        record(cx, &mut tx, (Action::IntegrationConnected, Actor::Member(member)), of).await?;
+        tx.commit().await?;
+        Ok(())
+    };
+    match kept.await {
+        Ok(()) => cx.node.integrations.wake(cx.slot.id, due),
+        Err(refusal) => {
+            // Nobody has these tokens; but where others of the same account are stored, their provider would take both back.
+            let stored = rows::by_name(&mut cx.node.store.read(cx.slot.id).await?, of.as_str()).await?;
+            if stored.is_none() {
+                drop(app.revoke(&grant.access, Some(refresh)).await);
+            }
+            return Err(refusal);
+        }
+    }
+    tracing::info!(tenant.id = %cx.slot.id, integration = of.as_str(), "a service was connected");
+    Ok(())
+}
