@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use freehold_domain::id::TenantId;
 use freehold_domain::time::UnixMs;
-use freehold_storage::{
-    Chain, StoreError, directory, inbox_due, integration, integrations_due, mail, mail_due, webhook_inbox, webhooks_due,
-};
+use freehold_storage::due::{self, Due};
+use freehold_storage::{Chain, StoreError, directory, integration, mail, webhook_inbox};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Node;
@@ -45,16 +44,16 @@ async fn ask_the_store(node: &Node) -> Result<(), StoreError> {
     // Those that are due before the next look too: their round finds out when.
     let soon = now.plus(LOOK_EVERY);
     let mut tx = node.store.system_read().await?;
-    for tenant in mail_due::tenants(&mut tx, soon, DUE_PAGE).await? {
+    for tenant in due::tenants(&mut tx, Due::Letters, soon, DUE_PAGE).await? {
         node.post.wake(tenant, now);
     }
-    for tenant in webhooks_due::tenants(&mut tx, soon, DUE_PAGE).await? {
+    for tenant in due::tenants(&mut tx, Due::Messages, soon, DUE_PAGE).await? {
         node.outbox.wake(tenant, now);
     }
-    for tenant in integrations_due::tenants(&mut tx, soon, DUE_PAGE).await? {
+    for tenant in due::tenants(&mut tx, Due::Tokens, soon, DUE_PAGE).await? {
         node.integrations.wake(tenant, now);
     }
-    for tenant in inbox_due::tenants(&mut tx, soon, DUE_PAGE).await? {
+    for tenant in due::tenants(&mut tx, Due::Events, soon, DUE_PAGE).await? {
         node.inbox.wake(tenant, now);
     }
     Ok(())

@@ -14,17 +14,15 @@ pub mod change;
 pub mod csp_report;
 pub mod custom_domain;
 pub mod directory;
+pub mod due;
 pub mod family;
 pub mod feed;
 pub mod identity;
-pub mod inbox_due;
 pub mod integration;
-pub mod integrations_due;
 pub mod invitation;
 pub mod known_client;
 pub mod lockout;
 pub mod mail;
-pub mod mail_due;
 pub mod master_check;
 pub mod master_seal;
 pub mod member;
@@ -48,7 +46,6 @@ pub mod webhook_inbox;
 pub mod webhook_message;
 pub mod webhook_refusal;
 pub mod webhook_source;
-pub mod webhooks_due;
 
 mod error;
 mod postgres;
@@ -103,5 +100,4 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
 ];
 
 /// The statements that PostgreSQL alone runs.
-pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] =
-    &[feed::ALL, inbox_due::ALL, integrations_due::ALL, mail_due::ALL, webhooks_due::ALL];
+pub const POSTGRES_STATEMENTS: &[&[sql::Statement]] = &[feed::ALL, due::ALL];

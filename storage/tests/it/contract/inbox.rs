@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use freehold_domain::id::{TenantId, WebhookDeliveryId, WebhookEventId};
 use freehold_domain::inbox::State;
+use freehold_storage::due::{self, Due};
 use freehold_storage::webhook_event::{self, NewEvent};
-use freehold_storage::{inbox_due, webhook_inbox};
+use freehold_storage::webhook_inbox;
 
 use super::webhooks::{delivery, event};
 use crate::fixture::{Bed, NOW, random};
@@ -104,11 +105,11 @@ pub(crate) async fn tenants_with_events_are_told(bed: &Bed, is_shared: bool) {
     assert!(webhook_inbox::done(&mut tx, id, 0).await.unwrap());
     tx.commit().await.unwrap();
     let mut tx = bed.store.system_read().await.unwrap();
-    let told = inbox_due::tenants(&mut tx, NOW, 99).await.unwrap();
+    let told = due::tenants(&mut tx, Due::Events, NOW, 99).await.unwrap();
     if !is_shared {
         assert!(told.is_empty(), "each tenant is asked");
         return;
     }
     assert_eq!((told.contains(&done), told.iter().filter(|tenant| **tenant == due).count()), (false, 1));
-    assert!(!inbox_due::tenants(&mut tx, NOW.minus(Duration::from_secs(1)), 99).await.unwrap().contains(&due));
+    assert!(!due::tenants(&mut tx, Due::Events, NOW.minus(Duration::from_secs(1)), 99).await.unwrap().contains(&due));
 }

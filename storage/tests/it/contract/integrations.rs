@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use freehold_domain::time::UnixMs;
+use freehold_storage::due::{self, Due};
 use freehold_storage::integration::{self, IntegrationRow, Renewed};
-use freehold_storage::integrations_due;
 
 use crate::fixture::{Bed, NOW};
 
@@ -110,6 +110,6 @@ pub(crate) async fn tenants_with_tokens_are_told(bed: &Bed, is_shared: bool) {
         tx.commit().await.unwrap();
     }
     let mut tx = bed.store.system_read().await.unwrap();
-    let told = integrations_due::tenants(&mut tx, NOW, 99).await.unwrap();
+    let told = due::tenants(&mut tx, Due::Tokens, NOW, 99).await.unwrap();
     assert_eq!([due, not_yet, keyed].map(|tenant| told.contains(&tenant)), [is_shared, false, false]);
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use freehold_domain::id::MailId;
-use freehold_storage::{mail, mail_due};
+use freehold_storage::due::{self, Due};
+use freehold_storage::mail;
 
 use crate::fixture::{Bed, NOW, random};
 
@@ -73,12 +74,12 @@ pub(crate) async fn tenants_with_letters_are_told(bed: &Bed, is_shared: bool) {
         tx.commit().await.unwrap();
     }
     let mut tx = bed.store.system_read().await.unwrap();
-    let told = mail_due::tenants(&mut tx, NOW, 99).await.unwrap();
+    let told = due::tenants(&mut tx, Due::Letters, NOW, 99).await.unwrap();
     if !is_shared {
         assert!(told.is_empty(), "each tenant is asked");
         return;
     }
     assert_eq!((told.contains(&not_yet), told.iter().filter(|tenant| **tenant == due).count()), (false, 1));
-    assert!(mail_due::tenants(&mut tx, later, 99).await.unwrap().contains(&not_yet));
-    assert_eq!(mail_due::tenants(&mut tx, later, 1).await.unwrap().len(), 1);
+    assert!(due::tenants(&mut tx, Due::Letters, later, 99).await.unwrap().contains(&not_yet));
+    assert_eq!(due::tenants(&mut tx, Due::Letters, later, 1).await.unwrap().len(), 1);
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use freehold_domain::breaker::Remembered;
 use freehold_domain::id::{TenantId, WebhookEndpointId};
 use freehold_domain::time::UnixMs;
+use freehold_storage::breaker;
+use freehold_storage::due::{self, Due};
 use freehold_storage::webhook_endpoint::{self, WebhookEndpointRow};
 use freehold_storage::webhook_message::{self, WebhookAttemptRow};
-use freehold_storage::{breaker, webhooks_due};
 
 use super::audit::append_one;
 use crate::fixture::{Bed, NOW, random};
@@ -155,7 +156,7 @@ pub(crate) async fn tenants_with_webhooks_are_told(bed: &Bed, is_shared: bool) {
     tx.commit().await.unwrap();
     let at = async |now: UnixMs| {
         let mut tx = bed.store.system_read().await.unwrap();
-        let told = webhooks_due::tenants(&mut tx, now, 99).await.unwrap();
+        let told = due::tenants(&mut tx, Due::Messages, now, 99).await.unwrap();
         [idle, due, behind].map(|tenant| told.contains(&tenant))
     };
     let wanted = if is_shared { [false, true, true] } else { [false; 3] };
