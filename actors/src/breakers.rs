@@ -11,6 +11,7 @@ use freehold_domain::breaker::{Breaker, BreakerRule, Call, Circuit, Failure, Rem
 use freehold_domain::time::UnixMs;
 use freehold_storage::breaker::{self as rows, BreakerRow};
 use freehold_storage::{Chain, StoreError};
+use hyper::StatusCode;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::ask::{NoAnswer, Reply};
@@ -33,6 +34,29 @@ pub enum Outcome {
     Succeeded,
     /// It is not.
     Failed(Failure),
+}
+
+/// What a call says of how the other side is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Well,
+    /// It is not, and asks to be left alone for so long, if it does.
+    Ill(Option<Duration>),
+}
+
+impl Health {
+    /// Of a status: what is refused says nothing of the service, but for one that asks for time.
+    pub(crate) fn of(status: StatusCode, retry_after: Option<Duration>) -> Self {
+        let is_ill = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        if is_ill { Self::Ill(retry_after) } else { Self::Well }
+    }
+    /// What the breaker is told, with a random byte.
+    pub(crate) const fn outcome(self, spread: u8) -> Outcome {
+        match self {
+            Self::Well => Outcome::Succeeded,
+            Self::Ill(retry_after) => Outcome::Failed(Failure { retry_after, spread }),
+        }
+    }
 }
 
 /// What is done to a breaker by hand.

@@ -11,7 +11,6 @@ mod turns;
 use std::sync::Arc;
 use std::time::Duration;
 
-use freehold_domain::breaker::Failure;
 use freehold_domain::id::TenantId;
 use freehold_domain::integration::key::Key;
 use freehold_domain::integration::{Integration, basic, bearer};
@@ -23,7 +22,8 @@ use hyper::StatusCode;
 pub(crate) use self::app::{App, Failed};
 pub use self::keeper::run;
 use self::turns::Turns;
-use crate::breakers::{self, Outcome};
+use crate::breakers;
+pub(crate) use crate::breakers::Health;
 use crate::gate;
 use crate::metric;
 use crate::node::Node;
@@ -147,22 +147,6 @@ async fn try_models(client: &PublicClient, base_url: &str, opens: &Secret<String
     }
 }
 
-/// What a call says of how the other side is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Health {
-    Well,
-    /// It is not, and asks to be left alone for so long, if it does.
-    Ill(Option<Duration>),
-}
-
-impl Health {
-    /// Of a status: what is refused says nothing of the service, but for one that asks for time.
-    pub(crate) fn of(status: StatusCode, retry_after: Option<Duration>) -> Self {
-        let is_ill = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        if is_ill { Self::Ill(retry_after) } else { Self::Well }
-    }
-}
-
 fn tried(answered: Result<Answered, CallFailed>) -> (Tried, Health) {
     match answered {
         Ok(answered) => of_status(answered.status, answered.retry_after),
@@ -210,11 +194,8 @@ pub(crate) async fn guarded<T>(
     })?;
     let (outcome, health) = call.await;
     let [spread] = node.ambient.random();
-    let (told, word) = match health {
-        Health::Well => (Outcome::Succeeded, "answered"),
-        Health::Ill(retry_after) => (Outcome::Failed(Failure { retry_after, spread }), "failed"),
-    };
-    breakers::end_call(node, slot, &name, (&begun, told)).await;
+    let word = if health == Health::Well { "answered" } else { "failed" };
+    breakers::end_call(node, slot, &name, (&begun, health.outcome(spread))).await;
     count(integration, word);
     Ok(outcome)
 }

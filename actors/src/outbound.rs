@@ -15,7 +15,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::http::response::Parts;
-use hyper::{Request, StatusCode, Uri};
+use hyper::{HeaderMap, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -206,8 +206,7 @@ impl Outbound {
         bounds: Bounds,
     ) -> Result<Answered, CallFailed> {
         let (head, text) = self.ask_for(path, headers, content, (bounds, Wanted::Anything)).await?;
-        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        Ok(Answered { status: head.status, retry_after: retry_after.map(Duration::from_secs), text: Secret::new(text) })
+        Ok(Answered { status: head.status, retry_after: retry_after(&head.headers), text: Secret::new(text) })
     }
 
     async fn ask_for(
@@ -305,6 +304,11 @@ async fn exchange(
     let body = Limited::new(body, bounds.bytes_max).collect().await.map_err(broken_off)?;
     let text = String::from_utf8(body.to_bytes().into()).map_err(|_| CallFailed::Malformed)?;
     Ok((head, text))
+}
+
+/// How long an answer asks to leave its sender alone, if it does so in seconds (RFC 9110 §10.2.3).
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// What a body that did not come whole is.

@@ -6,14 +6,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-
 use std::time::Duration;
 
 use freehold_domain::public_url::{Place, PublicUrl, Reach};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -26,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::names::{Names, NoRecords};
-use crate::outbound::connector;
+use crate::outbound::{connector, retry_after};
 
 /// Most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 3;
@@ -230,7 +229,6 @@ fn request(
 
 async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
     let (head, mut incoming) = response.into_parts();
-    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let mut body = vec![];
     while body.len() < ANSWER_BYTES_MAX {
         let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await else { break };
@@ -238,5 +236,5 @@ async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {
             body.extend_from_slice(bytes.get(..bytes.len().min(ANSWER_BYTES_MAX - body.len())).unwrap_or_default());
         }
     }
-    Answer { status: head.status, retry_after: retry_after.map(Duration::from_secs), body }
+    Answer { status: head.status, retry_after: retry_after(&head.headers), body }
 }

@@ -22,9 +22,6 @@ use zeroize::Zeroizing;
 use crate::keys::Place;
 use crate::secret::Secret;
 
-/// Characters of a secret that are shown.
-const LAST_CHARS: usize = 4;
-
 /// A service outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Integration {
@@ -125,14 +122,6 @@ impl fmt::Display for Integration {
     }
 }
 
-/// What is shown of a secret: its last four characters, and nothing of one that has not twice as many.
-#[must_use]
-pub fn last4(secret: &Secret<String>) -> String {
-    let text = secret.expose();
-    let from = text.len().checked_sub(LAST_CHARS).filter(|from| *from >= LAST_CHARS);
-    from.and_then(|from| text.get(from..)).unwrap_or_default().to_owned()
-}
-
 /// The value of an `Authorization` header with a name and a secret (RFC 7617).
 #[must_use]
 pub fn basic(user: &str, secret: &Secret<String>) -> Secret<String> {
@@ -168,12 +157,5 @@ mod tests {
         for other in ["", "Twilio", "open_ai", "stripe"] {
             assert_eq!(other.parse::<Integration>(), Err(NoIntegration));
         }
-    }
-
-    #[test]
-    fn four_characters_are_shown_and_of_a_short_secret_none() {
-        let shown = |text: &str| last4(&Secret::new(text.to_owned()));
-        assert_eq!((shown("0123456789").as_str(), shown("01234567").as_str()), ("6789", "4567"));
-        assert_eq!((shown("0123456"), shown(""), shown("aaaaaaaa€€")), (String::new(), String::new(), String::new()));
     }
 }

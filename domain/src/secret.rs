@@ -5,6 +5,8 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+const LAST_CHARS: usize = 4;
+
 /// A secret value, wiped when dropped. [`Secret::expose`] is the only way to read it.
 #[derive(Clone, Default)]
 pub struct Secret<T: Zeroize>(T);
@@ -23,6 +25,15 @@ impl<T: Zeroize> Secret<T> {
     /// The value, to be filled in place.
     pub(crate) const fn expose_mut(&mut self) -> &mut T {
         &mut self.0
+    }
+}
+
+impl Secret<String> {
+    /// What is shown of it: its last four characters, and nothing of one that has not twice as many.
+    #[must_use]
+    pub fn last4(&self) -> String {
+        let from = self.0.len().checked_sub(LAST_CHARS).filter(|from| *from >= LAST_CHARS);
+        from.and_then(|from| self.0.get(from..)).unwrap_or_default().to_owned()
     }
 }
 
@@ -54,6 +65,13 @@ mod tests {
     #[test]
     fn debug_hides_the_value() {
         assert_eq!(format!("{:?}", Secret::new(String::from("hunter2"))), "[secret]");
+    }
+
+    #[test]
+    fn four_characters_are_shown_and_of_a_short_secret_none() {
+        let shown = |text: &str| Secret::new(text.to_owned()).last4();
+        assert_eq!((shown("0123456789").as_str(), shown("01234567").as_str()), ("6789", "4567"));
+        assert_eq!((shown("0123456"), shown(""), shown("aaaaaaaa€€")), (String::new(), String::new(), String::new()));
     }
 
     #[test]

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_domain::audit::{Action, Actor, Detail, Event};
+use freehold_domain::integration::Integration;
 use freehold_domain::integration::grant::Grant;
 use freehold_domain::integration::refresh::{LEASE, REST, Step, due_at, step};
-use freehold_domain::integration::{Integration, last4};
 use freehold_domain::keys::Sealed;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
@@ -207,7 +207,7 @@ impl Holder {
         Ok(Renewed {
             secret_sealed: seal(self.of.secret_place(), &grant.access)?,
             refresh_sealed: Some(seal(self.of.refresh_place(), grant.refresh.as_ref().unwrap_or(known))?),
-            last4: last4(&grant.access),
+            last4: grant.access.last4(),
             ends_at_ms: now.plus(grant.lasts),
             due_at_ms: due_at(now, grant.lasts),
         })

@@ -24,9 +24,6 @@ use crate::ops::tenant_change;
 use crate::public_client::NoAnswer;
 use crate::webhooks_out::integration;
 
-/// Characters of a secret that are shown.
-const LAST_CHARS: usize = 4;
-
 /// An endpoint as admins see it.
 #[derive(Clone, Debug)]
 pub struct EndpointItem {
@@ -303,8 +300,7 @@ fn open(cx: &Context, row: &WebhookEndpointRow) -> Result<EndpointSecret, Refusa
 fn item(cx: &Context, row: &WebhookEndpointRow) -> EndpointItem {
     let now = cx.node.ambient.now();
     // One that does not open is shown all the same: it can be rotated.
-    let text = open(cx, row).map(|secret| secret.text()).unwrap_or_default();
-    let last4 = text.expose().get(text.expose().len().saturating_sub(LAST_CHARS)..).unwrap_or_default().to_owned();
+    let last4 = open(cx, row).map(|secret| secret.text().last4()).unwrap_or_default();
     EndpointItem {
         id: row.id,
         url: row.url.clone(),

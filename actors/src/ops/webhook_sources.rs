@@ -68,12 +68,7 @@ fn secret_item(cx: &Context, known: &KnownSource) -> Result<SecretItem, Refusal>
     let now = cx.node.ambient.now();
     let (secret, previous) = known.open(&cx.live.keys, now).map_err(|_| Refusal::Internal)?;
     let previous_until = known.previous.as_ref().filter(|_| previous.is_some()).map(|(_, until)| *until);
-    Ok(SecretItem { last4: last4(&secret), set_at: known.set_at, previous_until })
-}
-
-fn last4(secret: &Secret<String>) -> String {
-    let text = secret.expose();
-    text.get(text.len().saturating_sub(4)..).unwrap_or_default().to_owned()
+    Ok(SecretItem { last4: secret.last4(), set_at: known.set_at, previous_until })
 }
 
 /// Sets the secret of a source; the one that was in force is good for `overlap` more (a day, where nothing is said), and one before
@@ -111,7 +106,7 @@ pub async fn set(
         rows::update(&mut tx, &row).await?;
     }
     finish(cx, tx, Action::WebhookSecretSet, caller, source).await?;
-    Ok(SecretItem { last4: last4(&secret), set_at: now, previous_until: row.previous.map(|(_, until)| until) })
+    Ok(SecretItem { last4: secret.last4(), set_at: now, previous_until: row.previous.map(|(_, until)| until) })
 }
 
 /// Ends the time of the secret before the one in force earlier than it would end.
@@ -133,7 +128,7 @@ async fn shorten(
         rows::update(&mut tx, &row).await?;
         finish(cx, tx, Action::WebhookSecretSet, caller, source).await?;
     }
-    Ok(SecretItem { last4: last4(&secret), set_at, previous_until })
+    Ok(SecretItem { last4: secret.last4(), set_at, previous_until })
 }
 
 /// Takes the secret of a source away, and the one before it: its deliveries are refused from now on. What was accepted stays.

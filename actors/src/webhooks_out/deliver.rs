@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_domain::audit::{Action, Actor, Detail, Event};
-use freehold_domain::breaker::Failure;
 use freehold_domain::id::{TenantId, WebhookEndpointId};
 use freehold_domain::keys::{Sealed, TenantKeys};
 use freehold_domain::public_url::PublicUrl;
@@ -17,7 +16,7 @@ use freehold_storage::{TenantTx, audit as log};
 use hyper::StatusCode;
 
 use super::Trouble;
-use crate::breakers::{self, Integration, Outcome};
+use crate::breakers::{self, Health, Integration};
 use crate::gate;
 use crate::metric;
 use crate::node::Node;
@@ -47,8 +46,8 @@ struct Tried {
     outcome: &'static str,
     status: Option<StatusCode>,
     answer: Option<Answered>,
-    /// What the breaker is told.
-    health: Outcome,
+    /// What that says of the endpoint.
+    health: Health,
     retry_after: Option<Duration>,
 }
 
@@ -116,7 +115,7 @@ impl Line<'_> {
         let tried = self.try_once(message).await?;
         let took_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         crate::fault::reach("webhook_out.sent");
-        breakers::end_call(node, self.slot, &integration, (&call, tried.health)).await;
+        breakers::end_call(node, self.slot, &integration, (&call, tried.health.outcome(self.spread()))).await;
         self.settle(message, &tried, (at, took_ms)).await?;
         Ok(None)
     }
@@ -128,42 +127,23 @@ impl Line<'_> {
         let profile: Profile = self.endpoint.profile.parse().map_err(|_| Trouble::Sealed)?;
         let body = profile.body(&told(self.slot.id, &row));
         let Ok(secrets) = secrets(keys, self.endpoint, node.ambient.now()) else {
-            return Ok(Tried::unanswered("sealed", self.spread())); // counted, so that it is told of
+            return Ok(Tried::unanswered("sealed")); // counted, so that it is told of
         };
         let mut headers = profile.headers(row.entry.id, &body, &secrets, node.ambient.wall());
         let sealed = Sealed::<Detail>::from_stored(row.entry.detail_sealed).ok();
         let detail = sealed.and_then(|sealed| keys.open_sealed(&Detail::place(row.entry.id.as_bytes()), &sealed).ok());
         headers.extend(detail.and_then(|detail| detail.request_id).map(|id| ("x-request-id", id)));
         let Ok(url) = PublicUrl::parse(&self.endpoint.url, node.outbox.client.reach()) else {
-            return Ok(Tried::unanswered("url-not-allowed", self.spread())); // the operator allows less than it did
+            return Ok(Tried::unanswered("url-not-allowed")); // the operator allows less than it did
         };
         let post = Post { headers: &headers, body: &body };
         let answered = node.outbox.client.post(&url, post, ANSWER_WITHIN).await;
-        Ok(answered.map_or_else(|no| self.not_answered(&no), |answer| self.answered(&answer)))
-    }
-
-    fn answered(&self, answer: &Answer) -> Tried {
-        let status = answer.status;
-        let outcome = match status {
-            status if status.is_success() => "delivered",
-            status if status.is_redirection() => "redirect",
-            _ => "status",
-        };
-        // What is wrong with one message says nothing of the endpoint, but for one that asks for time.
-        let is_ill = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        let failure = Failure { retry_after: answer.retry_after, spread: self.spread() };
-        Tried {
-            outcome,
-            status: Some(status),
-            answer: Some(Answered::cut(&answer.body)),
-            health: if is_ill { Outcome::Failed(failure) } else { Outcome::Succeeded },
-            retry_after: answer.retry_after,
-        }
+        Ok(answered.map_or_else(|no| self.not_answered(&no), |answer| Tried::answered(&answer)))
     }
 
     fn not_answered(&self, no: &NoAnswer) -> Tried {
         tracing::debug!(tenant.id = %self.slot.id, endpoint.id = %self.endpoint.id, error = %no, "an endpoint did not answer");
-        Tried::unanswered(no.as_str(), self.spread())
+        Tried::unanswered(no.as_str())
     }
 
     fn spread(&self) -> u8 {
@@ -226,9 +206,24 @@ impl Line<'_> {
 }
 
 impl Tried {
-    const fn unanswered(outcome: &'static str, spread: u8) -> Self {
-        let health = Outcome::Failed(Failure { retry_after: None, spread });
-        Self { outcome, status: None, answer: None, health, retry_after: None }
+    fn answered(answer: &Answer) -> Self {
+        let status = answer.status;
+        let outcome = match status {
+            status if status.is_success() => "delivered",
+            status if status.is_redirection() => "redirect",
+            _ => "status",
+        };
+        Self {
+            outcome,
+            status: Some(status),
+            answer: Some(Answered::cut(&answer.body)),
+            health: Health::of(status, answer.retry_after),
+            retry_after: answer.retry_after,
+        }
+    }
+
+    const fn unanswered(outcome: &'static str) -> Self {
+        Self { outcome, status: None, answer: None, health: Health::Ill(None), retry_after: None }
     }
 
     fn is_delivered(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Integration, last4};
+use super::Integration;
 use crate::keys::Sealable;
 use crate::secret::Secret;
 
@@ -128,7 +128,7 @@ impl Key {
     /// What is shown of the secret.
     #[must_use]
     pub fn last4(&self) -> String {
-        last4(self.secret())
+        self.secret().last4()
     }
 
     const fn secret(&self) -> &Secret<String> {

@@ -30,7 +30,7 @@ pub(super) fn base64<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
 }
 
 /// `bytes` in lower-case hex.
-pub(super) fn to_hex(bytes: &[u8]) -> String {
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }

@@ -14,6 +14,7 @@ use super::EndpointSecret;
 use crate::id::{AuditId, TenantId};
 use crate::rfc3339;
 use crate::time::UnixMs;
+use crate::webhook::to_hex;
 
 /// How an endpoint is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Profile {
             Self::Kontraktr => {
                 let sign = |secret: &EndpointSecret| {
                     let mac = mac(secret.text().expose().as_bytes(), &[time.as_bytes(), b".", body]);
-                    format!("sha256={}", hex(&mac))
+                    format!("sha256={}", to_hex(&mac))
                 };
                 let signature = secrets.first().map(sign).unwrap_or_default();
                 vec![("x-webhook-id", id), ("x-webhook-timestamp", time), ("x-webhook-signature", signature)]
@@ -158,11 +159,6 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 #[cfg(test)]

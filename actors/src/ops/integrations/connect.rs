@@ -11,9 +11,9 @@
 use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor};
 use freehold_domain::id::{FamilyId, MemberId};
+use freehold_domain::integration::Integration;
 use freehold_domain::integration::grant::{Grant, Returned};
 use freehold_domain::integration::refresh::due_at;
-use freehold_domain::integration::{Integration, last4};
 use freehold_domain::keys::Sealed;
 use freehold_domain::oauth::state::{FlowSecrets, State};
 use freehold_domain::oauth::{HANDOFF_TTL, Refused, STATE_TTL};
@@ -191,7 +191,7 @@ async fn connect(
         secret_sealed: seal(cx, of.secret_place(), &grant.access)?,
         refresh_sealed: Some(seal(cx, of.refresh_place(), refresh)?),
         account,
-        last4: last4(&grant.access),
+        last4: grant.access.last4(),
         set_at_ms: now,
         ends_at_ms: Some(now.plus(grant.lasts)),
         due_at_ms: Some(due),
