@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use freehold_domain::public_url::{Place, PublicUrl, Reach};
+use freehold_domain::public_url::{Place, PublicUrl, Reach, UrlRefused};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -173,12 +173,18 @@ impl PublicClient {
         Ok(read(response, deadline.min(Instant::now() + BODY_WITHIN)).await)
     }
 
-    /// Whether a URL leads, now, to where calls may go.
+    /// The URL that a tenant names, if it may be called and leads, now, to where calls may go. Where nobody says whither, it is
+    /// taken: it is looked at again with every call.
     ///
     /// # Errors
-    /// [`NoAnswer`]
-    pub(crate) async fn leads_out(&self, url: &PublicUrl) -> Result<(), NoAnswer> {
-        self.addresses(url).await.map(drop)
+    /// [`UrlRefused`]: the first rule that it breaks.
+    pub(crate) async fn admit(&self, text: &str) -> Result<PublicUrl, UrlRefused> {
+        let url = PublicUrl::parse(text, &self.reach)?;
+        match self.addresses(&url).await {
+            Err(NoAnswer::PrivateAddress) => Err(UrlRefused::PrivateAddress),
+            Err(NoAnswer::NoAddress) => Err(UrlRefused::NoAddress),
+            Ok(_) | Err(_) => Ok(url),
+        }
     }
 
     async fn connect(&self, url: &PublicUrl) -> Result<TlsStream<TcpStream>, NoAnswer> {

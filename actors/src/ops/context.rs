@@ -8,6 +8,7 @@ use freehold_domain::audit::Detail;
 use freehold_domain::email::Email;
 use freehold_domain::gcra::{Layer, RateLimited, Reading, Subject};
 use freehold_domain::id::MemberId;
+use freehold_domain::keys::{Place, Sealable, Sealed};
 use freehold_domain::letter::{Content, CredentialChange, Letter, Occasion};
 use freehold_domain::password::Password;
 use freehold_domain::refresh_token::RefreshToken;
@@ -181,6 +182,15 @@ impl Context {
     pub async fn admit_enrolling(&self, claims: &AccessClaims) -> Result<(), Refusal> {
         let member = Layer { tier: Tier::ApiMember, subject: Subject(claims.sub.uuid().as_u128()) };
         self.admit(&[member, self.tenant_layer()]).await
+    }
+
+    /// What is stored of a value at this place of the tenant's.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`]
+    pub(crate) fn seal<T: Sealable>(&self, place: Place<'_>, value: &T) -> Result<Vec<u8>, Refusal> {
+        let sealed = self.live.keys.seal(&place, value, self.node.nonce());
+        sealed.map(Sealed::into_bytes).map_err(|_| Refusal::Internal)
     }
 
     /// When and from where this request came, for a letter.

@@ -8,8 +8,7 @@ use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::integration::key::Key;
 use freehold_domain::integration::{Integration, Kind};
-use freehold_domain::keys::{Sealable, Sealed};
-use freehold_domain::public_url::{PublicUrl, UrlRefused};
+use freehold_domain::keys::Sealed;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use freehold_storage::integration::{self as rows, IntegrationRow};
@@ -22,7 +21,6 @@ use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
 use crate::ops::refusal::Refusal;
-use crate::public_client::NoAnswer;
 
 /// An integration as admins see it.
 #[derive(Clone, Debug)]
@@ -86,13 +84,13 @@ pub async fn list(cx: &Context, caller: &AccessClaims) -> Result<Vec<Integration
 pub async fn set_key(cx: &Context, caller: &AccessClaims, key: Key) -> Result<ConnectedItem, Refusal> {
     cx.admit_member(caller).await?;
     if let Key::OpenAi { base_url, .. } = &key {
-        check_url(cx, base_url).await?;
+        cx.node.outbox.client.admit(base_url).await.map_err(Refusal::BaseUrl)?;
     }
     let (now, integration) = (cx.node.ambient.now(), key.integration());
     let mut tx = begin_fresh(cx, caller).await?;
     let row = IntegrationRow {
         name: integration.to_string(),
-        secret_sealed: seal(cx, integration.secret_place(), &key)?,
+        secret_sealed: cx.seal(integration.secret_place(), &key)?,
         refresh_sealed: None,
         account: key.account().to_owned(),
         last4: key.last4(),
@@ -106,17 +104,6 @@ pub async fn set_key(cx: &Context, caller: &AccessClaims, key: Key) -> Result<Co
     record(cx, &mut tx, (Action::IntegrationConnected, Actor::Member(caller.sub)), integration).await?;
     tx.commit().await?;
     Ok(row.into())
-}
-
-/// Refuses an address that does not lead, now, to where calls may go.
-async fn check_url(cx: &Context, base_url: &str) -> Result<(), Refusal> {
-    let client = &cx.node.outbox.client;
-    let url = PublicUrl::parse(base_url, client.reach()).map_err(Refusal::BaseUrl)?;
-    match client.leads_out(&url).await {
-        Err(NoAnswer::PrivateAddress) => Err(Refusal::BaseUrl(UrlRefused::PrivateAddress)),
-        Err(NoAnswer::NoAddress) => Err(Refusal::BaseUrl(UrlRefused::NoAddress)),
-        Ok(()) | Err(_) => Ok(()), // nobody knows: it is looked at again with every call
-    }
 }
 
 /// What became of what was taken away.
@@ -202,11 +189,6 @@ pub async fn check(cx: &Context, caller: &AccessClaims, of: Integration) -> Resu
 fn sealed_wrong(cx: &Context, of: Integration) -> Refusal {
     tracing::error!(tenant.id = %cx.slot.id, integration = of.as_str(), "what is stored does not open");
     Refusal::Internal
-}
-
-fn seal<T: Sealable>(cx: &Context, place: freehold_domain::keys::Place<'_>, value: &T) -> Result<Vec<u8>, Refusal> {
-    let sealed = cx.live.keys.seal(&place, value, cx.node.nonce());
-    sealed.map(Sealed::into_bytes).map_err(|_| Refusal::Internal)
 }
 
 async fn record(

@@ -8,7 +8,6 @@ use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::id::WebhookEndpointId;
 use freehold_domain::keys::Sealed;
-use freehold_domain::public_url::{PublicUrl, UrlRefused};
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use freehold_domain::webhook_out::{ENDPOINTS_MAX, EndpointSecret, OVERLAP_DEFAULT, Profile, Topics};
@@ -21,7 +20,6 @@ use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
 use crate::ops::refusal::Refusal;
 use crate::ops::tenant_change;
-use crate::public_client::NoAnswer;
 use crate::webhooks_out::integration;
 
 /// An endpoint as admins see it.
@@ -105,7 +103,8 @@ pub async fn create(
     wish: Wish,
 ) -> Result<(EndpointItem, Secret<String>), Refusal> {
     cx.admit_member(caller).await?;
-    let (url, now) = (checked(cx, &wish.url).await?, cx.node.ambient.now());
+    let url = cx.node.outbox.client.admit(&wish.url).await.map_err(Refusal::Url)?;
+    let now = cx.node.ambient.now();
     let (id, secret) = (WebhookEndpointId::new(now, cx.node.ambient.random()), fresh_secret(cx));
     let mut tx = begin_fresh(cx, caller).await?;
     let head = log::hold(&mut tx).await?.seq; // and nobody else makes one meanwhile
@@ -118,7 +117,7 @@ pub async fn create(
         description: wish.description,
         topics: wish.topics.to_string(),
         profile: wish.profile.to_string(),
-        secret_sealed: seal(cx, EndpointSecret::place(&id), &secret)?,
+        secret_sealed: cx.seal(EndpointSecret::place(&id), &secret)?,
         previous: None,
         after_seq: head,
         failing_since_ms: None,
@@ -143,7 +142,7 @@ pub async fn change(
 ) -> Result<EndpointItem, Refusal> {
     cx.admit_member(caller).await?;
     let url = match &change.url {
-        Some(url) => Some(checked(cx, url).await?.to_string()),
+        Some(url) => Some(cx.node.outbox.client.admit(url).await.map_err(Refusal::Url)?.to_string()),
         None => None,
     };
     let mut tx = begin_fresh(cx, caller).await?;
@@ -175,10 +174,10 @@ pub async fn rotate(
     row.previous = match in_force.filter(|_| !overlap.is_zero()) {
         None => None,
         Some(before) => {
-            Some((seal(cx, EndpointSecret::previous_place(&id), &before)?, cx.node.ambient.now().plus(overlap)))
+            Some((cx.seal(EndpointSecret::previous_place(&id), &before)?, cx.node.ambient.now().plus(overlap)))
         }
     };
-    let read = std::mem::replace(&mut row.secret_sealed, seal(cx, EndpointSecret::place(&id), &secret)?);
+    let read = std::mem::replace(&mut row.secret_sealed, cx.seal(EndpointSecret::place(&id), &secret)?);
     let previous = row.previous.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until));
     if !rows::rotate(&mut tx, id, (&read, &row.secret_sealed), previous).await? {
         return Err(Refusal::Conflict);
@@ -271,25 +270,8 @@ async fn finish(
     Ok(())
 }
 
-/// The URL, if it may be called and leads, now, to where calls may go.
-async fn checked(cx: &Context, text: &str) -> Result<PublicUrl, Refusal> {
-    let client = &cx.node.outbox.client;
-    let url = PublicUrl::parse(text, client.reach()).map_err(Refusal::Url)?;
-    match client.leads_out(&url).await {
-        Err(NoAnswer::PrivateAddress) => Err(Refusal::Url(UrlRefused::PrivateAddress)),
-        Err(NoAnswer::NoAddress) => Err(Refusal::Url(UrlRefused::NoAddress)),
-        // Nobody knows: it is looked at again with every call.
-        Ok(()) | Err(_) => Ok(url),
-    }
-}
-
 fn fresh_secret(cx: &Context) -> EndpointSecret {
     EndpointSecret::from_random(cx.node.ambient.random())
-}
-
-fn seal(cx: &Context, place: freehold_domain::keys::Place<'_>, secret: &EndpointSecret) -> Result<Vec<u8>, Refusal> {
-    let sealed = cx.live.keys.seal(&place, secret, cx.node.nonce());
-    sealed.map(Sealed::into_bytes).map_err(|_| Refusal::Internal)
 }
 
 fn open(cx: &Context, row: &WebhookEndpointRow) -> Result<EndpointSecret, Refusal> {

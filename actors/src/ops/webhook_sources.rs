@@ -86,9 +86,8 @@ pub async fn set(
     cx.admit_member(caller).await?;
     let now = cx.node.ambient.now();
     let keys = &cx.live.keys;
-    let seal = |place, secret| keys.seal(&place, secret, cx.node.nonce()).map_err(|_| Refusal::Internal);
     let mut tx = begin_fresh(cx, caller).await?;
-    let secret_sealed = seal(source.secret_place(), &secret)?.into_bytes();
+    let secret_sealed = cx.seal(source.secret_place(), &secret)?;
     let mut row = WebhookSourceRow { source: source.to_string(), secret_sealed, set_at_ms: now, previous: None };
     // Two that set the first one at once: the one that loses finds the other's below.
     if !rows::insert(&mut tx, source.as_str(), &row.secret_sealed, now).await? {
@@ -100,7 +99,7 @@ pub async fn set(
         }
         let overlap = said.unwrap_or(OVERLAP_DEFAULT);
         if !overlap.is_zero() {
-            let sealed = seal(source.previous_place(), &in_force)?.into_bytes();
+            let sealed = cx.seal(source.previous_place(), &in_force)?;
             row.previous = Some((sealed, now.plus(overlap)));
         }
         rows::update(&mut tx, &row).await?;

@@ -25,7 +25,7 @@ use freehold_storage::integration::{self as rows, IntegrationRow};
 use freehold_storage::oauth::{self as flows, HandoffRow, StateRow};
 use freehold_storage::{Chain, family, member};
 
-use super::{record, seal};
+use super::record;
 use crate::integrations::{App, Failed, Health, guarded};
 use crate::node::Settings;
 use crate::ops::context::Context;
@@ -81,7 +81,7 @@ pub async fn begin(
     let nothing = FlowSecrets::from_random(node.ambient.random());
     let row = StateRow {
         provider: of.to_string(),
-        secrets_sealed: seal(cx, FlowSecrets::place(&hash), &nothing)?,
+        secrets_sealed: cx.seal(FlowSecrets::place(&hash), &nothing)?,
         browser_hash: browser.hash().to_vec(),
         family: Some(caller.sid),
         home: from.domain.map(|attached| attached.name.to_string()),
@@ -114,7 +114,7 @@ pub async fn callback(cx: &Context, state: &State, back: Back) -> Result<CameBac
     let returned = Returned { integration, code, account };
     let row = HandoffRow {
         provider: row.provider,
-        profile_sealed: seal(cx, Returned::place(&hash), &returned)?,
+        profile_sealed: cx.seal(Returned::place(&hash), &returned)?,
         browser_hash: row.browser_hash,
         family: row.family,
     };
@@ -188,8 +188,8 @@ async fn connect(
     let due = due_at(now, grant.lasts);
     let row = IntegrationRow {
         name: of.to_string(),
-        secret_sealed: seal(cx, of.secret_place(), &grant.access)?,
-        refresh_sealed: Some(seal(cx, of.refresh_place(), refresh)?),
+        secret_sealed: cx.seal(of.secret_place(), &grant.access)?,
+        refresh_sealed: Some(cx.seal(of.refresh_place(), refresh)?),
         account,
         last4: grant.access.last4(),
         set_at_ms: now,
