@@ -18,6 +18,7 @@ use freehold_actors::password_pool::PasswordPool;
 use freehold_actors::providers::Providers;
 use freehold_actors::public_client::PublicClient;
 use freehold_actors::shared_counters::SharedCounters;
+use freehold_actors::stripe::Stripe;
 use freehold_domain::gcra::Unseen;
 use freehold_domain::id::NodeId;
 use freehold_domain::keys::{MasterKeyId, MasterRing, Nonce};
@@ -97,6 +98,8 @@ pub async fn start_node(
         Providers::new(config.oauth.clone(), AMBIENT).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let integrations =
         Integrations::new(config.integrations.clone()).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let stripe = config.stripe.clone().map(Stripe::new).transpose();
+    let stripe = stripe.map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let proofs = DomainProofs::new(config.domains.clone());
     let public_client =
         PublicClient::new(config.outbound.clone()).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
@@ -138,6 +141,7 @@ pub async fn start_node(
         public_client,
         providers,
         integrations,
+        stripe,
         proofs,
         shared_counters,
         unseen,

@@ -4,6 +4,7 @@
 //! and said as one line, `NAME: fault; remedy`, with no secret in it.
 
 mod acme;
+mod billing;
 mod breakers;
 mod data;
 mod database;
@@ -45,6 +46,7 @@ use freehold_actors::integrations::IntegrationsRule;
 use freehold_actors::providers::ProvidersRule;
 use freehold_actors::public_client::OutboundRule;
 use freehold_actors::shared_counters::CounterRule;
+use freehold_actors::stripe::StripeRule;
 use freehold_domain::breaker::BreakerRule;
 use freehold_domain::disclosure::Disclosure;
 use freehold_domain::lockout::LockoutRule;
@@ -107,6 +109,8 @@ pub struct Config {
     pub oauth: ProvidersRule,
     /// The services outside that tenants can connect.
     pub integrations: IntegrationsRule,
+    /// What is sold to tenants; `None` when nothing is.
+    pub stripe: Option<StripeRule>,
     /// How long a key signs access tokens.
     pub signing: Signing,
     /// The proofs of tenants' own domains.
@@ -173,6 +177,7 @@ impl Config {
         let mail = mail::read(values, platform.as_ref(), data_dir.as_deref());
         let oauth = oauth::read(values, data_dir.as_deref());
         let integrations = integrations::read(values, data_dir.as_deref());
+        let stripe = billing::read(values, data_dir.as_deref());
         let signing = signing::read(values);
         let domains = domains::read(values, profile);
         let outbound = outbound::read(values, domains.as_ref().and_then(|rule| rule.resolver));
@@ -199,6 +204,7 @@ impl Config {
             mail: mail?,
             oauth: oauth?,
             integrations: integrations?,
+            stripe: stripe?,
             signing: signing?,
             domains: domains?,
             outbound: outbound?,

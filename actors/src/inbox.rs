@@ -6,7 +6,8 @@
 //!      --that one fails--> each in one of its own --fails too--> later, and after eight tries parked, as domain::inbox says
 //! ```
 //!
-//! What an event changes is read by `domain::stripe` from the body that was kept. The change to *done* is conditional, so that of
+//! What an event changes is read by `domain::stripe` from the body that was kept. What those of the platform's own tenant tell of
+//! another tenant is passed on to it first ([`plans`]). The change to *done* is conditional, so that of
 //! two nodes which both make a round one has the effect, and a transaction whose outcome nobody knows is simply tried again.
 //! Events of a tenant that is not served wait.
 
@@ -16,10 +17,10 @@ use std::time::Duration;
 use freehold_domain::id::TenantId;
 use freehold_domain::inbox::{Next, RETRY};
 use freehold_domain::keys::{Sealed, TenantKeys};
-use freehold_domain::stripe::{self, Effect, Told};
+use freehold_domain::stripe::{self, Change, Effect, Told};
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::time::UnixMs;
-use freehold_domain::webhook::{Body, Provider};
+use freehold_domain::webhook::{Body, Provider, Source};
 use freehold_storage::webhook_inbox::{self as rows, WaitingRow};
 use freehold_storage::{Chain, StoreError, TenantTx, stripe_account, stripe_subscription, webhook_event};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::fault;
 use crate::metric;
 use crate::node::load::{self, LoadError};
 use crate::node::{Node, Unreachable};
+use crate::plans::{self, NotPassedOn};
 use crate::queue::{EVERYBODY, Queue};
 use crate::slot::TenantSlot;
 
@@ -89,6 +91,9 @@ enum Trouble {
 enum NotDone {
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A tenant that it tells of could not be told.
+    #[error("it could not be passed on")]
+    NotPassedOn(#[from] NotPassedOn),
     #[cfg(feature = "test-faults")]
     #[error("injected failure")]
     Injected,
@@ -99,6 +104,7 @@ impl NotDone {
     fn is_of_the_store(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient() || matches!(error, StoreError::Full { .. }),
+            Self::NotPassedOn(_) => false,
             #[cfg(feature = "test-faults")]
             Self::Injected => false,
         }
@@ -108,6 +114,7 @@ impl NotDone {
     const fn word(&self) -> &'static str {
         match self {
             Self::Store(_) => "store",
+            Self::NotPassedOn(_) => "tenant",
             #[cfg(feature = "test-faults")]
             Self::Injected => "injected",
         }
@@ -218,14 +225,18 @@ async fn settle_together(node: &Node, slot: &TenantSlot, keys: &TenantKeys, due:
     let now = node.ambient.now();
     let mut in_order: Vec<_> = due.iter().collect();
     in_order.sort_unstable_by_key(|row| row.id);
-    let (mut settled, mut effects) = (vec![], vec![]);
+    let (mut settled, mut changes) = (vec![], vec![]);
     let mut tx = node.store.write(slot.id).await?;
     for row in in_order {
-        settled.push((row, settle(&mut tx, keys, row, &mut effects).await?));
+        settled.push((row, settle(&mut tx, keys, row, &mut changes).await?));
     }
-    effects.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
-    for effect in effects {
-        match effect {
+    changes.sort_unstable_by(|one, other| one.effect.place().cmp(&other.effect.place()));
+    for change in changes {
+        if let Some((tenant, effect)) = change.for_tenant().filter(|_| slot.slug.is_platform()) {
+            plans::pass_on(node, tenant, &effect).await?;
+            fault::reach("inbox.passed_on");
+        }
+        match change.effect {
             Effect::Subscription(fact) => stripe_subscription::fold(&mut tx, &fact, now).await?,
             Effect::Account(fact) => stripe_account::fold(&mut tx, &fact, now).await?,
         }
@@ -243,15 +254,15 @@ async fn settle_together(node: &Node, slot: &TenantSlot, keys: &TenantKeys, due:
     Ok(())
 }
 
-/// Says of an event that it is done, and adds its effect to those that are to follow; or parks what cannot be read.
+/// Says of an event that it is done, and adds what it changes to what is to follow; or parks what cannot be read.
 async fn settle(
     tx: &mut TenantTx,
     keys: &TenantKeys,
     row: &WaitingRow,
-    effects: &mut Vec<Effect>,
+    changes: &mut Vec<Change>,
 ) -> Result<Settled, NotDone> {
-    let effect = match read(tx, keys, row).await? {
-        Ok(effect) => effect,
+    let change = match read(tx, keys, row).await? {
+        Ok(change) => change,
         Err(word) => {
             let is_first = rows::park(tx, (row.id, row.tries), &word).await?;
             return Ok(if is_first { Settled::Parked(word) } else { Settled::Elsewhere });
@@ -264,7 +275,7 @@ async fn settle(
     if fault::fails("inbox.effect", &row.event_id) {
         return Err(NotDone::Injected);
     }
-    effects.extend(effect);
+    changes.extend(change);
     Ok(Settled::Done)
 }
 
@@ -273,8 +284,8 @@ async fn read(
     tx: &mut TenantTx,
     keys: &TenantKeys,
     row: &WaitingRow,
-) -> Result<Result<Option<Effect>, String>, StoreError> {
-    let WaitingRow { provider, event_id, kind, account, happened_at_ms, .. } = row;
+) -> Result<Result<Option<Change>, String>, StoreError> {
+    let WaitingRow { source, provider, event_id, kind, account, happened_at_ms, .. } = row;
     if !provider.parse::<Provider>().is_ok_and(|provider| stripe::concerns(provider, kind)) {
         return Ok(Ok(None)); // kept before anything acted on events
     }
@@ -283,7 +294,8 @@ async fn read(
     let Some(body) = sealed.and_then(|sealed| keys.open_sealed(&Body::place(&row.delivery), &sealed).ok()) else {
         return Ok(Err("sealed".to_owned()));
     };
-    let told = Told { event_id, kind, account: account.as_deref(), at: *happened_at_ms };
+    let is_of_connected = source == Source::StripeConnect.as_str();
+    let told = Told { event_id, kind, account: account.as_deref(), is_of_connected, at: *happened_at_ms };
     Ok(stripe::read(told, body.bytes()).map_err(|not| not.to_string()))
 }
 

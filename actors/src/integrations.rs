@@ -176,6 +176,19 @@ const fn word(failed: &CallFailed) -> &'static str {
     }
 }
 
+/// A service as it is guarded: by which name it is counted, and which of the tenant's breakers stands before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guarded {
+    pub(crate) name: &'static str,
+    pub(crate) breaker: &'static str,
+}
+
+impl From<Integration> for Guarded {
+    fn from(integration: Integration) -> Self {
+        Self { name: integration.as_str(), breaker: integration.breaker() }
+    }
+}
+
 /// Makes a call to a service of the tenant's: with one of its places for such, behind its breaker. It is to be run to its end.
 ///
 /// # Errors
@@ -183,24 +196,24 @@ const fn word(failed: &CallFailed) -> &'static str {
 pub(crate) async fn guarded<T>(
     node: &Arc<Node>,
     slot: &Arc<TenantSlot>,
-    integration: Integration,
+    service: impl Into<Guarded>,
     call: impl Future<Output = (T, Health)>,
 ) -> Result<T, Refusal> {
+    let service = service.into();
     let _place = slot.call_outside(gate::OUTBOUND_MAX)?;
-    let name = breakers::Integration::from(integration.breaker());
+    let name = breakers::Integration::from(service.breaker);
     let begun = breakers::begin(node, slot, &name).await?.map_err(|_| {
-        count(integration, "left_alone");
+        count(service, "left_alone");
         Refusal::Unavailable
     })?;
     let (outcome, health) = call.await;
     let [spread] = node.ambient.random();
     let word = if health == Health::Well { "answered" } else { "failed" };
     breakers::end_call(node, slot, &name, (&begun, health.outcome(spread))).await;
-    count(integration, word);
+    count(service, word);
     Ok(outcome)
 }
 
-fn count(integration: Integration, outcome: &'static str) {
-    let name = integration.as_str();
-    metrics::counter!(metric::INTEGRATION_CALLS, "integration" => name, "outcome" => outcome).increment(1);
+fn count(service: Guarded, outcome: &'static str) {
+    metrics::counter!(metric::INTEGRATION_CALLS, "integration" => service.name, "outcome" => outcome).increment(1);
 }

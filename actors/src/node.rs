@@ -53,6 +53,7 @@ use crate::public_client::PublicClient;
 use crate::root::Root;
 use crate::shared_counters::SharedCounters;
 use crate::slot::{Live, TenantSlot};
+use crate::stripe::Stripe;
 use crate::tenant::{self, Kind};
 use crate::webhooks_out::Outbox;
 
@@ -160,6 +161,8 @@ pub struct Node {
     pub providers: Providers,
     /// The services outside that tenants have connected.
     pub integrations: Integrations,
+    /// The platform's account at Stripe, if it sells anything.
+    pub stripe: Option<Stripe>,
     /// Where the proofs of custom domains are looked for.
     pub proofs: DomainProofs,
     /// Where hosts lead that are not under the platform's domain.
@@ -218,6 +221,8 @@ pub struct Parts {
     pub providers: Providers,
     /// The services outside that tenants have connected.
     pub integrations: Integrations,
+    /// The platform's account at Stripe, if it sells anything.
+    pub stripe: Option<Stripe>,
     /// Where the proofs of custom domains are looked for.
     pub proofs: DomainProofs,
     /// Counters that are shared with other nodes, if they are.
@@ -244,6 +249,7 @@ impl Node {
             public_client,
             providers,
             integrations,
+            stripe,
             proofs,
             shared_counters,
             unseen,
@@ -262,6 +268,7 @@ impl Node {
             breached,
             providers,
             integrations,
+            stripe,
             proofs,
             domains: Domains::default(),
             slots: Slots::default(),

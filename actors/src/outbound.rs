@@ -15,7 +15,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper::http::response::Parts;
-use hyper::{HeaderMap, Request, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -119,15 +119,20 @@ pub(crate) type Content<'a> = (&'static str, &'a str);
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What is asked.
-#[derive(Clone, Copy)]
 struct Ask<'a> {
     /// Host and port, as the `Host` header has them.
     authority: &'a str,
     /// Path and query.
     target: &'a str,
     headers: &'a [(&'static str, &'a str)],
-    /// What is posted; without it the call is a GET.
+    method: Method,
+    /// What is posted.
     content: Option<Content<'a>>,
+}
+
+/// How a call is made with this content, or without one.
+const fn method_of(content: Option<Content<'_>>) -> Method {
+    if content.is_some() { Method::POST } else { Method::GET }
 }
 
 /// What was answered, whatever the status.
@@ -136,6 +141,12 @@ pub(crate) struct Answered {
     /// How long the other side asks to be left alone, if it does so in seconds.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) text: Secret<String>,
+}
+
+impl From<(Parts, String)> for Answered {
+    fn from((head, text): (Parts, String)) -> Self {
+        Self { status: head.status, retry_after: retry_after(&head.headers), text: Secret::new(text) }
+    }
 }
 
 /// One service.
@@ -191,7 +202,8 @@ impl Outbound {
         content: Option<Content<'_>>,
         bounds: Bounds,
     ) -> Result<String, CallFailed> {
-        self.ask_for(path, headers, content, (bounds, Wanted::Success)).await.map(|(_, text)| text)
+        let method = method_of(content);
+        self.ask_for((method, path), headers, content, (bounds, Wanted::Success)).await.map(|(_, text)| text)
     }
 
     /// What the service answers at `path` below its address to a GET, or to this content when it is posted, whatever the status.
@@ -205,20 +217,34 @@ impl Outbound {
         content: Option<Content<'_>>,
         bounds: Bounds,
     ) -> Result<Answered, CallFailed> {
-        let (head, text) = self.ask_for(path, headers, content, (bounds, Wanted::Anything)).await?;
-        Ok(Answered { status: head.status, retry_after: retry_after(&head.headers), text: Secret::new(text) })
+        let asked = self.ask_for((method_of(content), path), headers, content, (bounds, Wanted::Anything));
+        asked.await.map(Answered::from)
+    }
+
+    /// What the service answers at `path` below its address when what is there is to be taken away, whatever the status.
+    ///
+    /// # Errors
+    /// [`CallFailed`], but no status.
+    pub(crate) async fn delete(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        bounds: Bounds,
+    ) -> Result<Answered, CallFailed> {
+        let asked = self.ask_for((Method::DELETE, path), headers, None, (bounds, Wanted::Anything));
+        asked.await.map(Answered::from)
     }
 
     async fn ask_for(
         &self,
-        path: &str,
+        (method, path): (Method, &str),
         headers: &[(&'static str, &str)],
         content: Option<Content<'_>>,
         (bounds, wanted): (Bounds, Wanted),
     ) -> Result<(Parts, String), CallFailed> {
         let target = format!("{}{path}", self.url.path);
         let target = if target.is_empty() { "/" } else { &target };
-        let ask = Ask { authority: &self.url.authority, target, headers, content };
+        let ask = Ask { authority: &self.url.authority, target, headers, method, content };
         let call = async {
             let (host, port) = (self.url.host.as_str(), self.url.port);
             if self.url.is_https {
@@ -264,7 +290,7 @@ pub(crate) async fn get_plain(
     target: &str,
     bounds: Bounds,
 ) -> Result<String, CallFailed> {
-    let ask = Ask { authority: host, target, headers: &[], content: None };
+    let ask = Ask { authority: host, target, headers: &[], method: Method::GET, content: None };
     let call = async { exchange(TcpStream::connect(address).await?, ask, (bounds, Wanted::Success)).await };
     let answered = timeout(bounds.within, Box::pin(call)).await.unwrap_or(Err(CallFailed::Late));
     answered.map(|(_, text)| text)
@@ -281,10 +307,10 @@ enum Wanted {
 
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    Ask { authority, target, headers, content }: Ask<'_>,
+    Ask { authority, target, headers, method, content }: Ask<'_>,
     (bounds, wanted): (Bounds, Wanted),
 ) -> Result<(Parts, String), CallFailed> {
-    let mut request = if content.is_some() { Request::post(target) } else { Request::get(target) };
+    let mut request = Request::builder().method(method).uri(target);
     let own = [(HOST.as_str(), authority), (USER_AGENT.as_str(), "freehold")];
     for (name, value) in own.into_iter().chain(headers.iter().copied()) {
         request = request.header(name, value);

@@ -111,6 +111,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         post: Post::new(carrier, Patience::default()),
         public_client: PublicClient::new(OUTBOUND).unwrap(),
         providers: Providers::new(ProvidersRule::default(), AMBIENT).unwrap(),
+        stripe: None,
         integrations: Integrations::new(IntegrationsRule {
             quickbooks: None,
             square: None,

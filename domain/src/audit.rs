@@ -163,6 +163,20 @@ actions! {
     IntegrationNotRevoked "integration.not_revoked";
     /// Its provider says that the grant is over: it is not called until somebody connects it again.
     IntegrationExpired "integration.expired";
+    /// What the tenant pays the platform for changed its plan; the subject of this and the next ones is the tenant.
+    PlanChanged "plan.changed";
+    /// An admin opened the page at which a plan is paid for.
+    PlanCheckoutOpened "plan.checkout_opened";
+    /// An admin opened the portal, where what is paid for is changed.
+    PlanPortalOpened "plan.portal_opened";
+    /// An account was made at which the tenant is paid out.
+    PayoutAccountMade "payout_account.made";
+    /// An admin opened the page at which its owner is asked what the provider of payments wants to know.
+    PayoutOnboardingOpened "payout_account.onboarding_opened";
+    /// An admin opened the page that shows what it was paid.
+    PayoutDashboardOpened "payout_account.dashboard_opened";
+    /// It was closed.
+    PayoutAccountClosed "payout_account.closed";
     /// An event that was received is to have its effect after all; the subject is the event.
     WebhookEventReplayed "webhook_event.replayed";
     /// The tenant was made: the first row of every log. The subject is the tenant.

@@ -34,6 +34,7 @@ pub mod oauth;
 pub mod one_time_token;
 pub mod password;
 pub mod penalty;
+pub mod plan;
 pub mod policy;
 pub mod public_address;
 pub mod public_url;

@@ -8,22 +8,29 @@
 //!       --not in their form--> Unreadable: parked with a word, for trying again reads the same bytes
 //! ```
 //!
+//! What the platform's own account tells of a tenant's plan, and of the account it has for payouts there, is passed on to that
+//! tenant: [`Change::for_tenant`].
+//!
 //! Of a body only what is typed here is ever stored: four kinds of ids (`sub_`, `cus_`, `acct_`, and the price's), a status of a
 //! closed list, times and yes or no. A number of a card has no place to go.
 
 mod account;
 mod body;
+pub mod call;
 mod ids;
+mod seller;
 mod subscription;
 #[cfg(test)]
 mod tests;
 mod version;
 
 pub use self::account::Account;
-pub use self::ids::{AccountId, CustomerId, ID_BYTES_MAX, NotAnId, PriceId, SubscriptionId};
+pub use self::ids::{AccountId, CustomerId, ID_BYTES_MAX, NotAnId, PayoutId, PriceId, SubscriptionId};
+pub use self::seller::{NoSeller, Seller};
 pub use self::subscription::{NoStatus, Status, Subscription};
 pub use self::version::Version;
 
+use crate::id::TenantId;
 use crate::time::UnixMs;
 use crate::webhook::Provider;
 
@@ -36,6 +43,8 @@ pub struct Told<'a> {
     pub kind: &'a str,
     /// To which connected account; `None` for the tenant's own.
     pub account: Option<&'a str>,
+    /// Whether it was signed as those of connected accounts are.
+    pub is_of_connected: bool,
     /// When, to the second.
     pub at: Option<UnixMs>,
 }
@@ -53,10 +62,41 @@ impl Effect {
     /// Of what it is, in an order that all share: whoever changes several takes them in it, and nobody waits for somebody who
     /// waits for them.
     #[must_use]
-    pub fn place(&self) -> (bool, Option<&AccountId>, &str) {
+    pub fn place(&self) -> (bool, &str, &str) {
         match self {
-            Self::Subscription(fact) => (false, fact.account.as_ref(), fact.id.as_str()),
-            Self::Account(fact) => (true, fact.account.as_ref(), fact.id.as_str()),
+            Self::Subscription(fact) => (false, fact.seller.as_str(), fact.id.as_str()),
+            Self::Account(fact) => (true, fact.seller.as_str(), fact.id.as_str()),
+        }
+    }
+}
+
+/// What an event changes, and which tenant of the platform's is named with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What it changes where it came in.
+    pub effect: Effect,
+    /// The tenant that the object's [`TENANT_METADATA`] names, as this server writes it there.
+    pub tenant: Option<TenantId>,
+}
+
+/// The key of the metadata that names a tenant: on subscriptions and accounts that this server has made for it.
+pub const TENANT_METADATA: &str = "freehold_tenant";
+
+impl Change {
+    /// What it changes for another tenant, if it came to the platform's own: a subscription that the platform sells is that
+    /// tenant's plan, an account that is connected to the platform is the one it is paid out at. What a connected account sells
+    /// is neither, whatever its metadata says: whoever has the account writes that.
+    #[must_use]
+    pub fn for_tenant(&self) -> Option<(TenantId, Effect)> {
+        let tenant = self.tenant?;
+        match &self.effect {
+            Effect::Subscription(fact) if fact.seller == Seller::Own => {
+                Some((tenant, Effect::Subscription(Fact { seller: Seller::Platform, ..fact.clone() })))
+            }
+            Effect::Account(fact) if fact.seller.connected() == Some(&fact.id) => {
+                Some((tenant, Effect::Account(Fact { seller: Seller::Platform, ..fact.clone() })))
+            }
+            Effect::Subscription(_) | Effect::Account(_) => None,
         }
     }
 }
@@ -64,8 +104,8 @@ impl Effect {
 /// That something stands so, as of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact<I, S> {
-    /// At which connected account; `None` at the tenant's own. With `id` it is the key: two accounts never share a row.
-    pub account: Option<AccountId>,
+    /// At whose account. With `id` it is the key: two accounts never share a row.
+    pub seller: Seller,
     /// Of what.
     pub id: I,
     /// How it stands.
@@ -83,6 +123,9 @@ pub enum Unreadable {
     /// Nothing says when it happened, so nobody can say what it is newer than.
     #[error("no-time")]
     NoTime,
+    /// An event of a connected account came with the signature of the tenant's own, or the other way round.
+    #[error("wrong-secret")]
+    WrongSecret,
     /// The connected account's id is none.
     #[error("account-id")]
     AccountId,
@@ -107,27 +150,31 @@ pub fn concerns(provider: Provider, kind: &str) -> bool {
 ///
 /// # Errors
 /// [`Unreadable`], whose text is the word that is told.
-pub fn read(told: Told<'_>, body: &[u8]) -> Result<Option<Effect>, Unreadable> {
+pub fn read(told: Told<'_>, body: &[u8]) -> Result<Option<Change>, Unreadable> {
     let Some(kind) = Kind::of(told.kind) else { return Ok(None) };
     let at = told.at.ok_or(Unreadable::NoTime)?;
+    if told.is_of_connected != told.account.is_some() {
+        return Err(Unreadable::WrongSecret);
+    }
     let account = told.account.map(str::parse).transpose().map_err(|_| Unreadable::AccountId)?;
+    let seller = account.map_or(Seller::Own, Seller::Connected);
     let event_id = told.event_id.to_owned();
     Ok(Some(match kind {
         Kind::Account => {
-            let (id, state) = account::read(body)?;
+            let (id, state, tenant) = account::read(body)?;
             let version = Version { ended: false, at, rank: kind.rank(), event_id };
-            Effect::Account(Fact { account, id, state, version })
+            Change { effect: Effect::Account(Fact { seller, id, state, version }), tenant }
         }
         Kind::SubscriptionCreated
         | Kind::SubscriptionChanged
         | Kind::SubscriptionToggled
         | Kind::SubscriptionDeleted => {
-            let (id, mut state) = subscription::read(body)?;
+            let (id, mut state, tenant) = subscription::read(body)?;
             if kind == Kind::SubscriptionDeleted && !state.status.is_end() {
                 state.status = Status::Canceled; // whatever it says of itself: it is gone
             }
             let version = Version { ended: state.status.is_end(), at, rank: kind.rank(), event_id };
-            Effect::Subscription(Fact { account, id, state, version })
+            Change { effect: Effect::Subscription(Fact { seller, id, state, version }), tenant }
         }
     }))
 }

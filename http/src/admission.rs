@@ -25,6 +25,7 @@ use freehold_domain::custom_domain::PROOF_PATH;
 use freehold_domain::gcra::{Reading, Subject};
 use freehold_domain::id::TenantId;
 use freehold_domain::oauth::Refused;
+use freehold_domain::plan::QuotaReached;
 use freehold_domain::request_filter::{self, Probe};
 use freehold_domain::settings::NoRoles;
 use freehold_domain::slug::Slug;
@@ -420,6 +421,12 @@ impl From<Refusal> for Problem {
             Refusal::Url(refused) => Self::invalid("url", refused.to_string()).with("rule", refused.rule()),
             Refusal::BaseUrl(refused) => Self::invalid("base_url", refused.to_string()).with("rule", refused.rule()),
             Refusal::IntegrationExpired => Self::new(Kind::IntegrationExpired),
+            Refusal::QuotaReached(QuotaReached { quota, limit, plan }) => Self::new(Kind::QuotaReached)
+                .with("quota", quota.as_str())
+                .with("limit", limit)
+                .with("plan", plan.as_str()),
+            Refusal::Subscribed => Self::new(Kind::AlreadySubscribed),
+            Refusal::PayoutAccountStays => Self::new(Kind::PayoutAccountStays),
             Refusal::Enough => Self::new(Kind::Conflict).detail(ENOUGH),
             Refusal::EventDone => Self::new(Kind::Conflict).detail(EVENT_DONE),
             Refusal::ReportAnswered => Self::new(Kind::Conflict).detail(ANSWERED),

@@ -117,9 +117,9 @@ impl BillingKnown {
 impl From<Item<SubscriptionId, Subscription>> for BillingSubscription {
     fn from(item: Item<SubscriptionId, Subscription>) -> Self {
         let known = BillingKnown::of(&item);
-        let Fact { account, id, state, .. } = item.fact;
+        let Fact { seller, id, state, .. } = item.fact;
         Self {
-            account: account.map(|account| account.to_string()),
+            account: seller.connected().map(ToString::to_string),
             id: id.to_string(),
             customer: state.customer.to_string(),
             status: state.status.as_str(),
@@ -134,9 +134,9 @@ impl From<Item<SubscriptionId, Subscription>> for BillingSubscription {
 impl From<Item<AccountId, Account>> for BillingAccount {
     fn from(item: Item<AccountId, Account>) -> Self {
         let known = BillingKnown::of(&item);
-        let Fact { account, id, state, .. } = item.fact;
+        let Fact { seller, id, state, .. } = item.fact;
         let Account { charges_enabled, payouts_enabled, details_submitted } = state;
-        let account = account.map(|account| account.to_string());
+        let account = seller.connected().map(ToString::to_string);
         Self { account, id: id.to_string(), charges_enabled, payouts_enabled, details_submitted, known }
     }
 }
@@ -170,15 +170,14 @@ pub(crate) async fn accounts(member: Member, Query(part): Query<ListPart>) -> Re
 
 /// `{account}.{id}`: neither has a full stop.
 fn cursor<I: ToString, S>(fact: &Fact<I, S>) -> String {
-    format!("{}.{}", fact.account.as_ref().map_or("", AccountId::as_str), fact.id.to_string())
+    format!("{}.{}", fact.seller, fact.id.to_string())
 }
 
 fn after<I: std::str::FromStr>(cursor: Option<&str>) -> Result<After<I>, Problem> {
     let Some(text) = cursor else { return Ok(None) };
     let read = || {
         let (account, id) = text.split_once('.')?;
-        let account = if account.is_empty() { None } else { Some(account.parse().ok()?) };
-        Some((account, id.parse().ok()?))
+        Some((account.parse().ok()?, id.parse().ok()?))
     };
     read().map(Some).ok_or_else(|| Problem::invalid("cursor", "is not one that was given out"))
 }

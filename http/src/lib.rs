@@ -46,6 +46,8 @@ pub mod openapi;
 pub mod operators;
 pub mod origin;
 pub mod pages;
+pub mod payouts;
+pub mod plan;
 pub mod private;
 pub mod problem;
 pub mod public;

@@ -15,15 +15,15 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 pub(crate) use self::schemas::{
     AuditParams, Jwks, ListParams, ProviderName, WebhookEventParams, action, actor_kind, connection_state, inbox_state,
-    integration, key_kind, lines, one_line, opened_by, provider, registration, require_second_factor, rich_text, role,
-    roles, scopes, subscription_status, tenant_state,
+    integration, key_kind, lines, one_line, opened_by, paid_plan, provider, quota, registration, require_second_factor,
+    rich_text, role, roles, scopes, subscription_status, tenant_state,
 };
 use crate::access::Routes;
 use crate::caller::{OAUTH_COOKIE, REFRESH_COOKIE};
 use crate::{
     account, api_host, api_keys, audit, auth, billing, breakers, config, csp_reports, disclosure, domains, forward,
-    help, integrations, invitations, me, members, oauth, operators, pages, problem, public, rate_limits, registration,
-    second_factor, security, security_reports, settings, signing_keys, totp, webhooks,
+    help, integrations, invitations, me, members, oauth, operators, pages, payouts, plan, problem, public, rate_limits,
+    registration, second_factor, security, security_reports, settings, signing_keys, totp, webhooks,
 };
 
 /// The document of a tenant's host, as it is served.
@@ -221,9 +221,25 @@ fn document() -> utoipa::openapi::OpenApi {
     completed(document, &public::tenant_host(public::shared()))
 }
 
-/// A tenant's own domains: what the operators' host has not.
+/// A tenant's own domains, its plan, and where it is paid out: what the operators' host has not.
 #[derive(OpenApi)]
-#[openapi(paths(domains::list, domains::claim, domains::read, domains::change, domains::remove, domains::verify,))]
+#[openapi(paths(
+    domains::list,
+    domains::claim,
+    domains::read,
+    domains::change,
+    domains::remove,
+    domains::verify,
+    plan::plan,
+    plan::checkout,
+    plan::portal,
+    plan::came_back,
+    payouts::payouts,
+    payouts::payout_account,
+    payouts::payout_onboarding,
+    payouts::payout_dashboard,
+    payouts::close_payout_account,
+))]
 struct Domains;
 
 /// The document of the operators' host.

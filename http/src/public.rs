@@ -24,8 +24,8 @@ use crate::readiness::Readiness;
 use crate::security::Deployment;
 use crate::{
     account, api_keys, audit, auth, billing, breakers, config, csp_reports, disclosure, domains, forward, help,
-    integrations, invitations, me, members, oauth, openapi, operators, pages, rate_limits, registration, second_factor,
-    security, security_reports, settings, signing_keys, totp, webhooks,
+    integrations, invitations, me, members, oauth, openapi, operators, pages, payouts, plan, rate_limits, registration,
+    second_factor, security, security_reports, settings, signing_keys, totp, webhooks,
 };
 
 pub(crate) const READYZ: &str = "/readyz";
@@ -82,9 +82,14 @@ fn apex(shared: Routes) -> Routes {
         .get("/integrations/callback", Credential, integrations::connect::callback)
 }
 
-/// What a tenant's host serves, besides what every host does. Its own domains are for tenants alone: the platform has one.
+/// What a tenant's host serves, besides what every host does. Its own domains, a plan and payouts are for tenants alone: they are
+/// the platform's to give.
 pub(crate) fn tenant_host(shared: Routes) -> Routes {
-    tenant(shared).merge(domains::routes()).get("/openapi.json", Public, openapi::tenant)
+    tenant(shared).merge(domains::routes()).merge(plan::routes()).merge(payouts::routes()).get(
+        "/openapi.json",
+        Public,
+        openapi::tenant,
+    )
 }
 
 /// What the operators' host serves: what a tenant's does, for the platform is one, and what is for operators alone.

@@ -3,12 +3,12 @@
 use freehold_domain::tier::Tier;
 
 use super::{
-    acme, breakers, data, database, domains, env, http, integrations, keys, limits, lockout, log, mail, oauth,
+    acme, billing, breakers, data, database, domains, env, http, integrations, keys, limits, lockout, log, mail, oauth,
     outbound, passwords, platform, profile, redis, refresh, security, signing, tree, waf,
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
-const SECRET: [&str; 10] = [
+const SECRET: [&str; 11] = [
     keys::MASTER,
     database::URL,
     database::MIGRATE_URL,
@@ -19,6 +19,7 @@ const SECRET: [&str; 10] = [
     oauth::GOOGLE_SECRET,
     integrations::QUICKBOOKS_SECRET,
     integrations::SQUARE_SECRET,
+    billing::SECRET_KEY,
 ];
 
 /// Edits between a wrong name and a right one for it to be what was meant.
@@ -43,6 +44,7 @@ pub(super) fn all() -> Vec<String> {
         mail::SETTINGS,
         oauth::SETTINGS,
         integrations::SETTINGS,
+        billing::SETTINGS,
         domains::SETTINGS,
         outbound::SETTINGS,
         breakers::SETTINGS,

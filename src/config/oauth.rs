@@ -69,7 +69,7 @@ pub(super) fn read(values: &mut Values, data_dir: Option<&Path>) -> Option<Provi
 /// What this server is to a provider; `None` when it is nothing to it, or something is wrong.
 pub(super) fn client(values: &mut Values, names: &Names, data_dir: Option<&Path>) -> Option<ClientRule> {
     let id = values.read(names.id, "a client id", "write it as the provider gave it out", visible);
-    let secret = secret(values, names, data_dir);
+    let secret = secret(values, (names.secret, names.secret_file), data_dir);
     let (authorize_url, token_url) = (url(values, names.authorize_url), url(values, names.token_url));
     let has_secret = values.is_set(names.secret) || values.is_set(names.secret_file);
     let is_faulty = [names.id, names.secret, names.secret_file].iter().any(|name| values.is_faulty(name));
@@ -82,25 +82,28 @@ pub(super) fn client(values: &mut Values, names: &Names, data_dir: Option<&Path>
     Some(ClientRule { id: id?, secret: secret?, authorize_url: authorize_url?, token_url: token_url? })
 }
 
-/// The secret, from its value or from a file that only its owner can read.
-fn secret(values: &mut Values, names: &Names, data_dir: Option<&Path>) -> Option<Secret<String>> {
+/// A secret that a provider gave out, from its value or from a file that only its owner can read.
+pub(super) fn secret(
+    values: &mut Values,
+    (setting, file): (&str, &str),
+    data_dir: Option<&Path>,
+) -> Option<Secret<String>> {
     let from_value =
-        values.read(names.secret, "a client secret", "write it as the provider gave it out", visible).map(Secret::new);
-    let path = values.read(names.secret_file, "a path", "write the path of the file", |text| {
-        (!text.contains('\0')).then(|| PathBuf::from(text))
-    });
+        values.read(setting, "a client secret", "write it as the provider gave it out", visible).map(Secret::new);
+    let path = values
+        .read(file, "a path", "write the path of the file", |text| (!text.contains('\0')).then(|| PathBuf::from(text)));
     let from_file = path.and_then(|path| {
         let text = read_private(&path, data_dir);
-        let text = text.map_err(|(fault, remedy)| values.fault(names.secret_file, &fault, remedy)).ok()?;
+        let text = text.map_err(|(fault, remedy)| values.fault(file, &fault, remedy)).ok()?;
         let secret = visible(text.expose().trim()).map(Secret::new);
         if secret.is_none() {
             let fault = format!("{} holds no client secret", path.display());
-            values.fault(names.secret_file, &fault, "write the secret into it, and nothing else");
+            values.fault(file, &fault, "write the secret into it, and nothing else");
         }
         secret
     });
-    if values.is_set(names.secret) && values.is_set(names.secret_file) {
-        values.fault(names.secret, "its file is set too", "unset one of the two");
+    if values.is_set(setting) && values.is_set(file) {
+        values.fault(setting, "its file is set too", "unset one of the two");
     }
     from_file.or(from_value)
 }

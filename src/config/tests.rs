@@ -94,6 +94,7 @@ fn development_needs_nothing() {
     let reach = Reach { private_networks: vec![], ports: vec![443..=443, 8_443..=8_443] };
     let IntegrationsRule { quickbooks, square, twilio_api_url } = &config.integrations;
     assert_eq!((quickbooks, square, twilio_api_url.to_string().as_str()), (&None, &None, "https://api.twilio.com"));
+    assert_eq!(config.stripe, None);
     assert_eq!(config.outbound, OutboundRule { resolver: None, reach, roots: vec![] });
     assert_eq!(config.breaker, BreakerRule::USUAL);
     assert_eq!(config.refresh.coalesce, Duration::from_millis(50));
@@ -460,5 +461,29 @@ fn a_place_to_tell_of_weaknesses_is_whole_or_named() {
     ] {
         let line = line(development(&[(name, value)]));
         assert!(line.starts_with(&format!("{name}: ")), "{line}");
+    }
+}
+
+#[test]
+fn plans_are_sold_with_a_key_and_both_prices() {
+    const KEY: (&str, &str) = ("FREEHOLD_BILLING_STRIPE_SECRET_KEY", "sk_test_1");
+    const PRO: (&str, &str) = ("FREEHOLD_BILLING_PRICE_PRO", "price_1");
+    const BUSINESS: (&str, &str) = ("FREEHOLD_BILLING_PRICE_BUSINESS", "price_2");
+    let sold =
+        production(&[KEY, PRO, BUSINESS, ("FREEHOLD_BILLING_API_KEYS_MAX", "0,off , 7")]).unwrap().stripe.unwrap();
+    assert_eq!((sold.secret_key.expose().as_str(), sold.pays_out), ("sk_test_1", false));
+    assert_eq!(sold.api_url.to_string(), "https://api.stripe.com");
+    let by_plan = sold.plans.allowances.map(|allowance| allowance.by_plan);
+    assert_eq!(by_plan, [[Some(3), Some(25), None], [Some(0), None, Some(7)], [Some(1), Some(10), None]]);
+    assert_eq!(sold.plans.grace, Duration::from_hours(7 * 24));
+    for (given, named) in [
+        (vec![KEY, PRO], BUSINESS.0),
+        (vec![KEY, BUSINESS], PRO.0),
+        (vec![PRO], KEY.0),
+        (vec![PRO, BUSINESS], KEY.0),
+        (vec![KEY, PRO, (BUSINESS.0, PRO.1)], BUSINESS.0),
+    ] {
+        let line = line(production(&given));
+        assert!(line.starts_with(&format!("{named}: ")), "{line}");
     }
 }

@@ -38,6 +38,7 @@ pub mod setting;
 pub mod signing_key;
 pub mod sql;
 pub mod stripe_account;
+pub mod stripe_made;
 pub mod stripe_subscription;
 pub mod vitals;
 pub mod webhook_endpoint;
@@ -90,6 +91,7 @@ pub const STATEMENTS: &[&[sql::Statement]] = &[
     setting::ALL,
     signing_key::ALL,
     stripe_account::ALL,
+    stripe_made::ALL,
     stripe_subscription::ALL,
     webhook_endpoint::ALL,
     webhook_event::ALL,

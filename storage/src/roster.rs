@@ -18,6 +18,7 @@ queries! {
     ROSTER_INSERT (0) = "INSERT INTO roster (version) VALUES (1) ON CONFLICT DO NOTHING";
     ROSTER_OTHERS (2) = "
         SELECT COUNT(*) AS members FROM member WHERE id <> $1 AND role = $2 AND deactivated_at_ms IS NULL";
+    ROSTER_ACTIVE (0) = "SELECT COUNT(*) AS members FROM member WHERE deactivated_at_ms IS NULL";
     ROSTER_PAGE (2) = "
         SELECT m.id AS id, m.email_sealed AS email_sealed, m.name_sealed AS name_sealed, m.role AS role,
                m.created_at_ms AS created_at_ms, m.deactivated_at_ms AS deactivated_at_ms,
@@ -145,6 +146,15 @@ pub async fn hold(tx: &mut TenantTx) -> Result<(), StoreError> {
 pub async fn has_another(tx: &mut TenantTx, but: MemberId, role: &str) -> Result<bool, StoreError> {
     let count: Option<Count> = tx.fetch_optional(ROSTER_OTHERS, args![but, role]).await?;
     Ok(count.is_some_and(|Count(members)| members > 0))
+}
+
+/// How many members are active. Ask while you hold the roster.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn active(tx: &mut TenantTx) -> Result<i64, StoreError> {
+    let count: Option<Count> = tx.fetch_optional(ROSTER_ACTIVE, args![]).await?;
+    Ok(count.map_or(0, |Count(members)| members))
 }
 
 /// The next `limit` members after `after`, by id, which is by age.

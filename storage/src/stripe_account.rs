@@ -1,7 +1,7 @@
 //! Accounts at Stripe, as its events tell of them. [`fold`] is the only way in: what is greater takes the place of what is there,
 //! and every event counts.
 
-use freehold_domain::stripe::{Account, AccountId, Fact, Version};
+use freehold_domain::stripe::{Account, AccountId, Fact, Seller, Version};
 use freehold_domain::time::UnixMs;
 
 use crate::args;
@@ -27,7 +27,11 @@ queries! {
     ACCOUNT_PAGE (3) = "
         SELECT account, id, charges_enabled, payouts_enabled, details_submitted, version_at_ms, version_rank,
             version_event_id, events, updated_at_ms
-        FROM stripe_account WHERE (account, id) > ($1, $2) ORDER BY account, id LIMIT $3";
+        FROM stripe_account WHERE (account, id) > ($1, $2) AND account <> 'platform' ORDER BY account, id LIMIT $3";
+    ACCOUNT_OF_PLATFORM (1) = "
+        SELECT account, id, charges_enabled, payouts_enabled, details_submitted, version_at_ms, version_rank,
+            version_event_id, events, updated_at_ms
+        FROM stripe_account WHERE account = 'platform' AND id = $1";
 }
 
 /// An account as it is stored.
@@ -56,11 +60,10 @@ impl TryFrom<Row> for AccountRow {
             payouts_enabled: flag("payouts_enabled")?,
             details_submitted: flag("details_submitted")?,
         };
-        let named = Some(account).filter(|account| !account.is_empty());
-        let account = named.map(|text| text.parse()).transpose().map_err(|_| corrupt(&id))?;
+        let seller: Seller = account.parse().map_err(|_| corrupt(&id))?;
         let (events, updated_at_ms) = (row.get("events")?, UnixMs::new(row.get("updated_at_ms")?));
         let version = Stored::try_from(row)?.0;
-        let fact = Fact { account, id: id.parse().map_err(|_| corrupt(&id))?, state, version };
+        let fact = Fact { seller, id: id.parse().map_err(|_| corrupt(&id))?, state, version };
         Ok(Self { fact, events, updated_at_ms })
     }
 }
@@ -85,11 +88,10 @@ impl TryFrom<Row> for Stored {
 /// # Errors
 /// [`StoreError`]; the transaction is lost.
 pub async fn fold(tx: &mut TenantTx, fact: &Fact<AccountId, Account>, now: UnixMs) -> Result<(), StoreError> {
-    let Fact { account, id, state, version } = fact;
-    let account = account.as_ref().map_or("", AccountId::as_str);
+    let Fact { seller, id, state, version } = fact;
     let values = || {
         args![
-            account,
+            seller.as_str(),
             id.as_str(),
             i64::from(state.charges_enabled),
             i64::from(state.payouts_enabled),
@@ -100,18 +102,26 @@ pub async fn fold(tx: &mut TenantTx, fact: &Fact<AccountId, Account>, now: UnixM
             now
         ]
     };
-    let mut stored: Option<Stored> = tx.fetch_optional(ACCOUNT_COUNT, args![account, id.as_str()]).await?;
+    let mut stored: Option<Stored> = tx.fetch_optional(ACCOUNT_COUNT, args![seller.as_str(), id.as_str()]).await?;
     if stored.is_none() {
         if tx.execute(ACCOUNT_INSERT, values()).await? == 1 {
             return Ok(());
         }
-        stored = tx.fetch_optional(ACCOUNT_COUNT, args![account, id.as_str()]).await?; // a rival's
+        stored = tx.fetch_optional(ACCOUNT_COUNT, args![seller.as_str(), id.as_str()]).await?; // a rival's
     }
     let Stored(stored) = stored.ok_or_else(|| corrupt(id.as_str()))?;
     if version.replaces(&stored) {
         tx.execute(ACCOUNT_REPLACE, values()).await?;
     }
     Ok(())
+}
+
+/// How this account stands that the tenant has at the platform; `None` while nothing told of it.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is lost.
+pub async fn of_platform(tx: &mut TenantTx, id: &AccountId) -> Result<Option<AccountRow>, StoreError> {
+    tx.fetch_optional(ACCOUNT_OF_PLATFORM, args![id.as_str()]).await
 }
 
 /// The next `limit` accounts after this one of this account: the tenant's own first, where no other account is named.

@@ -11,8 +11,9 @@ use crate::tenant_tx::{Row, TenantTx};
 
 queries! {
     INBOX_DUE_EVENTS (2) = "
-        SELECT id, delivery_id, provider, event_id, kind, account, happened_at_ms, tries FROM webhook_event
-        WHERE state = 'waiting' AND next_try_at_ms <= $1 ORDER BY next_try_at_ms, id LIMIT $2";
+        SELECT e.id, e.delivery_id, d.source, e.provider, e.event_id, e.kind, e.account, e.happened_at_ms, e.tries
+        FROM webhook_event e JOIN webhook_delivery d ON d.id = e.delivery_id
+        WHERE e.state = 'waiting' AND e.next_try_at_ms <= $1 ORDER BY e.next_try_at_ms, e.id LIMIT $2";
     INBOX_NEXT (0) = "
         SELECT next_try_at_ms FROM webhook_event WHERE state = 'waiting' ORDER BY next_try_at_ms, id LIMIT 1";
     INBOX_DONE (2) = "
@@ -35,6 +36,8 @@ pub struct WaitingRow {
     pub id: WebhookEventId,
     /// Whose body tells of it.
     pub delivery: WebhookDeliveryId,
+    /// By whose secret it was signed.
+    pub source: String,
     /// Whose event.
     pub provider: String,
     /// Which, at the provider.
@@ -57,6 +60,7 @@ impl TryFrom<Row> for WaitingRow {
         Ok(Self {
             id: WebhookEventId::from_uuid(row.get("id")?),
             delivery: WebhookDeliveryId::from_uuid(row.get("delivery_id")?),
+            source: row.get("source")?,
             provider: row.get("provider")?,
             event_id: row.get("event_id")?,
             kind: row.get("kind")?,

@@ -116,12 +116,22 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 118] = [
+const GARBLED: [(&str, &str); 128] = [
     ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_ACME_CONTACT", "nobody"),
     ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
     ("FREEHOLD_ACME_RETRY_S", "0"),
     ("FREEHOLD_ACME_TERMS_AGREED", "yes"),
+    ("FREEHOLD_BILLING_API_KEYS_MAX", "2, 20"),
+    ("FREEHOLD_BILLING_MEMBERS_MAX", "3, -1, off"),
+    ("FREEHOLD_BILLING_PAST_DUE_GRACE_DAYS", "91"),
+    ("FREEHOLD_BILLING_PAYOUTS", "yes"),
+    ("FREEHOLD_BILLING_PRICE_BUSINESS", "prod_1"),
+    ("FREEHOLD_BILLING_PRICE_PRO", "20 EUR"),
+    ("FREEHOLD_BILLING_STRIPE_API_URL", "http://api.stripe.com"),
+    ("FREEHOLD_BILLING_STRIPE_SECRET_KEY", "cAnArY5ecret\twice"),
+    ("FREEHOLD_BILLING_STRIPE_SECRET_KEY_FILE", "/nonexistent/secret"),
+    ("FREEHOLD_BILLING_WEBHOOK_ENDPOINTS_MAX", "1, 10, off, off"),
     ("FREEHOLD_BREAKERS_FAILURES", "0"),
     ("FREEHOLD_BREAKERS_PAUSE_S", "1h"),
     ("FREEHOLD_BREAKERS_PERCENT", "101"),

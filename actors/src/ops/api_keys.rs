@@ -7,6 +7,7 @@ use freehold_domain::access_token::AccessClaims;
 use freehold_domain::api_key::{ApiKey, KEYS_MAX, KeyKind, Scopes};
 use freehold_domain::audit::{Action, Actor};
 use freehold_domain::id::{ApiKeyId, MemberId};
+use freehold_domain::plan::Quota;
 use freehold_domain::secret::Secret;
 use freehold_domain::text::OneLine;
 use freehold_domain::time::UnixMs;
@@ -18,6 +19,7 @@ use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
 use crate::ops::refusal::Refusal;
 use crate::ops::tenant_change;
+use crate::plans;
 
 /// The longest name of a key, in characters.
 pub const NAME_CHARS_MAX: usize = 100;
@@ -107,7 +109,8 @@ pub async fn list(
 /// Makes a key.
 ///
 /// # Errors
-/// [`Refusal::NotFresh`]; [`Refusal::Collides`] when the tenant has as many keys as it may.
+/// [`Refusal::NotFresh`]; [`Refusal::Collides`] when the tenant has as many keys as any may, [`Refusal::QuotaReached`] as its plan
+/// allows.
 pub async fn create(cx: &Context, caller: &AccessClaims, new: NewKey) -> Result<Shown, Refusal> {
     cx.admit_member(caller).await?;
     let now = cx.node.ambient.now();
@@ -131,6 +134,7 @@ pub async fn create(cx: &Context, caller: &AccessClaims, new: NewKey) -> Result<
     if rows::live(&mut tx, now, KEYS_MAX).await?.len() >= KEYS_MAX as usize {
         return Err(Refusal::Collides);
     }
+    plans::admit(cx, &mut tx, Quota::ApiKeys).await?;
     if !rows::insert(&mut tx, &row).await? {
         return Err(Refusal::Internal);
     }

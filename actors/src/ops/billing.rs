@@ -1,7 +1,7 @@
 //! What Stripe told of subscriptions and accounts, for whoever may see it. It comes from webhooks alone: see [`crate::inbox`].
 
 use freehold_domain::access_token::AccessClaims;
-use freehold_domain::stripe::{Account, AccountId, Fact, Subscription, SubscriptionId};
+use freehold_domain::stripe::{Account, AccountId, Fact, Seller, Subscription, SubscriptionId};
 use freehold_domain::time::UnixMs;
 use freehold_storage::{stripe_account, stripe_subscription};
 
@@ -29,7 +29,7 @@ pub struct Page<I, S> {
 }
 
 /// After which one of which account a part begins.
-pub type After<I> = Option<(Option<AccountId>, I)>;
+pub type After<I> = Option<(Seller, I)>;
 
 /// The subscriptions after `after`, at most `limit`.
 ///
@@ -42,7 +42,7 @@ pub async fn subscriptions(
     limit: u32,
 ) -> Result<Page<SubscriptionId, Subscription>, Refusal> {
     cx.admit_member(caller).await?;
-    let after = after.as_ref().map_or(("", ""), |(account, id)| (named(account.as_ref()), id.as_str()));
+    let after = after.as_ref().map_or(("", ""), |(seller, id)| (seller.as_str(), id.as_str()));
     let rows = stripe_subscription::page(&mut cx.node.store.read(cx.slot.id).await?, after, limit + 1).await?;
     let items = rows.into_iter().map(|row| Item { fact: row.fact, events: row.events, updated_at: row.updated_at_ms });
     Ok(page(items.collect(), limit))
@@ -59,15 +59,10 @@ pub async fn accounts(
     limit: u32,
 ) -> Result<Page<AccountId, Account>, Refusal> {
     cx.admit_member(caller).await?;
-    let after = after.as_ref().map_or(("", ""), |(account, id)| (named(account.as_ref()), id.as_str()));
+    let after = after.as_ref().map_or(("", ""), |(seller, id)| (seller.as_str(), id.as_str()));
     let rows = stripe_account::page(&mut cx.node.store.read(cx.slot.id).await?, after, limit + 1).await?;
     let items = rows.into_iter().map(|row| Item { fact: row.fact, events: row.events, updated_at: row.updated_at_ms });
     Ok(page(items.collect(), limit))
-}
-
-/// As rows name it.
-fn named(account: Option<&AccountId>) -> &str {
-    account.map_or("", AccountId::as_str)
 }
 
 fn page<I, S>(mut items: Vec<Item<I, S>>, limit: u32) -> Page<I, S> {

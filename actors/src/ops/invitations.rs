@@ -20,6 +20,7 @@ use freehold_domain::keys::{CryptoError, Place, Sealed, TenantKeys};
 use freehold_domain::letter::{Content, Link};
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::password::Password;
+use freehold_domain::plan::Quota;
 use freehold_domain::role::Role;
 use freehold_domain::tier::Tier;
 use freehold_domain::time::UnixMs;
@@ -35,6 +36,7 @@ use crate::ops::new_member::{self, NewMember};
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{find_in, name_place};
 use crate::ops::tenants::Name;
+use crate::plans;
 
 /// How long an invitation can be accepted.
 pub const INVITATION_TTL: Duration = Duration::from_hours(7 * 24);
@@ -80,10 +82,11 @@ pub struct Acceptance {
 /// Invites an address, in the place of an earlier invitation of it.
 ///
 /// # Errors
-/// What the limits refuse; [`Refusal::Conflict`] when it is invited twice at the same moment.
+/// What the limits refuse; [`Refusal::QuotaReached`], for who accepts would not be let in; [`Refusal::Conflict`] when it is invited twice at the same moment.
 pub async fn invite(cx: &Context, caller: &AccessClaims, email: Email, role: Role) -> Result<InvitationItem, Refusal> {
     cx.admit_member(caller).await?;
     let mut tx = cx.node.store.write(cx.slot.id).await?;
+    plans::admit(cx, &mut tx, Quota::Members).await?;
     let (item, token) = insert(&mut tx, &cx.node, &cx.live.keys, &email, role, caller.sub).await?;
     send(cx, &mut tx, caller, &item, &token).await?;
     record(cx, &mut tx, Action::InvitationSent, Actor::Member(caller.sub), item.id.uuid(), told(role)).await?;
@@ -203,7 +206,7 @@ pub async fn list(
 /// # Errors
 /// [`Refusal::NotInvited`] for a token that is unknown, spent, revoked or expired, and for another address than it was
 /// sent to; [`Refusal::TooShort`], [`Refusal::Common`] and
-/// [`Refusal::Breached`]; [`Refusal::Collides`] when the address is a member's.
+/// [`Refusal::Breached`]; [`Refusal::Collides`] when the address is a member's; [`Refusal::QuotaReached`].
 pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, Role), Refusal> {
     let Acceptance { token, email, name, password } = acceptance;
     cx.admit(&[signup(cx), cx.tenant_layer()]).await?;
@@ -228,6 +231,7 @@ pub async fn accept(cx: &Context, acceptance: Acceptance) -> Result<(MemberId, R
     let row = new.row(&cx.node, &cx.live.keys).map_err(|_| Refusal::Internal)?;
     let id = row.id;
     let mut tx = cx.node.store.write(cx.slot.id).await?;
+    plans::admit(cx, &mut tx, Quota::Members).await?;
     if !rows::spend(&mut tx, &token.hash(), now).await? {
         return Err(Refusal::NotInvited);
     }

@@ -10,6 +10,7 @@ use freehold_domain::email::Email;
 use freehold_domain::id::MemberId;
 use freehold_domain::keys::Sealed;
 use freehold_domain::letter::Content;
+use freehold_domain::plan::Quota;
 use freehold_domain::role::Role;
 use freehold_domain::time::UnixMs;
 use freehold_storage::roster::{self, Listed};
@@ -23,6 +24,7 @@ use crate::ops::logout::commit;
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{email_place, name_place};
 use crate::ops::tenants::Name;
+use crate::plans;
 use crate::slot::Deaths;
 
 /// A member, as the API tells of one.
@@ -154,11 +156,14 @@ pub async fn deactivate(cx: &Context, caller: &AccessClaims, id: MemberId) -> Re
 /// Makes a deactivated member active again; sessions that were ended stay ended. Repeating is the same.
 ///
 /// # Errors
-/// [`Refusal::NotFound`].
+/// [`Refusal::NotFound`]; [`Refusal::QuotaReached`].
 pub async fn reactivate(cx: &Context, caller: &AccessClaims, id: MemberId) -> Result<MemberItem, Refusal> {
     cx.admit_member(caller).await?;
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     let known = item(cx, &listed(&mut tx, id).await?)?;
+    if known.deactivated_at.is_some() {
+        plans::admit(cx, &mut tx, Quota::Members).await?;
+    }
     if !roster::reactivate(&mut tx, id).await? {
         return Ok(known);
     }

@@ -4,6 +4,7 @@ use freehold_domain::gcra::RateLimited;
 use freehold_domain::lockout::Locked;
 use freehold_domain::oauth::Refused;
 use freehold_domain::password::TooShort;
+use freehold_domain::plan::QuotaReached;
 use freehold_domain::public_url::UrlRefused;
 use freehold_domain::secret::Secret;
 use freehold_storage::{Chain, StoreError};
@@ -75,6 +76,15 @@ pub enum Refusal {
     /// The provider says that the grant is over.
     #[error("the grant is over")]
     IntegrationExpired,
+    /// The tenant's plan allows no more.
+    #[error(transparent)]
+    QuotaReached(QuotaReached),
+    /// The tenant has a subscription, which is changed and not bought again.
+    #[error("subscribed already")]
+    Subscribed,
+    /// Stripe does not close the account: there is money in it.
+    #[error("the account for payouts stays")]
+    PayoutAccountStays,
     /// There are as many as there may be.
     #[error("there are as many as there may be")]
     Enough,

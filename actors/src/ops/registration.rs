@@ -9,6 +9,7 @@ use freehold_domain::keys::Sealed;
 use freehold_domain::letter::{Content, Name};
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::password::Password;
+use freehold_domain::plan::Quota;
 use freehold_domain::registration::Pending;
 use freehold_domain::role::Role;
 use freehold_domain::settings::Registration;
@@ -22,6 +23,7 @@ use crate::ops::mailed_token::{self, address_layer, layers};
 use crate::ops::new_member::{self, NewMember};
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in;
+use crate::plans;
 
 /// What a member has who registered: the least.
 const ROLE: Role = Role::Employee;
@@ -69,6 +71,7 @@ pub async fn verify(cx: &Context, token: Option<&OneTimeToken>) -> Result<(), Re
     let entitled = one_time_token::open(&mut tx, key, now).await?;
     let sealed = entitled.and_then(|entitled| entitled.pending_sealed).ok_or(Refusal::InvalidCredentials)?;
     is_open(cx)?;
+    plans::admit(cx, &mut tx, Quota::Members).await?;
     let sealed = Sealed::from_stored(sealed).map_err(|_| Refusal::Internal)?;
     let pending: Pending =
         cx.live.keys.open_sealed(&OneTimeToken::pending_place(&hash), &sealed).map_err(|_| Refusal::Internal)?;

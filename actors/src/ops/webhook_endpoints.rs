@@ -8,6 +8,7 @@ use freehold_domain::access_token::AccessClaims;
 use freehold_domain::audit::{Action, Actor, Event};
 use freehold_domain::id::WebhookEndpointId;
 use freehold_domain::keys::Sealed;
+use freehold_domain::plan::Quota;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use freehold_domain::webhook_out::{ENDPOINTS_MAX, EndpointSecret, OVERLAP_DEFAULT, Profile, Topics};
@@ -20,6 +21,7 @@ use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
 use crate::ops::refusal::Refusal;
 use crate::ops::tenant_change;
+use crate::plans;
 use crate::webhooks_out::integration;
 
 /// An endpoint as admins see it.
@@ -111,6 +113,7 @@ pub async fn create(
     if rows::all(&mut tx).await?.len() >= ENDPOINTS_MAX {
         return Err(Refusal::Enough);
     }
+    plans::admit(cx, &mut tx, Quota::WebhookEndpoints).await?;
     let row = WebhookEndpointRow {
         id,
         url: url.to_string(),

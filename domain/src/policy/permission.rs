@@ -65,7 +65,8 @@ permissions! {
     WebhooksChange "webhooks" "change" "To set with what deliveries of providers are verified, and to act on an event anew.";
     IntegrationsRead "integrations" "read" "To see which services outside are connected.";
     IntegrationsChange "integrations" "change" "To connect a service outside, to try it, and to disconnect it.";
-    BillingRead "billing" "read" "To see what the provider of payments told of subscriptions and accounts.";
+    BillingRead "billing" "read" "To see the plan, the payouts, and what the provider of payments told of subscriptions and accounts.";
+    BillingChange "billing" "change" "To buy and change the plan, and to have the tenant paid out.";
     CspReportsList "csp_reports" "list" "To see what browsers report of the tenant's pages.";
     CspReportsClear "csp_reports" "clear" "To forget what browsers reported.";
     RateLimitsRead "rate_limits" "read" "To see the limits, and who is blocked for having kept on against them.";

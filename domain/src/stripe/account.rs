@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::body;
+use super::body::{self, Metadata};
 use super::{AccountId, Unreadable};
+use crate::id::TenantId;
 
 /// What an account can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +24,12 @@ struct Object {
     charges_enabled: bool,
     payouts_enabled: bool,
     details_submitted: bool,
+    metadata: Option<Metadata>,
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<(AccountId, Account), Unreadable> {
-    let Object { id, charges_enabled, payouts_enabled, details_submitted } = body::object(bytes)?;
+pub(super) fn read(bytes: &[u8]) -> Result<(AccountId, Account, Option<TenantId>), Unreadable> {
+    let Object { id, charges_enabled, payouts_enabled, details_submitted, metadata } = body::object(bytes)?;
     let id = id.unwrap_or_default().parse().map_err(|_| Unreadable::AccountId)?;
-    Ok((id, Account { charges_enabled, payouts_enabled, details_submitted }))
+    let tenant = metadata.and_then(|metadata| metadata.tenant());
+    Ok((id, Account { charges_enabled, payouts_enabled, details_submitted }, tenant))
 }

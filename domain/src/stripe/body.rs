@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Unreadable;
+use crate::id::TenantId;
 use crate::time::UnixMs;
 
 #[derive(Deserialize)]
@@ -29,6 +30,19 @@ impl Reference {
         match self {
             Self::Id(id) | Self::Object { id } => id,
         }
+    }
+}
+
+/// What this server writes into the metadata of what it makes.
+#[derive(Deserialize)]
+pub(super) struct Metadata {
+    freehold_tenant: Option<String>,
+}
+
+impl Metadata {
+    /// The tenant that it names.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        self.freehold_tenant.as_ref()?.parse().ok()
     }
 }
 

@@ -53,6 +53,8 @@ ids! {
     AccountId "acct_";
     /// A price. What plans of old were called by hand is none of these.
     PriceId "price_";
+    /// A payout. It is read and passed through, and stored nowhere.
+    PayoutId "po_";
 }
 
 #[cfg(test)]

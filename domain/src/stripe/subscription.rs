@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::body::{self, Reference};
+use super::body::{self, Metadata, Reference};
 use super::{CustomerId, PriceId, SubscriptionId, Unreadable};
+use crate::id::TenantId;
 use crate::time::UnixMs;
 
 /// How a subscription stands.
@@ -18,6 +19,8 @@ pub struct Subscription {
     pub status: Status,
     /// What is paid for: the first price; `None` where there is none, or one from before Stripe named them.
     pub price: Option<PriceId>,
+    /// When the period began that is, or is to be, paid for: of several the first. One that is past due was paid for until then.
+    pub period_start: Option<UnixMs>,
     /// When what is paid for ends, of several the first.
     pub period_end: Option<UnixMs>,
     /// Whether it ends with that.
@@ -99,7 +102,9 @@ struct Object {
     customer: Option<Reference>,
     status: Option<String>,
     items: Option<Items>,
+    current_period_start: Option<i64>,
     current_period_end: Option<i64>,
+    metadata: Option<Metadata>,
     cancel_at_period_end: Option<bool>,
 }
 
@@ -111,10 +116,11 @@ struct Items {
 #[derive(Deserialize)]
 struct Item {
     price: Option<Reference>,
+    current_period_start: Option<i64>,
     current_period_end: Option<i64>,
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<(SubscriptionId, Subscription), Unreadable> {
+pub(super) fn read(bytes: &[u8]) -> Result<(SubscriptionId, Subscription, Option<TenantId>), Unreadable> {
     let object: Object = body::object(bytes)?;
     let id = object.id.unwrap_or_default().parse().map_err(|_| Unreadable::SubscriptionId)?;
     let customer = object.customer.as_ref().map_or("", Reference::id);
@@ -122,8 +128,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<(SubscriptionId, Subscription), Unrea
     let status = object.status.unwrap_or_default().parse().map_err(|_| Unreadable::Status)?;
     let items = object.items.map_or_else(Vec::new, |items| items.data);
     let price = items.first().and_then(|item| item.price.as_ref()?.id().parse().ok());
-    let of_items = items.iter().filter_map(|item| item.current_period_end).min();
-    let period_end = object.current_period_end.or(of_items).map(body::seconds);
+    let starts = items.iter().filter_map(|item| item.current_period_start).min();
+    let ends = items.iter().filter_map(|item| item.current_period_end).min();
+    let period_start = object.current_period_start.or(starts).map(body::seconds);
+    let period_end = object.current_period_end.or(ends).map(body::seconds);
     let cancels_at_end = object.cancel_at_period_end.unwrap_or(false);
-    Ok((id, Subscription { customer, status, price, period_end, cancels_at_end }))
+    let tenant = object.metadata.and_then(|metadata| metadata.tenant());
+    Ok((id, Subscription { customer, status, price, period_start, period_end, cancels_at_end }, tenant))
 }

@@ -8,7 +8,7 @@ use super::*;
 const AT: UnixMs = UnixMs::new(1_790_000_000_000);
 
 fn told(kind: &str) -> Told<'_> {
-    Told { event_id: "evt_1", kind, account: None, at: Some(AT) }
+    Told { event_id: "evt_1", kind, account: None, is_of_connected: false, at: Some(AT) }
 }
 
 fn body(object: &Value) -> Vec<u8> {
@@ -19,14 +19,16 @@ fn whole() -> Value {
     json!({ "id": "sub_1", "object": "subscription", "customer": "cus_1", "status": "active",
         "cancel_at_period_end": true, "default_payment_method": "pm_1", "description": "4242424242424242",
         "items": { "object": "list", "data": [
-            { "id": "si_1", "price": { "id": "price_1", "nickname": "gold" }, "current_period_end": 1_792_592_000 },
-            { "id": "si_2", "price": { "id": "price_2" }, "current_period_end": 1_791_000_000 },
+            { "id": "si_1", "price": { "id": "price_1", "nickname": "gold" },
+                "current_period_start": 1_790_000_000, "current_period_end": 1_792_592_000 },
+            { "id": "si_2", "price": { "id": "price_2" },
+                "current_period_start": 1_789_000_000, "current_period_end": 1_791_000_000 },
         ] } })
 }
 
 fn subscription(kind: &str, object: &Value) -> Result<Fact<SubscriptionId, Subscription>, Unreadable> {
     match read(told(kind), &body(object))? {
-        Some(Effect::Subscription(fact)) => Ok(fact),
+        Some(Change { effect: Effect::Subscription(fact), tenant: None }) => Ok(fact),
         other => panic!("{other:?}"),
     }
 }
@@ -44,15 +46,18 @@ fn a_subscription_is_read_from_bodies_of_now_and_before() {
         customer: "cus_1".parse().unwrap(),
         status: Status::Active,
         price: Some("price_1".parse().unwrap()),
+        period_start: Some(UnixMs::new(1_789_000_000_000)),
         period_end: Some(UnixMs::new(1_791_000_000_000)),
         cancels_at_end: true,
     };
     let version = Version { ended: false, at: AT, rank: 1, event_id: "evt_1".to_owned() };
-    assert_eq!(fact, Fact { account: None, id: "sub_1".parse().unwrap(), state: state.clone(), version });
+    assert_eq!(fact, Fact { seller: Seller::Own, id: "sub_1".parse().unwrap(), state: state.clone(), version });
 
     let before = with(whole(), "current_period_end", json!(1_793_000_000));
-    let before = subscription("customer.subscription.updated", &before).unwrap();
-    assert_eq!(before.state.period_end, Some(UnixMs::new(1_793_000_000_000)));
+    let before = with(before, "current_period_start", json!(1_788_000_000));
+    let before = subscription("customer.subscription.updated", &before).unwrap().state;
+    let period = (before.period_start, before.period_end);
+    assert_eq!(period, (Some(UnixMs::new(1_788_000_000_000)), Some(UnixMs::new(1_793_000_000_000))));
     let expanded = with(whole(), "customer", json!({ "id": "cus_1", "email": "a@example.com" }));
     assert_eq!(subscription("customer.subscription.updated", &expanded).unwrap().state, state);
     // A plan that was named by hand is stored nowhere, and neither is what was called a price.
@@ -106,22 +111,56 @@ fn what_is_no_id_and_no_status_is_told_by_its_word() {
     }
     let no_time = Told { at: None, ..told("account.updated") };
     assert_eq!(read(no_time, b"{}"), Err(Unreadable::NoTime));
-    let no_account = Told { account: Some("4242424242424242"), ..told("customer.subscription.updated") };
+    let connected = Told { is_of_connected: true, ..told("customer.subscription.updated") };
+    let no_account = Told { account: Some("4242424242424242"), ..connected };
     assert_eq!(read(no_account, &body(&whole())), Err(Unreadable::AccountId));
+    let own_secret = Told { account: Some("acct_1"), ..told("customer.subscription.updated") };
+    for wrong in [connected, own_secret] {
+        assert_eq!(read(wrong, &body(&whole())), Err(Unreadable::WrongSecret));
+    }
 }
 
 #[test]
 fn a_connected_account_is_read_and_nothing_personal_of_it() {
     let object = json!({ "id": "acct_1", "email": "a@example.com", "charges_enabled": true, "payouts_enabled": false,
         "details_submitted": true, "company": { "name": "Acme" } });
-    let connected = Told { account: Some("acct_1"), ..told("account.updated") };
+    let connected = Told { account: Some("acct_1"), is_of_connected: true, ..told("account.updated") };
     let id: AccountId = "acct_1".parse().unwrap();
     let state = Account { charges_enabled: true, payouts_enabled: false, details_submitted: true };
     let version = Version { ended: false, at: AT, rank: 0, event_id: "evt_1".to_owned() };
-    let fact = Fact { account: Some(id.clone()), id, state, version };
-    assert_eq!(read(connected, &body(&object)), Ok(Some(Effect::Account(fact))));
+    let fact = Fact { seller: Seller::Connected(id.clone()), id, state, version };
+    let change = Change { effect: Effect::Account(fact), tenant: None };
+    assert_eq!(read(connected, &body(&object)), Ok(Some(change)));
     assert_eq!(read(connected, &body(&with(object, "id", json!("cus_1")))), Err(Unreadable::AccountId));
     assert_eq!(read(connected, &body(&json!({ "id": "acct_1" }))), Err(Unreadable::Body));
+}
+
+#[test]
+fn only_what_the_platform_sells_and_whom_it_pays_out_is_passed_on() {
+    let tenant = TenantId::new(AT, [7; 10]);
+    let ours = json!({ "freehold_tenant": tenant.to_string(), "other": "x" });
+    let change = |told, object: &Value| read(told, &body(object)).unwrap().unwrap();
+    let updated = told("customer.subscription.updated");
+    let named = with(whole(), "metadata", ours.clone());
+    let own = change(updated, &named);
+    let Some((of, Effect::Subscription(fact))) = own.for_tenant() else { panic!("{own:?}") };
+    assert_eq!((of, &fact.seller, fact.id.as_str()), (tenant, &Seller::Platform, "sub_1"));
+    let same = change(updated, &whole());
+    assert_eq!((same.effect, own.effect), (change(updated, &named).effect, change(updated, &whole()).effect));
+    // A connected account writes what it likes into its own subscriptions.
+    let theirs = Told { account: Some("acct_1"), is_of_connected: true, ..updated };
+    assert_eq!(change(theirs, &named).for_tenant(), None);
+    for other in [json!({}), json!({ "freehold_tenant": "acme" }), Value::Null] {
+        assert_eq!(change(updated, &with(whole(), "metadata", other)).tenant, None);
+    }
+    let account = json!({ "id": "acct_1", "charges_enabled": true, "payouts_enabled": true, "details_submitted": true,
+        "metadata": ours });
+    let connected = Told { account: Some("acct_1"), is_of_connected: true, ..told("account.updated") };
+    let Some((of, Effect::Account(fact))) = change(connected, &account).for_tenant() else { panic!() };
+    assert_eq!((of, fact.seller, fact.id.as_str()), (tenant, Seller::Platform, "acct_1"));
+    assert_eq!(change(told("account.updated"), &account).for_tenant(), None, "the platform's own");
+    let another = Told { account: Some("acct_2"), ..connected };
+    assert_eq!(change(another, &account).for_tenant(), None, "one account does not speak for another");
 }
 
 #[test]
@@ -146,12 +185,12 @@ fn kinds_that_change_nothing_are_known_without_a_body() {
 
 /// What a store does with facts: one row for each account and id, replaced by what is greater, and a count.
 #[derive(Default, Debug, PartialEq)]
-struct Rows(BTreeMap<(Option<AccountId>, SubscriptionId), (Subscription, Version, usize)>);
+struct Rows(BTreeMap<(Seller, SubscriptionId), (Subscription, Version, usize)>);
 
 impl Rows {
     fn fold(&mut self, fact: Fact<SubscriptionId, Subscription>) {
-        let Fact { account, id, state, version } = fact;
-        let row = self.0.entry((account, id)).or_insert_with(|| (state.clone(), version.clone(), 0));
+        let Fact { seller, id, state, version } = fact;
+        let row = self.0.entry((seller, id)).or_insert_with(|| (state.clone(), version.clone(), 0));
         row.2 += 1;
         if version.replaces(&row.1) {
             (row.0, row.1) = (state, version);
@@ -174,8 +213,10 @@ impl Happening {
         let object = json!({ "id": format!("sub_{}", self.id), "customer": "cus_1", "status": self.status.as_str() });
         let event_id = format!("evt_{number}");
         let at = Some(UnixMs::new(AT.get() + self.second * 1_000));
-        match read(Told { event_id: &event_id, kind: self.kind, account: self.account, at }, &body(&object)) {
-            Ok(Some(Effect::Subscription(fact))) => fact,
+        let (account, is_of_connected) = (self.account, self.account.is_some());
+        let told = Told { event_id: &event_id, kind: self.kind, account, is_of_connected, at };
+        match read(told, &body(&object)) {
+            Ok(Some(Change { effect: Effect::Subscription(fact), .. })) => fact,
             other => panic!("{other:?}"),
         }
     }
@@ -220,9 +261,9 @@ proptest! {
         prop_assert_eq!(&rows, &others);
 
         prop_assert_eq!(rows.0.values().map(|row| row.2).sum::<usize>(), told.len());
-        for ((account, id), (state, version, events)) in &rows.0 {
+        for ((seller, id), (state, version, events)) in &rows.0 {
             let own = told.iter().map(|(number, happening)| happening.fact(*number));
-            let own: Vec<_> = own.filter(|fact| (&fact.account, &fact.id) == (account, id)).collect();
+            let own: Vec<_> = own.filter(|fact| (&fact.seller, &fact.id) == (seller, id)).collect();
             prop_assert_eq!(own.len(), *events);
             let ended = own.iter().any(|fact| fact.state.status.is_end());
             prop_assert_eq!(state.status.is_end(), ended, "the end is the end");

@@ -5,6 +5,7 @@ use freehold_domain::audit::Action;
 use freehold_domain::inbox::State;
 use freehold_domain::integration::{self, Integration};
 use freehold_domain::oauth::Provider;
+use freehold_domain::plan::{Plan, Quota};
 use freehold_domain::rich_text::CHARS_MAX;
 use freehold_domain::role::Role;
 use freehold_domain::stripe::Status;
@@ -35,6 +36,15 @@ pub(crate) struct Problem {
     /// With 401 `second-factor-required`: what `POST /v1/auth/second-factor` wants, once, within five minutes.
     #[schema(nullable = false)]
     challenge: Option<String>,
+    /// With 403 `quota-reached`: what there are as many of as the plan allows.
+    #[schema(nullable = false)]
+    quota: Option<String>,
+    /// And how many that is.
+    #[schema(nullable = false)]
+    limit: Option<u32>,
+    /// And the plan.
+    #[schema(nullable = false)]
+    plan: Option<String>,
     /// With 429 `rate-limited`: the limit that is reached.
     #[schema(nullable = false)]
     tier: Option<String>,
@@ -146,6 +156,16 @@ pub(crate) fn connection_state() -> Object {
 /// How a subscription at Stripe stands.
 pub(crate) fn subscription_status() -> Object {
     one_of(Status::ALL.iter().map(|status| status.as_str()))
+}
+
+/// What a plan bounds.
+pub(crate) fn quota() -> Object {
+    one_of(Quota::ALL.map(Quota::as_str))
+}
+
+/// A plan that is paid for.
+pub(crate) fn paid_plan() -> Object {
+    one_of([Plan::Pro, Plan::Business].map(Plan::as_str))
 }
 
 /// A member's role.

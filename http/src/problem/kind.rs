@@ -82,6 +82,12 @@ kinds! {
         "A new account needs an address that the provider has verified. Verify it there and begin again.";
     IntegrationExpired "integration-expired" CONFLICT "The connection is over"
         "The provider says that what it gave out is not good any more. It is not called until an admin connects it again.";
+    QuotaReached "quota-reached" FORBIDDEN "The plan allows no more"
+        "The tenant has as many of these as its plan allows: `quota` names them, `limit` says how many, `plan` is the plan. Take one away, or change the plan.";
+    AlreadySubscribed "already-subscribed" CONFLICT "There is a subscription"
+        "The tenant has a subscription. It is changed, paid and cancelled in the portal, and not bought a second time.";
+    PayoutAccountStays "payout-account-stays" CONFLICT "The account cannot be closed"
+        "The provider of payments does not close the account: there is money in it, or on its way.";
     PayloadTooLarge "payload-too-large" PAYLOAD_TOO_LARGE "The body is too large"
         "Bodies are limited to 16 KiB under /v1/auth/ and to 1 MiB elsewhere.";
     UriTooLong "uri-too-long" URI_TOO_LONG "The address is too long"

@@ -81,6 +81,8 @@ async fn keeps_the_contract(kind: Kind) {
     integrations::tenants_with_tokens_are_told(&bed, kind != Kind::Sqlite).await;
     stripe::what_is_newer_stays_and_every_event_counts(&bed).await;
     stripe::rivals_fold_each_event_once(&bed).await;
+    stripe::what_is_of_the_platform_stands_apart(&bed).await;
+    stripe::one_thing_of_a_kind_is_made_under_one_attempt(&bed).await;
     oauth::identities_are_kept(&bed).await;
     oauth::flows_are_kept(&bed).await;
     oauth::one_rival_takes(&bed).await;

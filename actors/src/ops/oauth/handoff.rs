@@ -12,6 +12,7 @@ use freehold_domain::keys::Sealed;
 use freehold_domain::letter::CredentialChange;
 use freehold_domain::oauth::{Entry, IDENTITIES_MAX, Known, Profile, Provider, Refused, enter};
 use freehold_domain::one_time_token::OneTimeToken;
+use freehold_domain::plan::Quota;
 use freehold_domain::role::Role;
 use freehold_domain::tier::Tier;
 use freehold_storage::identity::{self, IdentityRow};
@@ -26,6 +27,7 @@ use crate::ops::new_member::{self, NewMember};
 use crate::ops::refusal::Refusal;
 use crate::ops::sign_in::{SignedIn, complete_sign_in, email_of, find, hold, login_address, signed_in};
 use crate::ops::tenants::Name;
+use crate::plans;
 
 /// How a sign-in at a provider ended.
 pub enum Home {
@@ -116,6 +118,7 @@ async fn register(cx: &Context, vouched: &Vouched, email: &Email) -> Result<Memb
     cx.admit(&[Layer { tier: Tier::Signup, subject: cx.client.bucket }]).await?;
     let member = member_to_be(cx, &vouched.profile, email)?;
     let mut tx = cx.node.store.write(cx.slot.id).await?;
+    plans::admit(cx, &mut tx, Quota::Members).await?;
     if !new_member::insert(&mut tx, &cx.live.keys, email, &member).await? {
         return Err(Refused::NotLinked.into()); // a rival was first
     }
