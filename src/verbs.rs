@@ -33,7 +33,7 @@ use freehold_domain::rfc3339;
 use freehold_domain::secret::Secret;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
-use freehold_domain::text::OneLine;
+use freehold_domain::text::{OneLine, free};
 use freehold_domain::tier::{Allowance, Limit, Tier};
 use freehold_domain::waf::Mode;
 use freehold_storage::directory::TenantRow;
@@ -342,7 +342,7 @@ pub async fn create(
 ) -> Result<Made, Failure> {
     let slug = parse_slug(slug)?;
     let email: Email = admin_email.parse().map_err(|error| data("admin e-mail", &error))?;
-    let name = name.unwrap_or(slug.as_str()).parse().map_err(|error| data("name", &error))?;
+    let name = free(name.unwrap_or(slug.as_str()).to_owned()).map_err(|error| data("name", &error))?;
     let (admin_password, generated) = chosen(password)?;
     let new = NewTenant { slug, name, admin: FirstAdmin::WithPassword(email, admin_password) };
     let row = tenants::create(node, new, &By::CommandLine).await.map_err(|error| refused(&error))?;
@@ -401,7 +401,8 @@ async fn set_state(
     state: TenantState,
     (reason, until): (Option<&str>, Option<&str>),
 ) -> Result<Vec<Value>, Failure> {
-    let reason = reason.map(str::parse::<Reason>).transpose().map_err(|error| data("reason", &error))?;
+    let reason =
+        reason.map(|text| free::<Reason>(text.to_owned())).transpose().map_err(|error| data("reason", &error))?;
     let reason = reason.as_ref().map(Reason::as_str);
     let until = until.map(|text| rfc3339::parse(text).ok_or("must be a time like 2027-01-31T18:00:00Z"));
     let until = until.transpose().map_err(|error| data("until", &error))?;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::card_number;
+
 /// Text on one line: 1 to `MAX` characters (code points), no control characters (so no NUL, CR or LF), no line or
 /// paragraph separator, nothing hidden but the joiners that some scripts are written with. Kept as it was given; `Debug`
 /// hides it, because it may be somebody's name.
@@ -46,6 +48,29 @@ impl<const MAX: usize> TryFrom<String> for OneLine<MAX> {
         }
         if text.trim().is_empty() { Err(NotOneLine::Empty) } else { Ok(Self(text)) }
     }
+}
+
+/// Why a text that somebody writes as they like was not taken.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NotFree<E> {
+    /// It has what looks like the number of a payment card.
+    #[error("must not contain what looks like the number of a card")]
+    CardNumber,
+    /// It is not what the field wants.
+    #[error("{0}")]
+    Other(E),
+}
+
+/// A text that somebody writes as they like, as it comes in: with no number of a payment card in it, which is for the provider of
+/// payments alone (PCI DSS 4.0, 3.2). What is stored is read without this.
+///
+/// # Errors
+/// [`NotFree`], whose text does not repeat what was written.
+pub fn free<T: TryFrom<String>>(text: String) -> Result<T, NotFree<T::Error>> {
+    if card_number::is_in(&text) {
+        return Err(NotFree::CardNumber);
+    }
+    text.try_into().map_err(NotFree::Other)
 }
 
 /// Text as it may stand in HTML, between tags and in quoted attributes.
@@ -103,6 +128,13 @@ mod tests {
     #[test]
     fn names_cannot_become_markup() {
         assert_eq!(escape_html("<img src=x onerror='a'>&\""), "&lt;img src=x onerror=&#39;a&#39;&gt;&amp;&quot;");
+    }
+
+    #[test]
+    fn what_is_written_freely_names_no_card() {
+        assert_eq!(free::<OneLine<40>>("paid by 4242 4242 4242 4242".to_owned()), Err(NotFree::CardNumber));
+        assert_eq!(free::<OneLine<3>>("four".to_owned()), Err(NotFree::Other(NotOneLine::TooLong(3))));
+        assert_eq!(free::<OneLine<3>>("Ada".to_owned()).unwrap().as_str(), "Ada");
     }
 
     #[test]

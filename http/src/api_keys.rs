@@ -24,6 +24,7 @@ use crate::origin::Origin;
 use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
 use freehold_domain::rfc3339;
+use freehold_domain::text::free;
 
 /// How many origins a key may be used from.
 const ORIGINS_MAX: usize = 20;
@@ -139,7 +140,7 @@ impl Validate for CreateApiKey {
     type Checked = NewKey;
 
     fn check(self, faults: &mut Faults) -> Option<NewKey> {
-        let name = faults.required("name", self.name).and_then(|text| parsed(faults, "name", text.parse()));
+        let name = faults.required("name", self.name).and_then(|text| parsed(faults, "name", free(text)));
         let kind = faults.required("kind", self.kind).and_then(|text| parsed(faults, "kind", text.parse()));
         let scopes = self.scopes.map_or_else(|| Some(Scopes::all()), |names| scopes(faults, &names));
         let origins = origins(faults, kind, &self.allowed_origins.unwrap_or_default());

@@ -22,6 +22,7 @@ use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
 use crate::totp::Nothing;
 use freehold_domain::rfc3339;
+use freehold_domain::text::free;
 
 /// The routes.
 #[must_use]
@@ -101,7 +102,7 @@ impl Validate for ChangeMember {
     type Checked = MemberChange;
 
     fn check(self, faults: &mut Faults) -> Option<MemberChange> {
-        let name = self.name.map(|text| parsed(faults, "name", text.parse::<Name>()));
+        let name = self.name.map(|text| parsed(faults, "name", free::<Name>(text)));
         let role = self.role.map(|text| parsed(faults, "role", text.parse::<Role>()));
         Some(MemberChange { name: name.flatten(), role: role.flatten() })
     }

@@ -17,7 +17,7 @@ use freehold_domain::id::{FamilyId, MemberId, TenantId};
 use freehold_domain::policy::Permission;
 use freehold_domain::slug::Slug;
 use freehold_domain::tenant_state::TenantState;
-use freehold_domain::text::OneLine;
+use freehold_domain::text::{OneLine, free};
 use freehold_domain::time::UnixMs;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -135,7 +135,7 @@ impl Validate for CreateTenant {
 
     fn check(self, faults: &mut Faults) -> Option<(Slug, Name, Email)> {
         let slug = faults.required("slug", self.slug).and_then(|text| parsed(faults, "slug", text.parse()));
-        let name = faults.required("name", self.name).and_then(|text| parsed(faults, "name", text.parse()));
+        let name = faults.required("name", self.name).and_then(|text| parsed(faults, "name", free(text)));
         let admin = faults.required("admin", self.admin);
         let email = admin.and_then(|admin| faults.required("admin.email", admin.email));
         let email = email.and_then(|text| parsed(faults, "admin.email", text.parse()));
@@ -177,7 +177,7 @@ impl Validate for SetState {
 
     fn check(self, faults: &mut Faults) -> Option<Stated> {
         const NO_TIME: &str = "must be a time as in RFC 3339, such as 2026-11-22T08:00:00Z";
-        let reason = self.reason.and_then(|text| parsed(faults, "reason", text.parse()));
+        let reason = self.reason.and_then(|text| parsed(faults, "reason", free(text)));
         let until = self.until.and_then(|text| faults.some("until", rfc3339::parse(&text), NO_TIME));
         Some(Stated { reason, until })
     }
@@ -322,7 +322,7 @@ impl Validate for Impersonate {
     fn check(self, faults: &mut Faults) -> Option<(MemberId, Reason)> {
         let id =
             faults.required("member_id", self.member_id).and_then(|text| parsed(faults, "member_id", text.parse()));
-        let reason = faults.required("reason", self.reason).and_then(|text| parsed(faults, "reason", text.parse()));
+        let reason = faults.required("reason", self.reason).and_then(|text| parsed(faults, "reason", free(text)));
         id.zip(reason)
     }
 }

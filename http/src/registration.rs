@@ -12,6 +12,7 @@ use freehold_domain::id::MemberId;
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::password::Password;
 use freehold_domain::role::Role;
+use freehold_domain::text::free;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -65,7 +66,7 @@ impl Validate for Register {
     fn check(self, faults: &mut Faults) -> Option<Applicant> {
         let email = faults.required("email", self.email).and_then(|text| parsed(faults, "email", text.parse()));
         let password = new_password(faults, "password", self.password);
-        let name = faults.required("name", self.name).and_then(|text| parsed(faults, "name", text.parse()));
+        let name = faults.required("name", self.name).and_then(|text| parsed(faults, "name", free(text)));
         // Whether it is a token is not for the shape to say, but one line it must be.
         let invitation = self.invitation.map(|text| faults.one_line("invitation", text, 0..=usize::MAX));
         let parse = |text: String| OneTimeToken::parse(Purpose::Invitation, &text);

@@ -14,7 +14,7 @@ use freehold_domain::disclosure::Disclosure;
 use freehold_domain::id::{MemberId, SecurityReportId};
 use freehold_domain::policy::Permission;
 use freehold_domain::security_report::{
-    ANSWERED_WITHIN, NOTE_CHARS_MAX, NotLines, Note, ReportText, Reporter, SecurityReport, TEXT_CHARS_MAX,
+    ANSWERED_WITHIN, NOTE_CHARS_MAX, Note, ReportText, Reporter, SecurityReport, TEXT_CHARS_MAX,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,6 +32,7 @@ use crate::problem::{Kind, Problem};
 use crate::query::{ListPart, Query};
 use crate::security::Deployment;
 use freehold_domain::rfc3339;
+use freehold_domain::text::free;
 
 /// Where the form is.
 pub(crate) const FORM: &str = "/security/report";
@@ -76,8 +77,8 @@ impl Validate for Report {
 
     fn check(self, faults: &mut Faults) -> Option<Self::Checked> {
         let text = faults.required("text", self.text);
-        let text = text.and_then(|text| parsed::<_, NotLines>(faults, "text", text.try_into()));
-        let reporter = self.reporter.and_then(|text| parsed(faults, "reporter", text.parse()));
+        let text = text.and_then(|text| parsed(faults, "text", free(text)));
+        let reporter = self.reporter.and_then(|text| parsed(faults, "reporter", free(text)));
         Some((text?, reporter))
     }
 }
@@ -274,7 +275,7 @@ impl Validate for AnswerReport {
 
     fn check(self, faults: &mut Faults) -> Option<Note> {
         let note = faults.required("note", self.note)?;
-        parsed::<_, NotLines>(faults, "note", note.try_into())
+        parsed(faults, "note", free(note))
     }
 }
 

@@ -12,7 +12,7 @@ use freehold_domain::password::PasswordHash;
 use freehold_domain::role::Role;
 use freehold_domain::secret::Secret;
 use freehold_domain::slug::Slug;
-use freehold_domain::text::OneLine;
+use freehold_domain::text::{OneLine, free};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -225,7 +225,7 @@ fn newcomer(line: &str) -> Result<Newcomer, String> {
     let password_hash = line.password_hash.map(Secret::new);
     let mut faults = vec![];
     let email = checked("email", line.email.parse::<Email>(), &mut faults);
-    let name = checked("name", line.name.parse::<OneLine<200>>(), &mut faults);
+    let name = checked("name", free::<OneLine<200>>(line.name), &mut faults);
     let role = checked("role", line.role.parse::<Role>(), &mut faults);
     let hash = password_hash.as_ref().map(|hash| PasswordHash::parse(hash.expose())).transpose();
     let hash = checked("password_hash", hash, &mut faults);

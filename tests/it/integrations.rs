@@ -1,7 +1,7 @@
 //! The services outside that a tenant connects: by a key, or by a grant that is kept good.
 
 mod connecting;
-mod fake;
+pub(crate) mod fake;
 mod keys;
 mod refreshing;
 

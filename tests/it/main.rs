@@ -16,6 +16,7 @@ mod acme;
 mod api_keys;
 mod audit;
 mod bad_input;
+mod billing;
 mod breached_service;
 mod command_line;
 mod configuration;

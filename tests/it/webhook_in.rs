@@ -1,6 +1,6 @@
 //! Webhooks of providers come in: what is signed is kept once before it is acknowledged, and nothing else is.
 
-mod inbox;
+pub(crate) mod inbox;
 mod kept;
 mod kept_once;
 mod sdks;

@@ -7,14 +7,15 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use freehold_actors::ops::webhook_endpoints::{self as ops, Change, EndpointItem, Wish};
-use freehold_domain::card_number;
 use freehold_domain::id::WebhookEndpointId;
 use freehold_domain::rfc3339;
 use freehold_domain::secret::Secret;
+use freehold_domain::text::free;
 use freehold_domain::webhook_out::{DESCRIPTION_CHARS_MAX, OVERLAP_MAX, Profile, Topics};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::auth::parsed;
 use crate::body::{Valid, Validate, given, whole};
 use crate::caller::{Member, run};
 use crate::faults::Faults;
@@ -123,9 +124,7 @@ fn checked(
     let topics = topics.map(|texts| Topics::new(&texts).map_err(|not| faults.add("topics", not.to_string())));
     let topics = topics.and_then(Result::ok);
     let description = description.and_then(|text| faults.one_line("description", text, 0..=DESCRIPTION_CHARS_MAX));
-    if description.as_deref().is_some_and(card_number::is_in) {
-        faults.add("description", "must not have the number of a card");
-    }
+    let description = description.and_then(|text| parsed(faults, "description", free(text)));
     let profile = profile.map(|text| text.parse::<Profile>().map_err(|not| faults.add("profile", not.to_string())));
     (topics, description, profile.and_then(Result::ok))
 }

@@ -324,13 +324,13 @@ fn basic(user: &str, secret: &str) -> String {
 }
 
 /// A request.
-struct Asked {
+pub(crate) struct Asked {
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Asked {
-    async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Self> {
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Self> {
         let mut head = vec![];
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.ok()?);
@@ -342,21 +342,25 @@ impl Asked {
         Some(asked)
     }
 
-    fn target(&self) -> &str {
+    pub(crate) fn method(&self) -> &str {
+        self.head.split(' ').next().unwrap()
+    }
+
+    pub(crate) fn target(&self) -> &str {
         self.head.split(' ').nth(1).unwrap()
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.target().split('?').next().unwrap()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).next().unwrap_or_default()
     }
 
     /// A parameter of the query, decoded.
-    fn parameter(&self, name: &str) -> String {
+    pub(crate) fn parameter(&self, name: &str) -> String {
         let query = self.target().split_once('?').map_or("", |(_, query)| query);
         pairs(query)[name].as_str().unwrap_or_default().to_owned()
     }
@@ -367,9 +371,9 @@ impl Asked {
     }
 }
 
-fn pairs(text: &str) -> Value {
+pub(crate) fn pairs(text: &str) -> Value {
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (name.to_owned(), json!(decoded(value)))).collect::<serde_json::Map<_, _>>().into()
+    pairs.map(|(name, value)| (decoded(name), json!(decoded(value)))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn decoded(text: &str) -> String {

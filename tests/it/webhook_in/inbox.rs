@@ -30,7 +30,7 @@ on_both_engines! {
 }
 
 /// Now, in seconds.
-pub(super) fn now_s() -> i64 {
+pub(crate) fn now_s() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
