@@ -12,7 +12,6 @@ use freehold_domain::plan::{Plan, Plans, Quota};
 use freehold_domain::stripe::Effect;
 use freehold_domain::tenant_state::TenantState;
 use freehold_domain::time::UnixMs;
-use freehold_storage::stripe_made::{self, Kind};
 use freehold_storage::{StoreError, TenantTx, api_key, roster, stripe_account, stripe_subscription, webhook_endpoint};
 
 use crate::node::load::{self, LoadError};
@@ -122,12 +121,7 @@ async fn write(node: &Node, slot: &Arc<TenantSlot>, effect: &Effect) -> Result<(
             }
         }
         (Effect::Subscription(fact), None) => stripe_subscription::fold(&mut tx, fact, now).await?,
-        (Effect::Account(fact), _) => {
-            let made = stripe_made::of(&mut tx, Kind::Account).await?;
-            if made.and_then(|made| made.id).as_deref() == Some(fact.id.as_str()) {
-                stripe_account::fold(&mut tx, fact, now).await?;
-            }
-        }
+        (Effect::Account(fact), _) => stripe_account::fold(&mut tx, fact, now).await?,
     }
     Ok(tx.commit().await?)
 }
