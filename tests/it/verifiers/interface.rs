@@ -17,7 +17,15 @@ const LAST: [&str; 2] = ["change_settings", "change_password"];
 
 /// What nobody can do here who only knows the description: it takes a token of a letter, a code of an authenticator, what a
 /// provider says, the password, a refresh token or an open registration.
-const OUT_OF_REACH: [&str; 10] = [
+const OUT_OF_REACH: [&str; 17] = [
+    // Nothing is sold.
+    "DELETE /v1/payouts/account",
+    "GET /v1/payouts",
+    "GET /v1/payouts/account",
+    "POST /v1/payouts/account/dashboard",
+    "POST /v1/payouts/account/onboarding",
+    "POST /v1/plan/checkout",
+    "POST /v1/plan/portal",
     "POST /v1/auth/backup-codes",
     "POST /v1/auth/email/verify",
     "POST /v1/auth/oauth/handoff",
