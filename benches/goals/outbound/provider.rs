@@ -117,16 +117,14 @@ impl Provider {
         self.known.lock().unwrap().told.get(request).copied()
     }
 
-    /// How many calls came to the bad path in this time, and for what share of it one was under way.
+    /// How many calls were under way at the bad path in this time, and for what share of it one was.
     pub(super) fn calls(&self, from: Instant, to: Instant) -> (usize, f64) {
         let calls = self.known.lock().unwrap().calls.clone();
+        let ended = |call: &Call| call.ended.unwrap_or(to);
+        let within = calls.iter().filter(|call| call.began < to && ended(call) >= from);
         // One at a time: no moment is counted twice.
-        let under_way = calls.iter().map(|call| {
-            let (began, ended) = (call.began.max(from), call.ended.unwrap_or(to).min(to));
-            ended.saturating_duration_since(began).as_secs_f64()
-        });
-        let share = under_way.sum::<f64>() / (to - from).as_secs_f64();
-        (calls.iter().filter(|call| (from..to).contains(&call.began)).count(), share)
+        let under_way = within.clone().map(|call| (ended(call).min(to) - call.began.max(from)).as_secs_f64());
+        (within.count(), under_way.sum::<f64>() / (to - from).as_secs_f64())
     }
 }
 

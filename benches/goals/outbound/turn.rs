@@ -18,7 +18,7 @@ use crate::wire::{Conn, bare, get, post, post_as};
 /// Between two requests of one kind of each of the others.
 const ASK_EVERY: Duration = Duration::from_millis(80);
 /// Between two events of each of the others that are told.
-const TELL_EVERY: Duration = Duration::from_millis(160);
+const TELL_EVERY: Duration = Duration::from_millis(125);
 /// Between two events for the tenant's other endpoint.
 const TELL_SECOND_EVERY: Duration = Duration::from_millis(25);
 /// Between two events for the endpoint that fails.
@@ -117,10 +117,7 @@ impl Scene {
         let (server, tenant) = (self.server.http, &self.tenant);
         let token = signed_in(&self.server, tenant);
         let bad = endpoint(&self.server, tenant, &token, &self.provider.url_of_the_bad());
-        let act = match way.by_hand {
-            ByHand::Reset => "reset",
-            ByHand::Open => "open",
-        };
+        let act = if way.by_hand == ByHand::Open { "open" } else { "reset" };
         let by_hand = bare("POST", &tenant.host(), &format!("/v1/breakers/webhook:{bad}/{act}"), &token);
         ask(&self.server, &by_hand, 200);
         self.provider.set(way.mode);
