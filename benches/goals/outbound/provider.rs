@@ -124,7 +124,7 @@ impl Provider {
         let within = calls.iter().filter(|call| call.began < to && ended(call) >= from);
         // One at a time: no moment is counted twice.
         let under_way = within.clone().map(|call| (ended(call).min(to) - call.began.max(from)).as_secs_f64());
-        (within.count(), under_way.sum::<f64>() / (to - from).as_secs_f64())
+        (within.count(), under_way.fold(0.0, |sum, one| sum + one) / (to - from).as_secs_f64())
     }
 }
 
