@@ -134,6 +134,12 @@ where
     workers.join_all().await.into_iter().flatten().collect()
 }
 
+/// Waits on a thread of the caller's own. The timers of a runtime fire for a whole millisecond at once, and all they wake then
+/// wait for one another: that burst would be what is measured.
+pub(crate) fn sleep_until(due: Instant) {
+    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+}
+
 /// A runtime with one thread: a generator that leaves the other cores alone.
 pub(crate) fn one_thread() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()

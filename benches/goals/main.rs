@@ -17,6 +17,7 @@ mod estate;
 mod load;
 mod machine;
 mod memory;
+mod outbound;
 mod p10;
 mod p14;
 mod p5;
@@ -37,7 +38,7 @@ use crate::table::Row;
 const HELP: &str = "\
 cargo bench --bench goals -- [GOAL...] [--short] [--tenants=N] [--dormant=N]
 
-  GOAL         p2 p3 p4 p5 p6 p8 p9 p10 p14 counters slow enumeration; all of them when none is named
+  GOAL         p2 p3 p4 p5 p6 p8 p9 p10 p14 outbound counters slow enumeration; all of them when none is named
   --short      fewer and shorter rounds: shows that it works, not how well
   --tenants=N  active tenants of p6 (2000)
   --dormant=N  dormant tenants of p6 (100000)";
@@ -59,7 +60,7 @@ impl Options {
 
 type Goal = (&'static str, fn(Options) -> Vec<Row>);
 
-const GOALS: [Goal; 12] = [
+const GOALS: [Goal; 13] = [
     ("p2", sessions::seen),
     ("p3", sessions::unseen),
     ("p4", sessions::everything_on),
@@ -69,6 +70,7 @@ const GOALS: [Goal; 12] = [
     ("p9", p9::neighbours),
     ("p10", p10::panics),
     ("p14", p14::webhooks),
+    ("outbound", outbound::failing),
     ("counters", counters::shared),
     ("slow", slow::clients),
     ("enumeration", enumeration::differences),

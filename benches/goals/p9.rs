@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::load::{Crowd, Requests, Tally, Until, median, ms, one_thread, quantile, span};
+use crate::load::{Crowd, Requests, Tally, Until, median, ms, one_thread, quantile, sleep_until, span};
 use crate::process::{Cores, Folder, Process};
 use crate::sessions::off_the_first_core;
 use crate::table::Row;
@@ -86,7 +86,7 @@ fn steady(server: &Process, others: &[Arc<[u8]>]) -> (Vec<f64>, usize) {
                 let mut conn = runtime.block_on(Conn::open(address));
                 let (mut times, mut wrong) = (vec![], 0);
                 while began.elapsed() < WARM + WINDOW {
-                    until(due);
+                    sleep_until(due);
                     due = Instant::now().max(due) + PACE;
                     let asked = Instant::now();
                     wrong += usize::from(runtime.block_on(conn.ask(&ask)).status != 200);
@@ -116,7 +116,7 @@ fn flood(server: &Process, ask: &Arc<[u8]>, tally: &Tally) -> Vec<JoinHandle<(us
             let mut conn = runtime.block_on(Conn::open(address));
             let (mut sent, mut passed) = (0, 0);
             while !tally.is_stopped() {
-                until(due);
+                sleep_until(due);
                 due += pace;
                 sent += 1;
                 passed += usize::from(runtime.block_on(conn.ask(&ask)).status == 200);
@@ -125,12 +125,6 @@ fn flood(server: &Process, ask: &Arc<[u8]>, tally: &Tally) -> Vec<JoinHandle<(us
         })
     };
     (0..CONNECTIONS).map(connection).collect()
-}
-
-/// Waits on a thread of the caller's own. The timers of a runtime fire for a whole millisecond at once, and all they wake then
-/// wait for one another: that burst would be what is measured.
-fn until(due: Instant) {
-    thread::sleep(due.saturating_duration_since(Instant::now()));
 }
 
 async fn refused(options: Options) -> Vec<Row> {

@@ -16,10 +16,17 @@ pub(crate) struct Conn {
 /// An answer, as long as the next one is not asked for.
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
+    head: &'a [u8],
     pub(crate) body: &'a [u8],
 }
 
 impl Answer<'_> {
+    /// The id that the server gave the request.
+    pub(crate) fn request_id(&self) -> String {
+        let head = std::str::from_utf8(self.head).unwrap();
+        head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap().to_owned()
+    }
+
     /// Text of the body's JSON.
     pub(crate) fn text(&self, key: &str) -> String {
         let body: Value = serde_json::from_slice(self.body).unwrap();
@@ -53,7 +60,7 @@ impl Conn {
             }
         }
         assert_eq!(self.read.len(), whole, "an answer that was not asked for");
-        Answer { status, body: &self.read[head..whole] }
+        Answer { status, head: &self.read[..head], body: &self.read[head..whole] }
     }
 }
 
@@ -63,7 +70,12 @@ fn content_length(head: &str) -> usize {
 
 /// The bytes of `GET {path}` with a bearer token.
 pub(crate) fn get(host: &str, path: &str, token: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
+    bare("GET", host, path, token)
+}
+
+/// The bytes of a request with a bearer token and no body.
+pub(crate) fn bare(method: &str, host: &str, path: &str, token: &str) -> Vec<u8> {
+    format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
 /// The bytes of `POST {path}` with a JSON body.
