@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
-const SECRET: [&str; 10] = [
+const SECRET: [&str; 11] = [
     keys::MASTER,
     database::URL,
     database::MIGRATE_URL,
@@ -19,6 +19,7 @@ const SECRET: [&str; 10] = [
     oauth::GOOGLE_SECRET,
     integrations::QUICKBOOKS_SECRET,
     integrations::SQUARE_SECRET,
+    integrations::SHOPIFY_SECRET,
 ];
 
 /// Edits between a wrong name and a right one for it to be what was meant.

@@ -1,4 +1,7 @@
-//! Providers made by hand that speak like QuickBooks, Square, Twilio and a service like `OpenAI`'s, and fail as they are told to.
+//! Providers made by hand that speak like QuickBooks, Square, Shopify, Twilio and a service like `OpenAI`'s, and fail as they are
+//! told to.
+
+pub(super) mod shopify;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use self::shopify::Shops;
 use crate::support::{Authority, Folder, Options};
 
 pub(super) const SID: &str = "AC0123456789abcdef0123456789abcdef";
@@ -62,6 +66,7 @@ struct Known {
     /// Every refresh token that was shown.
     shown: Vec<String>,
     denies: bool,
+    shops: Shops,
 }
 
 /// All of them.
@@ -90,13 +95,14 @@ impl Fake {
             asked: vec![],
             shown: vec![],
             denies: false,
+            shops: Shops::default(),
         };
         let fake = Self {
             address: plain.local_addr().unwrap(),
             tls: tls.local_addr().unwrap(),
             known: Arc::new(Mutex::new(known)),
         };
-        let acceptor = authority.certify(folder.path(), "ai", &["ai.test"]).acceptor();
+        let acceptor = authority.certify(folder.path(), "ai", &["ai.test", "*.myshopify.test"]).acceptor();
         let (one, two) = (fake.clone(), fake.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = plain.accept().await {
@@ -128,6 +134,9 @@ impl Fake {
             for url in ["authorize", "token", "revoke", "api"] {
                 options = set(options, &format!("{}_URL", url.to_uppercase()), format!("{at}/{short}/{url}"));
             }
+        }
+        for (name, value) in self.shopify_settings() {
+            options = options.env(name, &value);
         }
         options.env("FREEHOLD_INTEGRATIONS_TWILIO_API_URL", &format!("{at}/twilio"))
     }
@@ -179,7 +188,7 @@ impl Fake {
 
     async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Some(asked) = Asked::read(&mut stream).await else { return };
-        let is_token = asked.path().ends_with("/token");
+        let is_token = asked.path().ends_with("token");
         let (mode, takes) = {
             let mut known = self.known.lock().unwrap();
             known.come += usize::from(is_token);
@@ -237,7 +246,7 @@ impl Fake {
                 plain(if asked.header("authorization") == basic(SID, TOKEN) { 200 } else { 401 })
             }
             "/v1/models" => json(if bearer == API_KEY { 200 } else { 401 }, json!({ "data": [] })),
-            _ => plain(404),
+            _ => Self::shop_answers(&mut known, asked).unwrap_or_else(|| plain(404)),
         }
     }
 }
@@ -340,6 +349,10 @@ impl Asked {
         stream.read_exact(&mut body).await.ok()?;
         asked.body = String::from_utf8(body).unwrap();
         Some(asked)
+    }
+
+    fn method(&self) -> &str {
+        self.head.split(' ').next().unwrap()
     }
 
     fn target(&self) -> &str {
