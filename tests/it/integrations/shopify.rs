@@ -280,7 +280,7 @@ async fn a_shop_that_fails_keeps_its_token_and_one_that_is_over_is_told(engine: 
     asked(&scene, "sh refresh_token", 1).await;
     works(&mut scene).await;
     scene.fake.mode(Mode::Over);
-    scene.server.clock_ahead(NEARLY_S + 60).await;
+    later(&mut scene, 61).await;
     let over = async |scene: &mut Scene| scene.shown("shopify").await["connected"]["state"] == "expired";
     until("it is over", async || over(&mut scene).await.then_some(())).await;
     scene.check("shopify").await.is_problem(409, "integration-expired");
@@ -301,7 +301,7 @@ async fn a_lost_answer_of_a_shop_costs_nothing(engine: Engine) {
     let is_lost = async || (crate::watch::metric(&scene.server, failed).await == 1).then_some(());
     until("it is lost", is_lost).await;
     scene.fake.mode(Mode::Good);
-    scene.server.clock_ahead(NEARLY_S + 61).await;
+    scene.server.clock_ahead(61).await;
     asked(&scene, "sh refresh_token", 2).await;
     until("it works", async || (scene.check("shopify").await.json()["works"] == true).then_some(())).await;
     assert_eq!(scene.shown("shopify").await["connected"]["state"], "connected");
