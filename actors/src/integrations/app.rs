@@ -26,7 +26,7 @@ const JSON_TYPE: &str = "application/json";
 
 /// What this server is to a provider.
 pub(crate) enum App {
-    Hosted(Hosted),
+    Hosted(Box<Hosted>),
     Shopify(Shopify),
 }
 
@@ -84,7 +84,7 @@ impl Failed {
 
 impl App {
     pub(super) fn hosted(integration: Integration, rule: AppRule, over: &Outbound) -> Self {
-        Self::Hosted(Hosted::new(integration, rule, over))
+        Self::Hosted(Box::new(Hosted::new(integration, rule, over)))
     }
 
     pub(super) const fn shopify(rule: ShopifyRule) -> Self {

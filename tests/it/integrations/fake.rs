@@ -29,6 +29,9 @@ const CLIENT_SECRET: &str = "cAnArY-client-secret";
 /// What every token of its own begins with.
 pub(super) const CANARY: &str = "cAnArY-token";
 
+/// Bytes of an answer that are more than is read.
+const BABBLE_BYTES: usize = 300 * 1_024;
+
 /// How token endpoints behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -43,6 +46,8 @@ pub(super) enum Mode {
     Refuses,
     /// Rotates and hangs up: the answer is lost.
     Loses,
+    /// Says more than anybody reads.
+    Babbles,
 }
 
 struct Known {
@@ -206,7 +211,10 @@ impl Fake {
                 self.answer(&asked);
                 return;
             }
-            Mode::Good | Mode::Fails | Mode::Hangs | Mode::Over | Mode::Refuses | Mode::Loses => self.answer(&asked),
+            Mode::Babbles if is_token => (200, String::new(), " ".repeat(BABBLE_BYTES)),
+            Mode::Good | Mode::Fails | Mode::Hangs | Mode::Over | Mode::Refuses | Mode::Loses | Mode::Babbles => {
+                self.answer(&asked)
+            }
         };
         let text = format!(
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{head}content-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -287,7 +295,7 @@ impl Known {
             Mode::Fails => return (500, String::new(), "{}".to_owned()),
             Mode::Over => return refused("invalid_grant"),
             Mode::Refuses => return refused("invalid_client"),
-            Mode::Good | Mode::Hangs | Mode::Loses => {}
+            Mode::Good | Mode::Hangs | Mode::Loses | Mode::Babbles => {}
         }
         let is_good = if grant_type == "authorization_code" {
             let back = self.codes.remove(sent["code"].as_str().unwrap());

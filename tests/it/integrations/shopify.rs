@@ -248,9 +248,13 @@ async fn a_shop_that_leads_elsewhere_is_not_called(engine: Engine) {
 
 async fn what_a_shop_refuses_connects_nothing(engine: Engine) {
     let mut scene = Scene::start(engine).await;
-    for (mode, status, problem) in
-        [(Mode::Over, 403, "oauth-failed"), (Mode::Refuses, 403, "oauth-failed"), (Mode::Fails, 503, "unavailable")]
-    {
+    for (mode, status, problem) in [
+        (Mode::Over, 403, "oauth-failed"),
+        (Mode::Refuses, 403, "oauth-failed"),
+        (Mode::Fails, 503, "unavailable"),
+        (Mode::Babbles, 503, "unavailable"),
+        (Mode::Loses, 503, "unavailable"),
+    ] {
         scene.fake.mode(mode);
         let mut browser = Browser::new(scene.server.http);
         connect(&scene, &mut browser, "one").await.is_problem(status, problem);
@@ -268,7 +272,7 @@ async fn what_a_shop_refuses_connects_nothing(engine: Engine) {
     scene.conn.call("POST", "/v1/auth/logout", Some(&scene.ada.access)).await.is(204);
     browser.get(&end).await.is_problem(400, "oauth-expired");
     scene.ada = scene.conn.sign_in(&scene.acme).await;
-    assert_eq!(scene.fake.asked("sh code"), 3);
+    assert_eq!(scene.fake.asked("sh code"), 4);
     assert_eq!(scene.shown("shopify").await["connected"], Value::Null);
     assert!(scene.told().await.is_empty());
 }

@@ -102,7 +102,7 @@ impl Known {
             Mode::Fails => return (500, String::new(), "{}".to_owned()),
             Mode::Over => return refused("invalid_grant"),
             Mode::Refuses => return refused("invalid_request"),
-            Mode::Good | Mode::Hangs | Mode::Loses => {}
+            Mode::Good | Mode::Hangs | Mode::Loses | Mode::Babbles => {}
         }
         let shown = sent["refresh_token"].as_str().unwrap_or_default().to_owned();
         let is_good = if is_refresh {
