@@ -46,7 +46,7 @@ pub(super) enum Mode {
     Refuses,
     /// Rotates and hangs up: the answer is lost.
     Loses,
-    /// Says more than anybody reads.
+    /// Gives out tokens, and says more besides than anybody reads.
     Babbles,
 }
 
@@ -211,7 +211,10 @@ impl Fake {
                 self.answer(&asked);
                 return;
             }
-            Mode::Babbles if is_token => (200, String::new(), " ".repeat(BABBLE_BYTES)),
+            Mode::Babbles if is_token => {
+                let (status, head, body) = self.answer(&asked);
+                (status, head, format!("{body}{}", " ".repeat(BABBLE_BYTES)))
+            }
             Mode::Good | Mode::Fails | Mode::Hangs | Mode::Over | Mode::Refuses | Mode::Loses | Mode::Babbles => {
                 self.answer(&asked)
             }

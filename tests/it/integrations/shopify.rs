@@ -272,7 +272,7 @@ async fn what_a_shop_refuses_connects_nothing(engine: Engine) {
     scene.conn.call("POST", "/v1/auth/logout", Some(&scene.ada.access)).await.is(204);
     browser.get(&end).await.is_problem(400, "oauth-expired");
     scene.ada = scene.conn.sign_in(&scene.acme).await;
-    assert_eq!(scene.fake.asked("sh code"), 4);
+    assert_eq!(scene.fake.asked("sh code"), 5);
     assert_eq!(scene.shown("shopify").await["connected"], Value::Null);
     assert!(scene.told().await.is_empty());
 }
