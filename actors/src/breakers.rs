@@ -146,6 +146,10 @@ impl Machines {
         (outcome, begin)
     }
 
+    fn knows(&self, integration: &Integration) -> bool {
+        self.all.contains_key(integration)
+    }
+
     fn forget(&mut self, integration: &Integration) -> bool {
         self.all.remove(integration).is_some_and(|breaker| breaker.remembered().is_some()) && self.note(integration)
     }
@@ -194,7 +198,10 @@ impl Actor for Breakers {
             }
             Msg::Ended(integration, call, outcome, reply) => {
                 if reply.start() {
-                    state.step(&integration, |breaker| end(breaker, &call, outcome, (rule, now)));
+                    // One that was taken away while it was called does not come back.
+                    if state.slot.cells.breakers().knows(&integration) {
+                        state.step(&integration, |breaker| end(breaker, &call, outcome, (rule, now)));
+                    }
                     reply.answer(());
                 }
             }

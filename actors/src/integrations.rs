@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use freehold_domain::id::TenantId;
 use freehold_domain::integration::key::Key;
+use freehold_domain::integration::shopify::ShopDomain;
 use freehold_domain::integration::{Integration, basic, bearer};
 use freehold_domain::public_url::PublicUrl;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use hyper::StatusCode;
 
-pub(crate) use self::app::{App, Failed};
+pub(crate) use self::app::{App, Failed, Whose};
 pub use self::keeper::run;
 use self::turns::Turns;
 use crate::breakers;
@@ -49,6 +50,19 @@ pub struct AppRule {
     pub api_url: ServiceUrl,
 }
 
+/// What this server is to every shop of Shopify's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShopifyRule {
+    /// Its id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret<String>,
+    /// What it asks to be allowed, with commas between.
+    pub scopes: String,
+    /// Where all shops are.
+    pub domain: ShopDomain,
+}
+
 /// What the operator has set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntegrationsRule {
@@ -56,6 +70,8 @@ pub struct IntegrationsRule {
     pub quickbooks: Option<AppRule>,
     /// Square.
     pub square: Option<AppRule>,
+    /// Shopify.
+    pub shopify: Option<ShopifyRule>,
     /// Where Twilio is.
     pub twilio_api_url: ServiceUrl,
 }
@@ -65,6 +81,7 @@ pub struct Integrations {
     twilio: Outbound,
     quickbooks: Option<App>,
     square: Option<App>,
+    shopify: Option<App>,
     turns: Turns,
     tenants: Queue<TenantId>,
 }
@@ -95,10 +112,11 @@ impl Integrations {
     /// When TLS cannot be had.
     pub fn new(rule: IntegrationsRule) -> Result<Self, rustls::Error> {
         let twilio = Outbound::to(rule.twilio_api_url)?;
-        let app = |integration, rule: Option<AppRule>| rule.map(|rule| App::new(integration, rule, &twilio));
+        let app = |integration, rule: Option<AppRule>| rule.map(|rule| App::hosted(integration, rule, &twilio));
         let (quickbooks, square) =
             (app(Integration::QuickBooks, rule.quickbooks), app(Integration::Square, rule.square));
-        Ok(Self { twilio, quickbooks, square, turns: Turns::default(), tenants: Queue::default() })
+        let shopify = rule.shopify.map(App::shopify);
+        Ok(Self { twilio, quickbooks, square, shopify, turns: Turns::default(), tenants: Queue::default() })
     }
 
     /// What this server is to the provider of this one; `None` where that is nothing.
@@ -106,6 +124,7 @@ impl Integrations {
         match integration {
             Integration::QuickBooks => self.quickbooks.as_ref(),
             Integration::Square => self.square.as_ref(),
+            Integration::Shopify => self.shopify.as_ref(),
             Integration::Twilio | Integration::OpenAi => None,
         }
     }

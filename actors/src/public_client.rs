@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use freehold_domain::public_url::{Place, PublicUrl, Reach, UrlRefused};
-use http_body_util::{BodyExt as _, Full};
+use freehold_domain::secret::Secret;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
@@ -25,14 +26,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::names::{Names, NoRecords};
-use crate::outbound::{connector, retry_after};
+use crate::outbound::{Answered, Bounds, Content, connector, retry_after};
 
 /// Most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 3;
 const CONNECTED_WITHIN: Duration = Duration::from_secs(4);
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 16 * 1_024;
-/// Bytes of an answer that are read.
+/// Bytes of an answer that are read of which the status counts.
 const ANSWER_BYTES_MAX: usize = 4 * 1_024;
 /// How long the rest of an answer is waited for whose status is known.
 const BODY_WITHIN: Duration = Duration::from_secs(2);
@@ -96,8 +97,11 @@ pub(crate) enum NoAnswer {
     /// Not in time.
     #[error("the answer did not come in time")]
     Late,
-    /// The request cannot be written.
-    #[error("the request cannot be written")]
+    /// More than is taken.
+    #[error("the answer is too long")]
+    TooLong,
+    /// The request cannot be written, or the answer is no text.
+    #[error("not what it must be")]
     Malformed,
 }
 
@@ -110,7 +114,7 @@ impl NoAnswer {
             Self::NameServer => "name-server",
             Self::Connection => "connection",
             Self::Tls(_) => "tls",
-            Self::Exchange(_) => "exchange",
+            Self::Exchange(_) | Self::TooLong => "exchange",
             Self::Late => "late",
             Self::Malformed => "malformed",
         }
@@ -158,19 +162,65 @@ impl PublicClient {
         self.call(url, request(url, Request::get(url.target()), (headers, Full::default()))?, within).await
     }
 
+    /// What a URL answers to a DELETE.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]; when it came too late the other side may have done it all the same.
+    pub(crate) async fn delete(
+        &self,
+        url: &PublicUrl,
+        headers: &[(&'static str, String)],
+        within: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        self.call(url, request(url, Request::delete(url.target()), (headers, Full::default()))?, within).await
+    }
+
+    /// What a URL answers when this content is posted to it, the whole of it, whatever the status: as `Outbound::ask` does for
+    /// services that the operator named.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]; when it came too late the other side may have taken it all the same.
+    pub(crate) async fn ask(
+        &self,
+        url: &PublicUrl,
+        headers: &[(&'static str, String)],
+        (of, content): Content<'_>,
+        bounds: Bounds,
+    ) -> Result<Answered, NoAnswer> {
+        let deadline = Instant::now() + bounds.within;
+        let body = Full::new(Bytes::copy_from_slice(content.as_bytes()));
+        let post = Request::post(url.target()).header(CONTENT_TYPE, of);
+        let (_driver, response) = self.begin(url, request(url, post, (headers, body))?, deadline).await?;
+        let (head, body) = response.into_parts();
+        let body = timeout_at(deadline, Limited::new(body, bounds.bytes_max).collect()).await;
+        let body = body.map_err(|_| NoAnswer::Late)?.map_err(broken_off)?;
+        let text = String::from_utf8(body.to_bytes().into()).map_err(|_| NoAnswer::Malformed)?;
+        Ok(Answered { status: head.status, retry_after: retry_after(&head.headers), text: Secret::new(text) })
+    }
+
     async fn call(&self, url: &PublicUrl, request: Request<Full<Bytes>>, within: Duration) -> Result<Answer, NoAnswer> {
         let deadline = Instant::now() + within;
+        let (_driver, response) = self.begin(url, request, deadline).await?;
+        Ok(read(response, deadline.min(Instant::now() + BODY_WITHIN)).await)
+    }
+
+    /// The head of an answer. Who drops the first of both closes the connection.
+    async fn begin(
+        &self,
+        url: &PublicUrl,
+        request: Request<Full<Bytes>>,
+        deadline: Instant,
+    ) -> Result<(JoinSet<hyper::Result<()>>, Response<Incoming>), NoAnswer> {
         let call = Box::pin(async {
             let stream = self.connect(url).await?;
             let mut http = http1::Builder::new();
             let (mut sender, connection) = http.max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
-            let mut driver = JoinSet::new(); // dropped, it closes the connection
+            let mut driver = JoinSet::new();
             driver.spawn(connection);
             let response = sender.send_request(request).await?;
             Ok((driver, response))
         });
-        let (_driver, response) = timeout_at(deadline, call).await.unwrap_or(Err(NoAnswer::Late))?;
-        Ok(read(response, deadline.min(Instant::now() + BODY_WITHIN)).await)
+        timeout_at(deadline, call).await.unwrap_or(Err(NoAnswer::Late))
     }
 
     /// The URL that a tenant names, if it may be called and leads, now, to where calls may go. Where nobody says whither, it is
@@ -231,6 +281,13 @@ fn request(
     let own = own.header(USER_AGENT, concat!("freehold/", env!("CARGO_PKG_VERSION")));
     let request = headers.iter().fold(own, |request, (name, value)| request.header(*name, value));
     request.body(body).map_err(|_| NoAnswer::Malformed)
+}
+
+fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> NoAnswer {
+    if error.is::<LengthLimitError>() {
+        return NoAnswer::TooLong;
+    }
+    error.downcast::<hyper::Error>().map_or(NoAnswer::Malformed, |error| NoAnswer::Exchange(*error))
 }
 
 async fn read(response: Response<Incoming>, deadline: Instant) -> Answer {

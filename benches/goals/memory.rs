@@ -115,6 +115,7 @@ async fn start(data_dir: PathBuf) -> Arc<Node> {
         integrations: Integrations::new(IntegrationsRule {
             quickbooks: None,
             square: None,
+            shopify: None,
             twilio_api_url: ServiceUrl::parse("https://api.twilio.com").unwrap(),
         })
         .unwrap(),

@@ -11,6 +11,7 @@
 pub mod grant;
 pub mod key;
 pub mod refresh;
+pub mod shopify;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,6 +34,8 @@ pub enum Integration {
     QuickBooks,
     /// Square, by a grant.
     Square,
+    /// A shop of Shopify's, by a grant.
+    Shopify,
 }
 
 /// By what a service is opened.
@@ -46,12 +49,12 @@ pub enum Kind {
 
 /// Nothing of this name is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of twilio, openai, quickbooks, square")]
+#[error("must be one of twilio, openai, quickbooks, square, shopify")]
 pub struct NoIntegration;
 
 impl Integration {
     /// Each of them.
-    pub const ALL: [Self; 4] = [Self::Twilio, Self::OpenAi, Self::QuickBooks, Self::Square];
+    pub const ALL: [Self; 5] = [Self::Twilio, Self::OpenAi, Self::QuickBooks, Self::Square, Self::Shopify];
 
     /// The name in paths, rows and JSON.
     #[must_use]
@@ -61,6 +64,7 @@ impl Integration {
             Self::OpenAi => "openai",
             Self::QuickBooks => "quickbooks",
             Self::Square => "square",
+            Self::Shopify => "shopify",
         }
     }
 
@@ -69,7 +73,7 @@ impl Integration {
     pub const fn kind(self) -> Kind {
         match self {
             Self::Twilio | Self::OpenAi => Kind::Key,
-            Self::QuickBooks | Self::Square => Kind::Grant,
+            Self::QuickBooks | Self::Square | Self::Shopify => Kind::Grant,
         }
     }
 
@@ -81,6 +85,7 @@ impl Integration {
             Self::OpenAi => "openai:api",
             Self::QuickBooks => "quickbooks:api",
             Self::Square => "square:api",
+            Self::Shopify => "shopify:api",
         }
     }
 

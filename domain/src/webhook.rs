@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use subtle::Choice;
 
-pub(crate) use self::encoding::to_hex;
+pub(crate) use self::encoding::{hex as from_hex, to_hex};
 pub use self::event::{EVENTS_MAX, Event, ID_BYTES_MAX, NoEvent, TEXT_BYTES_MAX, Told};
 pub use self::kept::Body;
 pub use self::provider::{NoProvider, Provider};

@@ -420,6 +420,8 @@ impl From<Refusal> for Problem {
             Refusal::NoRoomForReports => Self::new(Kind::Conflict).detail(NO_ROOM),
             Refusal::Url(refused) => Self::invalid("url", refused.to_string()).with("rule", refused.rule()),
             Refusal::BaseUrl(refused) => Self::invalid("base_url", refused.to_string()).with("rule", refused.rule()),
+            Refusal::Shop(not) => Self::invalid("shop", not.to_string()),
+            Refusal::ShopUrl(refused) => Self::invalid("shop", refused.to_string()).with("rule", refused.rule()),
             Refusal::IntegrationExpired => Self::new(Kind::IntegrationExpired),
             Refusal::QuotaReached(QuotaReached { quota, limit, plan }) => Self::new(Kind::QuotaReached)
                 .with("quota", quota.as_str())

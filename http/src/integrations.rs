@@ -75,7 +75,7 @@ pub(crate) struct Connected {
     /// Since when.
     #[schema(format = DateTime)]
     set_at: String,
-    /// When the access token ends; it is refreshed before. `null` for a key.
+    /// When the access token ends; it is refreshed before. `null` for a key, and for a token that does not end.
     #[schema(required, format = DateTime)]
     ends_at: Option<String>,
     /// When the provider said that it is over.
@@ -238,7 +238,7 @@ impl From<Tried> for Checked {
 /// `POST /v1/integrations/{name}/check`: makes a call that changes nothing there, and says how it went; admins alone.
 #[utoipa::path(post, path = "/v1/integrations/{name}/check", tag = "integrations", operation_id = "check_integration",
     security(("bearer" = [])),
-    params(("name" = String, Path, description = "`twilio`, `openai`, `quickbooks` or `square`.")),
+    params(("name" = String, Path, description = "`twilio`, `openai`, `quickbooks`, `square` or `shopify`.")),
     responses(
         (status = 200, description = "How it went.", body = Checked),
         (status = 409, description = "problem"),
@@ -253,7 +253,7 @@ pub(crate) async fn check(member: Member, Path(text): Path<String>) -> Result<Re
 /// What became of it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Disconnected {
-    /// Whether the provider took back what it had given out. `false`: it did not, and that may be good there until it ends;
+    /// Whether the provider took back what it had given out; Shopify takes the app away from the shop with it. `false`: it did not, and that may be good there until it ends;
     /// `null` for a key, which is taken back at its service.
     #[schema(required)]
     revoked: Option<bool>,
@@ -264,7 +264,7 @@ pub(crate) struct Disconnected {
 /// Takes a session that was started within five minutes, else 403.
 #[utoipa::path(delete, path = "/v1/integrations/{name}", tag = "integrations", operation_id = "disconnect_integration",
     security(("bearer" = [])),
-    params(("name" = String, Path, description = "`twilio`, `openai`, `quickbooks` or `square`.")),
+    params(("name" = String, Path, description = "`twilio`, `openai`, `quickbooks`, `square` or `shopify`.")),
     responses((status = 200, description = "It is gone.", body = Disconnected)),
 )]
 pub(crate) async fn remove(member: Member, Path(text): Path<String>) -> Result<Response, Problem> {

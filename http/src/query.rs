@@ -48,6 +48,11 @@ impl Params {
         Self(pairs)
     }
 
+    /// Those that nobody has taken, decoded: each name once.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// Takes the value of this parameter.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(seen, _)| seen == name)?;

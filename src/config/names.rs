@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Settings whose value is never shown. Addresses with a scheme are among them: they may carry a password.
-const SECRET: [&str; 11] = [
+const SECRET: [&str; 12] = [
     keys::MASTER,
     database::URL,
     database::MIGRATE_URL,
@@ -19,6 +19,7 @@ const SECRET: [&str; 11] = [
     oauth::GOOGLE_SECRET,
     integrations::QUICKBOOKS_SECRET,
     integrations::SQUARE_SECRET,
+    integrations::SHOPIFY_SECRET,
     billing::SECRET_KEY,
 ];
 

@@ -17,33 +17,53 @@ const GOOGLE_ISSUER: &str = "oauth.google_issuer";
 const GOOGLE_HD: &str = "oauth.google_hd";
 
 const GITHUB: Names = Names {
-    id: "oauth.github_client_id",
-    secret: GITHUB_SECRET,
-    secret_file: "oauth.github_client_secret_file",
+    credentials: Credentials {
+        id: "oauth.github_client_id",
+        secret: GITHUB_SECRET,
+        secret_file: "oauth.github_client_secret_file",
+    },
     authorize_url: "oauth.github_authorize_url",
     token_url: "oauth.github_token_url",
 };
 const GOOGLE: Names = Names {
-    id: "oauth.google_client_id",
-    secret: GOOGLE_SECRET,
-    secret_file: "oauth.google_client_secret_file",
+    credentials: Credentials {
+        id: "oauth.google_client_id",
+        secret: GOOGLE_SECRET,
+        secret_file: "oauth.google_client_secret_file",
+    },
     authorize_url: "oauth.google_authorize_url",
     token_url: "oauth.google_token_url",
 };
 
 pub(super) const SETTINGS: &[&str] = &[
-    GITHUB.id, GITHUB.secret, GITHUB.secret_file, GITHUB.authorize_url, GITHUB.token_url, GITHUB_API_URL, GOOGLE.id,
-    GOOGLE.secret, GOOGLE.secret_file, GOOGLE.authorize_url, GOOGLE.token_url, GOOGLE_JWKS_URL, GOOGLE_ISSUER,
+    GITHUB.credentials.id,
+    GITHUB.credentials.secret,
+    GITHUB.credentials.secret_file,
+    GITHUB.authorize_url,
+    GITHUB.token_url,
+    GITHUB_API_URL,
+    GOOGLE.credentials.id,
+    GOOGLE.credentials.secret,
+    GOOGLE.credentials.secret_file,
+    GOOGLE.authorize_url,
+    GOOGLE.token_url,
+    GOOGLE_JWKS_URL,
+    GOOGLE_ISSUER,
     GOOGLE_HD,
 ];
 
 const URL_REMEDY: &str = "write it like https://id.example.com/path; without TLS it must be a loopback address";
 
-/// The settings that every provider has.
-pub(super) struct Names {
+/// The settings of a client id and what proves it.
+pub(super) struct Credentials {
     pub(super) id: &'static str,
     pub(super) secret: &'static str,
     pub(super) secret_file: &'static str,
+}
+
+/// The settings that every provider has.
+pub(super) struct Names {
+    pub(super) credentials: Credentials,
     pub(super) authorize_url: &'static str,
     pub(super) token_url: &'static str,
 }
@@ -68,9 +88,20 @@ pub(super) fn read(values: &mut Values, data_dir: Option<&Path>) -> Option<Provi
 
 /// What this server is to a provider; `None` when it is nothing to it, or something is wrong.
 pub(super) fn client(values: &mut Values, names: &Names, data_dir: Option<&Path>) -> Option<ClientRule> {
+    let client = credentials(values, &names.credentials, data_dir);
+    let (authorize_url, token_url) = (url(values, names.authorize_url), url(values, names.token_url));
+    let (id, secret) = client?;
+    Some(ClientRule { id, secret, authorize_url: authorize_url?, token_url: token_url? })
+}
+
+/// The id and the secret, which are there together or not at all; `None` when they are not, or something is wrong.
+pub(super) fn credentials(
+    values: &mut Values,
+    names: &Credentials,
+    data_dir: Option<&Path>,
+) -> Option<(String, Secret<String>)> {
     let id = values.read(names.id, "a client id", "write it as the provider gave it out", visible);
     let secret = secret(values, (names.secret, names.secret_file), data_dir);
-    let (authorize_url, token_url) = (url(values, names.authorize_url), url(values, names.token_url));
     let has_secret = values.is_set(names.secret) || values.is_set(names.secret_file);
     let is_faulty = [names.id, names.secret, names.secret_file].iter().any(|name| values.is_faulty(name));
     if values.is_set(names.id) && !has_secret && !is_faulty {
@@ -79,7 +110,7 @@ pub(super) fn client(values: &mut Values, names: &Names, data_dir: Option<&Path>
     if has_secret && !values.is_set(names.id) && !is_faulty {
         values.fault(names.id, "not set, and the client secret is", "set the id that the secret came with");
     }
-    Some(ClientRule { id: id?, secret: secret?, authorize_url: authorize_url?, token_url: token_url? })
+    id.zip(secret)
 }
 
 /// A secret that a provider gave out, from its value or from a file that only its owner can read.

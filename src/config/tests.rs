@@ -92,7 +92,8 @@ fn development_needs_nothing() {
     };
     assert_eq!(config.domains, ProofRule { resolver: None, http_port: 80, private_networks: vec![], rules });
     let reach = Reach { private_networks: vec![], ports: vec![443..=443, 8_443..=8_443] };
-    let IntegrationsRule { quickbooks, square, twilio_api_url } = &config.integrations;
+    let IntegrationsRule { quickbooks, square, shopify, twilio_api_url } = &config.integrations;
+    assert_eq!(shopify, &None);
     assert_eq!((quickbooks, square, twilio_api_url.to_string().as_str()), (&None, &None, "https://api.twilio.com"));
     assert_eq!(config.stripe, None);
     assert_eq!(config.outbound, OutboundRule { resolver: None, reach, roots: vec![] });

@@ -35,7 +35,7 @@ queries! {
 pub struct StateRow {
     /// The provider's name.
     pub provider: String,
-    /// The sealed verifier and nonce.
+    /// The sealed verifier and nonce; of an integration the shop, or nothing that is looked at.
     pub secrets_sealed: Vec<u8>,
     /// The hash of what the browser was given.
     pub browser_hash: Vec<u8>,

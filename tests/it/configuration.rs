@@ -116,7 +116,7 @@ fn production_names_everything_it_misses_at_once_and_soon() {
 }
 
 /// Every setting with a value that is none.
-const GARBLED: [(&str, &str); 128] = [
+const GARBLED: [(&str, &str); 133] = [
     ("FREEHOLD_ACME_CA_FILE", "/nonexistent/ca.pem"),
     ("FREEHOLD_ACME_CONTACT", "nobody"),
     ("FREEHOLD_ACME_DIRECTORY", "http://acme.example.com"),
@@ -161,6 +161,11 @@ const GARBLED: [(&str, &str); 128] = [
     ("FREEHOLD_INTEGRATIONS_SQUARE_CLIENT_SECRET_FILE", "/nonexistent/secret"),
     ("FREEHOLD_INTEGRATIONS_SQUARE_REVOKE_URL", "https://u@example.com"),
     ("FREEHOLD_INTEGRATIONS_SQUARE_TOKEN_URL", "/token"),
+    ("FREEHOLD_INTEGRATIONS_SHOPIFY_CLIENT_ID", "two words"),
+    ("FREEHOLD_INTEGRATIONS_SHOPIFY_CLIENT_SECRET", "cAnArY5ecret and more"),
+    ("FREEHOLD_INTEGRATIONS_SHOPIFY_CLIENT_SECRET_FILE", "/nonexistent/secret"),
+    ("FREEHOLD_INTEGRATIONS_SHOPIFY_DOMAIN", "com"),
+    ("FREEHOLD_INTEGRATIONS_SHOPIFY_SCOPES", "read products"),
     ("FREEHOLD_INTEGRATIONS_TWILIO_API_URL", "http://api.twilio.com"),
     ("FREEHOLD_KEYS_MASTER", "k1:cAnArY5ecret"),
     ("FREEHOLD_KEYS_MASTER_FILE", "/nonexistent/master"),

@@ -1,9 +1,11 @@
 //! The services outside that a tenant connects: by a key, or by a grant that is kept good.
 
+mod callbacks;
 mod connecting;
 pub(crate) mod fake;
 mod keys;
 mod refreshing;
+mod shopify;
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -33,6 +35,7 @@ impl Scene {
         let (folder, authority, names) = (Folder::new(), Authority::new(), Names::start().await);
         let fake = Fake::start(&authority, &folder).await;
         names.addresses("ai.test", &["127.0.0.1"]);
+        names.addresses("one.myshopify.test", &["127.0.0.1"]);
         let ca_file = authority.root_file(folder.path());
         let options = fake
             .configure(Options::new(engine))

@@ -10,14 +10,14 @@
 //! A refresh token that was exchanged is not shown to its provider again: the new one takes its place by the version that was
 //! read. There is one hole. A process that ends between the provider's answer and the commit has lost that answer; the claim
 //! runs out after [`LEASE`], and the old token is shown once more. QuickBooks takes it for a day after it was exchanged, Square
-//! for ever; where it is not taken, the grant is over and admins are told.
+//! for ever, Shopify until the new one is used; where it is not taken, the grant is over and admins are told.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_domain::audit::{Action, Actor, Detail, Event};
 use freehold_domain::integration::Integration;
-use freehold_domain::integration::grant::Grant;
+use freehold_domain::integration::grant::{Grant, LASTS_UNTOLD};
 use freehold_domain::integration::refresh::{LEASE, REST, Step, due_at, step};
 use freehold_domain::keys::Sealed;
 use freehold_domain::secret::Secret;
@@ -26,7 +26,7 @@ use freehold_storage::integration::{self as rows, IntegrationRow, Renewed};
 use freehold_storage::{Chain, StoreError};
 use tokio::time::{Instant, sleep};
 
-use super::app::{App, Failed};
+use super::app::{App, Failed, Whose};
 use super::guarded;
 use crate::fault;
 use crate::metric;
@@ -87,8 +87,11 @@ impl Holder {
     }
 
     fn step(&self, row: &IntegrationRow) -> Result<Step, Refusal> {
-        let (due, ends) = row.due_at_ms.zip(row.ends_at_ms).ok_or(Refusal::Internal)?;
-        Ok(step(due, ends, self.node.ambient.now()))
+        match (row.due_at_ms, row.ends_at_ms) {
+            (Some(due), Some(ends)) => Ok(step(due, ends, self.node.ambient.now())),
+            (None, None) => Ok(Step::Use), // one that does not end
+            (Some(_), None) | (None, Some(_)) => Err(Refusal::Internal),
+        }
     }
 
     /// Refreshes what was read, or leaves that to whoever has begun to.
@@ -128,7 +131,7 @@ impl Holder {
         let known = self.open_as(self.of.refresh_place(), known)?;
         let wall = self.node.ambient.wall();
         let answered = guarded(&self.node, &self.slot, self.of, async {
-            let answered = app.refresh(&known, wall).await;
+            let answered = app.refresh(self.whose(row), &known, wall).await;
             let health = answered.as_ref().map_or_else(Failed::health, |_| super::Health::Well);
             (answered, health)
         });
@@ -186,7 +189,7 @@ impl Holder {
         // A commit in doubt that was one, or somebody who connected it anew or took it away meanwhile: what is stored counts.
         let stored = self.row().await.and_then(|row| self.open(&row));
         if stored.as_ref().is_err_and(|refusal| *refusal == Refusal::NotFound) {
-            drop(app.revoke(&access.token, Some(grant.refresh.as_ref().unwrap_or(known))).await);
+            drop(app.revoke(self.whose(row), &access.token, Some(grant.refresh.as_ref().unwrap_or(known))).await);
         }
         stored
     }
@@ -200,6 +203,7 @@ impl Holder {
 
     fn renewed(&self, grant: &Grant, known: &Secret<String>) -> Result<Renewed, Refusal> {
         let (now, keys) = (self.node.ambient.now(), &self.live.keys);
+        let lasts = grant.lasts.unwrap_or(LASTS_UNTOLD); // what was refreshed once ends again, whatever is not said
         let seal = |place, secret| {
             let sealed = keys.seal(&place, secret, self.node.nonce());
             sealed.map(Sealed::into_bytes).map_err(|_| Refusal::Internal)
@@ -208,8 +212,8 @@ impl Holder {
             secret_sealed: seal(self.of.secret_place(), &grant.access)?,
             refresh_sealed: Some(seal(self.of.refresh_place(), grant.refresh.as_ref().unwrap_or(known))?),
             last4: grant.access.last4(),
-            ends_at_ms: now.plus(grant.lasts),
-            due_at_ms: due_at(now, grant.lasts),
+            ends_at_ms: now.plus(lasts),
+            due_at_ms: due_at(now, lasts),
         })
     }
 
@@ -234,6 +238,10 @@ impl Holder {
             tracing::warn!(tenant.id = %self.slot.id, integration = self.of.as_str(), "a grant is over");
         }
         Ok(tx.commit().await?)
+    }
+
+    fn whose<'a>(&'a self, row: &'a IntegrationRow) -> Whose<'a> {
+        Whose { client: &self.node.outbox.client, account: &row.account }
     }
 
     fn as_it_is(&self, row: &IntegrationRow) -> Result<Access, Refusal> {

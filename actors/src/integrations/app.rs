@@ -1,33 +1,48 @@
-//! A provider that gives out tokens, as it wants to be asked: QuickBooks in forms, Square in JSON.
+//! A provider that gives out tokens, as this server is known to it: at addresses that the operator named, or, of Shopify's, at a
+//! shop that a tenant named.
+
+mod hosted;
+mod shopify;
 
 use std::time::Duration;
 
+use freehold_domain::integration::Integration;
 use freehold_domain::integration::grant::{self, Grant, Returned};
-use freehold_domain::integration::{Integration, basic, bearer};
-use freehold_domain::oauth::form;
+use freehold_domain::integration::shopify::callback::Callback;
+use freehold_domain::integration::shopify::{NotAShop, Shop};
+use freehold_domain::oauth::Refused;
 use freehold_domain::oauth::state::State;
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use hyper::StatusCode;
-use serde_json::json;
 
-use super::{AppRule, BOUNDS, Health, JSON, Tried, tried};
+use self::hosted::Hosted;
+use self::shopify::Shopify;
+use super::{AppRule, Health, ShopifyRule, Tried};
 use crate::outbound::{Answered, CallFailed, Outbound};
-use crate::providers::ClientRule;
+use crate::public_client::{NoAnswer, PublicClient};
 
-const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 const JSON_TYPE: &str = "application/json";
-/// All that is called so far; whoever calls more has to ask for more.
-const QUICKBOOKS_SCOPE: &str = "com.intuit.quickbooks.accounting";
-const SQUARE_SCOPE: &str = "MERCHANT_PROFILE_READ";
 
 /// What this server is to a provider.
-pub(crate) struct App {
-    integration: Integration,
-    rule: ClientRule,
-    token: Outbound,
-    revoke: Outbound,
-    api: Outbound,
+pub(crate) enum App {
+    Hosted(Box<Hosted>),
+    Shopify(Shopify),
+}
+
+/// Whose account is called, and the way to it where the account says where that is.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    pub(crate) client: &'a PublicClient,
+    pub(crate) account: &'a str,
+}
+
+/// The page where somebody is asked to allow it.
+#[derive(Debug)]
+pub(crate) struct ConsentPage {
+    address: String,
+    /// Whose page it is, where a shop has its own.
+    pub(crate) shop: Option<Shop>,
 }
 
 /// Why a provider gave no tokens.
@@ -36,6 +51,12 @@ pub(crate) enum Failed {
     /// It did not answer.
     #[error("the provider did not answer")]
     Away(#[source] CallFailed),
+    /// The shop did not, or is not where it may be called.
+    #[error("the shop did not answer")]
+    ShopAway(#[source] NoAnswer),
+    /// The operator allows less than it did.
+    #[error("the shop may not be called any more")]
+    NotAllowed,
     /// It failed, or asks for time.
     #[error("the provider failed with {0}")]
     Ill(StatusCode, Option<Duration>),
@@ -54,7 +75,7 @@ impl Failed {
     /// What that says of the provider.
     pub(crate) const fn health(&self) -> Health {
         match self {
-            Self::Away(_) | Self::Nonsense(_) => Health::Ill(None),
+            Self::Away(_) | Self::ShopAway(_) | Self::NotAllowed | Self::Nonsense(_) => Health::Ill(None),
             Self::Ill(_, retry_after) => Health::Ill(*retry_after),
             Self::Refused(_) | Self::Over => Health::Well,
         }
@@ -62,108 +83,129 @@ impl Failed {
 }
 
 impl App {
-    pub(super) fn new(integration: Integration, rule: AppRule, over: &Outbound) -> Self {
-        Self {
-            integration,
-            token: over.and_to(rule.client.token_url.clone()),
-            revoke: over.and_to(rule.revoke_url),
-            api: over.and_to(rule.api_url),
-            rule: rule.client,
+    pub(super) fn hosted(integration: Integration, rule: AppRule, over: &Outbound) -> Self {
+        Self::Hosted(Box::new(Hosted::new(integration, rule, over)))
+    }
+
+    pub(super) const fn shopify(rule: ShopifyRule) -> Self {
+        Self::Shopify(Shopify::new(rule))
+    }
+
+    /// Where it is asked for: at this shop, of those that have shops.
+    ///
+    /// # Errors
+    /// [`NotAShop`]
+    pub(crate) fn consent_page(&self, shop: Option<&str>) -> Result<ConsentPage, NotAShop> {
+        match self {
+            Self::Hosted(app) if shop.is_none() => Ok(app.consent_page()),
+            Self::Hosted(_) => Err(NotAShop::Strange),
+            Self::Shopify(app) => app.consent_page(shop.ok_or(NotAShop::Missing)?),
         }
     }
 
     /// Where somebody is sent to allow it.
-    pub(crate) fn authorization_url(&self, state: &State, redirect_uri: &str) -> Secret<String> {
-        let state = state.text();
-        let mut query = vec![
-            ("client_id", self.rule.id.as_str()),
-            ("response_type", "code"),
-            ("redirect_uri", redirect_uri),
-            ("state", state.expose().as_str()),
-        ];
-        if self.integration == Integration::Square {
-            query.extend([("scope", SQUARE_SCOPE), ("session", "false")]);
-        } else {
-            query.push(("scope", QUICKBOOKS_SCOPE));
+    pub(crate) fn authorization_url(&self, page: &ConsentPage, state: &State, redirect_uri: &str) -> Secret<String> {
+        let query = match self {
+            Self::Hosted(app) => app.consent_query(state, redirect_uri),
+            Self::Shopify(app) => app.consent_query(state, redirect_uri),
+        };
+        Secret::new(format!("{}?{}", page.address, query.expose()))
+    }
+
+    /// Whose account it is that somebody came back from, where that is known now: what a shop sends must be signed, at the wall
+    /// clock `wall`, for the shop that was begun with.
+    ///
+    /// # Errors
+    /// [`Refused`]
+    pub(crate) fn came_from(
+        &self,
+        (callback, realm): (&Callback, Option<String>),
+        begun_with: impl FnOnce() -> Option<Secret<String>>,
+        wall: UnixMs,
+    ) -> Result<Option<String>, Refused> {
+        match self {
+            Self::Hosted(app) => Ok(app.came_from(realm)),
+            Self::Shopify(app) => app.came_from(callback, begun_with(), wall).map(Some),
         }
-        Secret::new(format!("{}?{}", self.rule.authorize_url, form::encode(&query).expose()))
     }
 
     /// Tokens for a code, at the wall clock `wall`.
     ///
     /// # Errors
     /// [`Failed`]
-    pub(crate) async fn exchange(&self, back: &Returned, redirect_uri: &str, wall: UnixMs) -> Result<Grant, Failed> {
-        let code = [("grant_type", "authorization_code"), ("code", back.code.expose()), ("redirect_uri", redirect_uri)];
-        self.tokens(&code, wall).await
+    pub(crate) async fn exchange(
+        &self,
+        client: &PublicClient,
+        back: &Returned,
+        redirect_uri: &str,
+        wall: UnixMs,
+    ) -> Result<Grant, Failed> {
+        match self {
+            Self::Hosted(app) => app.exchange(back, redirect_uri, wall).await,
+            Self::Shopify(app) => {
+                let account = back.account.as_deref().unwrap_or_default();
+                app.exchange(Whose { client, account }, &back.code, wall).await
+            }
+        }
     }
 
     /// Tokens for a refresh token, at the wall clock `wall`.
     ///
     /// # Errors
     /// [`Failed`]
-    pub(crate) async fn refresh(&self, refresh: &Secret<String>, wall: UnixMs) -> Result<Grant, Failed> {
-        self.tokens(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose())], wall).await
-    }
-
-    async fn tokens(&self, ask: &[(&str, &str)], wall: UnixMs) -> Result<Grant, Failed> {
-        let answered = if self.integration == Integration::Square {
-            let mut body: serde_json::Map<_, _> =
-                ask.iter().map(|(name, value)| ((*name).into(), json!(value))).collect();
-            body.insert("client_id".into(), json!(self.rule.id));
-            body.insert("client_secret".into(), json!(self.rule.secret.expose()));
-            let body = Secret::new(serde_json::Value::from(body).to_string());
-            self.token.ask("", &[JSON], Some((JSON_TYPE, body.expose().as_str())), BOUNDS).await
-        } else {
-            let (opens, form) = (basic(&self.rule.id, &self.rule.secret), form::encode(ask));
-            let headers = [JSON, ("authorization", opens.expose().as_str())];
-            self.token.ask("", &headers, Some((FORM_TYPE, form.expose().as_str())), BOUNDS).await
-        };
-        let Answered { status, retry_after, text } = answered.map_err(Failed::Away)?;
-        match Health::of(status, retry_after) {
-            Health::Ill(retry_after) => Err(Failed::Ill(status, retry_after)),
-            Health::Well if status.is_success() => Ok(Grant::read(text.expose(), wall)?),
-            Health::Well if grant::is_over(text.expose()) => Err(Failed::Over),
-            Health::Well => Err(Failed::Refused(status)),
+    pub(crate) async fn refresh(
+        &self,
+        whose: Whose<'_>,
+        refresh: &Secret<String>,
+        wall: UnixMs,
+    ) -> Result<Grant, Failed> {
+        match self {
+            Self::Hosted(app) => app.refresh(refresh, wall).await,
+            Self::Shopify(app) => app.refresh(whose, refresh, wall).await,
         }
     }
 
-    /// Takes a grant back: QuickBooks by its refresh token, Square by its access token.
+    /// Takes a grant back: QuickBooks by its refresh token, Square and Shopify by the access token.
     ///
     /// # Errors
     /// [`Failed`]; it may be good until it ends.
-    pub(crate) async fn revoke(&self, access: &Secret<String>, refresh: Option<&Secret<String>>) -> Result<(), Failed> {
-        let secret = self.rule.secret.expose();
-        let (opens, body) = if self.integration == Integration::Square {
-            let body = json!({ "client_id": self.rule.id, "access_token": access.expose() });
-            (Secret::new(format!("Client {secret}")), body)
-        } else {
-            let token = refresh.unwrap_or(access);
-            (basic(&self.rule.id, &self.rule.secret), json!({ "token": token.expose() }))
-        };
-        let body = Secret::new(body.to_string());
-        let headers = [JSON, ("authorization", opens.expose().as_str())];
-        let answered = self
-            .revoke
-            .ask("", &headers, Some((JSON_TYPE, body.expose().as_str())), BOUNDS)
-            .await
-            .map_err(Failed::Away)?;
-        match Health::of(answered.status, answered.retry_after) {
-            Health::Ill(retry_after) => Err(Failed::Ill(answered.status, retry_after)),
-            Health::Well if answered.status.is_success() => Ok(()),
-            Health::Well => Err(Failed::Refused(answered.status)),
+    pub(crate) async fn revoke(
+        &self,
+        whose: Whose<'_>,
+        access: &Secret<String>,
+        refresh: Option<&Secret<String>>,
+    ) -> Result<(), Failed> {
+        match self {
+            Self::Hosted(app) => app.revoke(access, refresh).await,
+            Self::Shopify(app) => app.revoke(whose, access).await,
         }
     }
 
     /// Shows the provider a token, in a call that changes nothing there.
-    pub(crate) async fn try_token(&self, access: &Secret<String>, account: &str) -> (Tried, Health) {
-        let path = if self.integration == Integration::Square {
-            "/v2/merchants/me".to_owned()
-        } else {
-            format!("/v3/company/{account}/companyinfo/{account}")
-        };
-        let opens = bearer(access);
-        let headers = [JSON, ("authorization", opens.expose().as_str())];
-        tried(self.api.ask(&path, &headers, None, BOUNDS).await)
+    pub(crate) async fn try_token(&self, whose: Whose<'_>, access: &Secret<String>) -> (Tried, Health) {
+        match self {
+            Self::Hosted(app) => app.try_token(access, whose.account).await,
+            Self::Shopify(app) => app.try_token(whose, access).await,
+        }
+    }
+}
+
+/// What a token endpoint answered.
+fn tokens(of: Integration, answered: &Answered, wall: UnixMs) -> Result<Grant, Failed> {
+    let Answered { status, retry_after, text } = answered;
+    match Health::of(*status, *retry_after) {
+        Health::Ill(retry_after) => Err(Failed::Ill(*status, retry_after)),
+        Health::Well if status.is_success() => Ok(Grant::read(of, text.expose(), wall)?),
+        Health::Well if grant::is_over(text.expose()) => Err(Failed::Over),
+        Health::Well => Err(Failed::Refused(*status)),
+    }
+}
+
+/// What was answered by whoever was to take tokens back.
+fn taken_back(status: StatusCode, retry_after: Option<Duration>) -> Result<(), Failed> {
+    match Health::of(status, retry_after) {
+        Health::Ill(retry_after) => Err(Failed::Ill(status, retry_after)),
+        Health::Well if status.is_success() => Ok(()),
+        Health::Well => Err(Failed::Refused(status)),
     }
 }

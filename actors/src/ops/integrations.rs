@@ -16,7 +16,7 @@ use freehold_storage::{Chain, TenantTx};
 
 pub use crate::integrations::Tried;
 use crate::integrations::access::Holder;
-use crate::integrations::{Failed, Health, guarded};
+use crate::integrations::{Failed, Health, Whose, guarded};
 use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
@@ -148,8 +148,9 @@ async fn revoke(cx: &Context, of: Integration, row: IntegrationRow) -> bool {
     };
     let Some(access) = open(of.secret_place(), row.secret_sealed) else { return false };
     let refresh = row.refresh_sealed.and_then(|bytes| open(of.refresh_place(), bytes));
+    let whose = Whose { client: &cx.node.outbox.client, account: &row.account };
     let asked = guarded(&cx.node, &cx.slot, of, async {
-        let answered = app.revoke(&access, refresh.as_ref()).await;
+        let answered = app.revoke(whose, &access, refresh.as_ref()).await;
         let health = answered.as_ref().map_or_else(Failed::health, |()| Health::Well);
         (answered, health)
     });
@@ -175,7 +176,8 @@ pub async fn check(cx: &Context, caller: &AccessClaims, of: Integration) -> Resu
     if let Some(app) = node.integrations.app(of) {
         let (node, slot, live) = (Arc::clone(node), Arc::clone(slot), Arc::clone(&cx.live));
         let access = Holder { node, slot, live, of }.access().await?;
-        return guarded(&cx.node, &cx.slot, of, app.try_token(&access.token, &access.account)).await;
+        let whose = Whose { client: &cx.node.outbox.client, account: &access.account };
+        return guarded(&cx.node, &cx.slot, of, app.try_token(whose, &access.token)).await;
     }
     let row = rows::by_name(&mut node.store.read(slot.id).await?, of.as_str()).await?.ok_or(Refusal::NotFound)?;
     if of.kind() == Kind::Grant {

@@ -1,6 +1,7 @@
 //! Why an operation did not do what was asked: the expected failures, told apart by what the client should do next.
 
 use freehold_domain::gcra::RateLimited;
+use freehold_domain::integration::shopify::NotAShop;
 use freehold_domain::lockout::Locked;
 use freehold_domain::oauth::Refused;
 use freehold_domain::password::TooShort;
@@ -73,6 +74,12 @@ pub enum Refusal {
     /// The address of a service is none that may be called.
     #[error(transparent)]
     BaseUrl(UrlRefused),
+    /// What is to be connected is no shop.
+    #[error(transparent)]
+    Shop(NotAShop),
+    /// The shop leads nowhere where it may be called.
+    #[error(transparent)]
+    ShopUrl(UrlRefused),
     /// The provider says that the grant is over.
     #[error("the grant is over")]
     IntegrationExpired,

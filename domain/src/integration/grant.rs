@@ -1,4 +1,4 @@
-//! What token endpoints answer (RFC 6749 §5), as QuickBooks and Square do, and what comes back from them in a browser.
+//! What token endpoints answer (RFC 6749 §5), as QuickBooks, Square and Shopify do, and what comes back from them in a browser.
 
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const ACCOUNT_CHARS_MAX: usize = 128;
 /// What a token lasts at most, whatever is said: a year.
 const LASTS_MAX: Duration = Duration::from_hours(366 * 24);
 
+/// What a token lasts of which one must be refreshed and nobody says for how long: an hour, as Shopify's documents do.
+pub const LASTS_UNTOLD: Duration = Duration::from_hours(1);
+
 /// Tokens that a provider gave out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -23,8 +26,8 @@ pub struct Grant {
     pub access: Secret<String>,
     /// With which the next ones are asked for; `None` where the one that is known stays.
     pub refresh: Option<Secret<String>>,
-    /// How long the access token is good.
-    pub lasts: Duration,
+    /// How long the access token is good; `None` for one of Shopify's that does not end, and has no refresh token.
+    pub lasts: Option<Duration>,
     /// Whose account it is, where the answer says so.
     pub account: Option<String>,
 }
@@ -44,23 +47,32 @@ struct Answer {
 }
 
 impl Grant {
-    /// The tokens of an answer that came at the wall clock `wall`: `expires_in` in seconds or `expires_at` says how long they
-    /// are good.
+    /// The tokens of an answer of this one's that came at the wall clock `wall`: `expires_in` in seconds or `expires_at` says
+    /// how long they are good. Shopify may say nothing.
     ///
     /// # Errors
     /// [`NotAGrant`], also for a token that a header cannot carry, and one that has ended.
-    pub fn read(text: &str, wall: UnixMs) -> Result<Self, NotAGrant> {
+    pub fn read(of: Integration, text: &str, wall: UnixMs) -> Result<Self, NotAGrant> {
         let Answer { access_token, refresh_token, expires_in, expires_at, merchant_id } =
             serde_json::from_str(text).map_err(|_| NotAGrant)?;
         let (access, refresh) = (Secret::new(access_token), refresh_token.map(Secret::new));
         let until = expires_at.as_deref().and_then(rfc3339::parse);
-        let lasts = expires_in.map(Duration::from_secs).or(until.map(|until| until.since(wall))).ok_or(NotAGrant)?;
+        let told = expires_in.map(Duration::from_secs).or(until.map(|until| until.since(wall)));
+        let lasts = match (told, &refresh) {
+            (Some(told), _) => Some(told.min(LASTS_MAX)),
+            (None, _) if of != Integration::Shopify => return Err(NotAGrant),
+            (None, Some(_)) => Some(LASTS_UNTOLD),
+            (None, None) => None,
+        };
         let is_token = |token: &Secret<String>| is_visible(token.expose(), TOKEN_CHARS_MAX);
         let account = merchant_id.filter(|id| is_account(id));
-        if lasts.is_zero() || !is_token(&access) || refresh.as_ref().is_some_and(|token| !is_token(token)) {
+        if lasts.is_some_and(|lasts| lasts.is_zero())
+            || !is_token(&access)
+            || refresh.as_ref().is_some_and(|token| !is_token(token))
+        {
             return Err(NotAGrant);
         }
-        Ok(Self { access, refresh, lasts: lasts.min(LASTS_MAX), account })
+        Ok(Self { access, refresh, lasts, account })
     }
 }
 
@@ -135,12 +147,12 @@ mod tests {
     fn both_forms_of_an_answer_are_read() {
         let wall = rfc3339::parse("2026-01-01T00:00:00Z").unwrap();
         let text = r#"{"access_token":"a.b","token_type":"bearer","expires_in":3600,"refresh_token":"r","x":1}"#;
-        let grant = Grant::read(text, wall).unwrap();
-        assert_eq!((grant.access.expose().as_str(), grant.lasts), ("a.b", Duration::from_hours(1)));
+        let grant = Grant::read(Integration::QuickBooks, text, wall).unwrap();
+        assert_eq!((grant.access.expose().as_str(), grant.lasts), ("a.b", Some(Duration::from_hours(1))));
         assert_eq!((grant.refresh, grant.account), (Some(Secret::new("r".to_owned())), None));
         let text = r#"{"access_token":"a","expires_at":"2026-01-31T00:00:00Z","merchant_id":"M-1"}"#;
-        let grant = Grant::read(text, wall).unwrap();
-        assert_eq!((grant.lasts, grant.account.as_deref()), (Duration::from_hours(30 * 24), Some("M-1")));
+        let grant = Grant::read(Integration::Square, text, wall).unwrap();
+        assert_eq!((grant.lasts, grant.account.as_deref()), (Some(Duration::from_hours(30 * 24)), Some("M-1")));
         for wrong in [
             "",
             "{}",
@@ -151,7 +163,23 @@ mod tests {
             r#"{"access_token":"a","expires_at":"2025-12-31T00:00:00Z"}"#,
             r#"{"access_token":"a","expires_in":1,"refresh_token":"b\r\n"}"#,
         ] {
-            assert_eq!(Grant::read(wrong, wall), Err(NotAGrant), "{wrong}");
+            assert_eq!(Grant::read(Integration::Square, wrong, wall), Err(NotAGrant), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_shopifys_may_not_end_and_one_that_is_refreshed_does() {
+        let lasts = |text| Grant::read(Integration::Shopify, text, UnixMs::new(0)).map(|grant| grant.lasts);
+        let text = r#"{"access_token":"shpat_1","scope":"read_products"}"#;
+        assert_eq!(lasts(text), Ok(None));
+        let text = r#"{"access_token":"shpat_1","refresh_token":"shprt_1","refresh_token_expires_in":7776000}"#;
+        assert_eq!(lasts(text), Ok(Some(LASTS_UNTOLD)));
+        let text = r#"{"access_token":"shpat_1","expires_in":3599,"refresh_token":"shprt_1"}"#;
+        assert_eq!(lasts(text), Ok(Some(Duration::from_secs(3_599))));
+        let text = r#"{"access_token":"shpat_1","expires_in":99999999999}"#;
+        assert_eq!(lasts(text), Ok(Some(LASTS_MAX)));
+        for wrong in ["{}", r#"{"access_token":"","scope":""}"#, r#"{"access_token":"a","expires_in":0}"#] {
+            assert_eq!(lasts(wrong), Err(NotAGrant), "{wrong}");
         }
     }
 

@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// Bytes of an HMAC-SHA-256, and of a SHA-256.
-pub(super) const MAC_BYTES: usize = 32;
+pub(crate) const MAC_BYTES: usize = 32;
 /// Bytes of an HMAC-SHA-1.
 pub(super) const SHA1_MAC_BYTES: usize = 20;
 
 /// The bytes of a lower-case hex text of exactly their length.
-pub(super) fn hex(text: &str) -> Option<[u8; MAC_BYTES]> {
+pub(crate) fn hex(text: &str) -> Option<[u8; MAC_BYTES]> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let mut bytes = [0; MAC_BYTES];
     if pairs.len() != bytes.len() || !rest.is_empty() {

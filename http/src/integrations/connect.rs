@@ -6,18 +6,20 @@ use axum::http::Method;
 use axum::http::header::SET_COOKIE;
 use axum::response::Response;
 use axum::{Extension, Json};
-use freehold_actors::ops::integrations::connect::{self as ops, Back, CameBack};
+use freehold_actors::ops::integrations::connect::{self as ops, Back, Brought, CameBack};
 use freehold_actors::ops::oauth::{Beginning, Begun};
 use freehold_domain::integration::grant::is_account;
+use freehold_domain::integration::shopify::callback::Callback as Signed;
 use freehold_domain::oauth::state::State;
 use freehold_domain::one_time_token::{OneTimeToken, Purpose};
 use freehold_domain::secret::Secret;
 use freehold_domain::text::escape_html;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::named;
 use crate::admission::{self, Entered};
+use crate::body::{Valid, Validate, given};
 use crate::caller::{Member, Tenant, run, set_oauth_cookie};
 use crate::faults::Faults;
 use crate::headers::{Nonce, no_store};
@@ -29,7 +31,27 @@ use crate::query::{FromParams, Params, Query};
 /// Most characters of a code.
 const CODE_CHARS_MAX: usize = 2_048;
 /// The problems that a callback can end with.
-const ENDS: [Kind; 2] = [Kind::OauthDenied, Kind::OauthFailed];
+const ENDS: [Kind; 3] = [Kind::OauthDenied, Kind::OauthFailed, Kind::OauthExpired];
+
+/// `{}`, or `{shop}`
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Connect {
+    /// Of Shopify: the shop, such as `example.myshopify.com` or `example`. It must be there, and with no other service.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, pattern = r"^[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)*$", max_length = 253)]
+    shop: Option<String>,
+}
+
+impl Validate for Connect {
+    type Checked = Option<String>;
+
+    const MAY_BE_EMPTY: bool = true;
+
+    fn check(self, _: &mut Faults) -> Option<Option<String>> {
+        Some(self.shop)
+    }
+}
 
 /// Where a member goes to allow it.
 #[derive(Serialize, ToSchema)]
@@ -43,18 +65,22 @@ pub(crate) struct ConnectStarted<'a> {
 ///
 /// Takes a session that was started within five minutes, else 403.
 #[utoipa::path(post, path = "/v1/integrations/{name}/connect", tag = "integrations", operation_id = "connect_integration",
-    security(("bearer" = [])),
-    params(("name" = String, Path, description = "`quickbooks` or `square`.")),
+    request_body = Option<Connect>, security(("bearer" = [])),
+    params(("name" = String, Path, description = "`quickbooks`, `square` or `shopify`.")),
     responses((status = 200, description = "Where to go.", body = ConnectStarted, headers(
         ("Set-Cookie" = String, description = "Tells this browser for ten minutes."),
     ))),
 )]
-pub(crate) async fn connect(member: Member, Path(text): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn connect(
+    member: Member,
+    Path(text): Path<String>,
+    Valid(shop): Valid<Connect>,
+) -> Result<Response, Problem> {
     let integration = named(&text)?;
     let (Tenant { cx, oauth, domain, .. }, claims) = (member.tenant, member.claims);
     let connecting = async move {
         let from = Beginning { browser: oauth.as_deref(), domain: domain.as_deref() };
-        ops::begin(&cx, &claims, integration, from).await
+        ops::begin(&cx, &claims, (integration, shop.as_deref()), from).await
     };
     let Begun { url, browser } = run(connecting).await?;
     let mut response = no_store(Json(ConnectStarted { authorization_url: url.expose() }));
@@ -62,7 +88,8 @@ pub(crate) async fn connect(member: Member, Path(text): Path<String>) -> Result<
     Ok(response)
 }
 
-/// What a provider sends back (RFC 6749 §4.1.2), and QuickBooks' `realmId`. What it sends besides is not looked at.
+/// What a provider sends back (RFC 6749 §4.1.2), and QuickBooks' `realmId`. What it sends besides is looked at where Shopify has
+/// signed it.
 #[derive(Debug)]
 pub(crate) struct Callback {
     state: Option<State>,
@@ -71,11 +98,12 @@ pub(crate) struct Callback {
 
 impl FromParams for Callback {
     fn from_params(params: &mut Params, _: &mut Faults) -> Option<Self> {
+        let signed = Signed::new(params.pairs().iter().cloned());
         let state = params.take("state").and_then(|text| text.parse().ok());
         let fits = |code: &String| code.len() <= CODE_CHARS_MAX && code.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        let account = params.take("realmId").filter(|id| is_account(id));
+        let realm = params.take("realmId").filter(|id| is_account(id));
         let back = match (params.take("error").as_deref(), params.take("code").filter(fits)) {
-            (None, Some(code)) => Back::Code(Secret::new(code), account),
+            (None, Some(code)) => Back::Code(Brought { code: Secret::new(code), realm, signed }),
             (Some("access_denied"), None) => Back::Denied,
             (_, _) => Back::Failed,
         };

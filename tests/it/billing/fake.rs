@@ -175,7 +175,7 @@ impl Fake {
             match mode {
                 Mode::Hangs => return sleep(Duration::from_mins(1)).await,
                 Mode::Loses => return,
-                _ => {}
+                Mode::Good | Mode::Fails | Mode::Limits | Mode::IsBusy | Mode::Refuses | Mode::TalksHtml => {}
             }
             let body = if mode == Mode::TalksHtml { "<html>".to_owned() } else { body.to_string() };
             let head = if status == 429 { "retry-after: 60\r\n" } else { "" };
@@ -209,7 +209,7 @@ impl Known {
         match self.mode {
             Mode::Limits => return refused(429, "rate_limit_error", None),
             Mode::IsBusy => return refused(409, "idempotency_error", Some("idempotency_key_in_use")),
-            _ => {}
+            Mode::Good | Mode::Fails | Mode::Hangs | Mode::Loses | Mode::Refuses | Mode::TalksHtml => {}
         }
         if let Some((first, status, body)) = self.answered.get(&call.once) {
             let is_same = (&first.target, &first.form) == (&call.target, &call.form);

@@ -92,8 +92,9 @@ async fn of_many_who_ask_at_once_as_many_get_one_as_the_plan_allows(engine: Engi
         let mut conn = Conn::to(&scene.server, &scene.acme).await;
         key(&mut conn, &scene.ada, &format!("key {n}")).await.status.as_u16()
     };
-    let (a, b, c, d, e, f, g, h) = tokio::join!(ask(0), ask(1), ask(2), ask(3), ask(4), ask(5), ask(6), ask(7));
-    let mut all = [a, b, c, d, e, f, g, h];
+    let four = async |n| <[u16; 4]>::from(tokio::join!(ask(n), ask(n + 1), ask(n + 2), ask(n + 3)));
+    let (some, others) = tokio::join!(four(0), four(4));
+    let mut all = [some, others].concat();
     all.sort_unstable();
     assert_eq!(all, [201, 201, 201, 403, 403, 403, 403, 403]);
 
@@ -114,8 +115,9 @@ async fn of_many_who_ask_at_once_as_many_get_one_as_the_plan_allows(engine: Engi
             let path = format!("/v1/members/{}/reactivate", away[n]);
             conn.call("POST", &path, Some(&scene.ada.access)).await.status.as_u16()
         };
-        let (a, b, c, d, e, f) = tokio::join!(back(0), back(1), back(2), back(3), back(4), back(5));
-        let mut all = [a, b, c, d, e, f];
+        let three = async |n| <[u16; 3]>::from(tokio::join!(back(n), back(n + 1), back(n + 2)));
+        let (some, others) = tokio::join!(three(0), three(3));
+        let mut all = [some, others].concat();
         all.sort_unstable();
         assert_eq!(all, [200, 200, 200, 403, 403, 403], "with Ada they are four");
         for member in &away {

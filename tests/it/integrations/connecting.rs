@@ -94,9 +94,12 @@ async fn only_the_browser_that_began_connects_and_once(engine: Engine) {
 
 async fn what_a_provider_refuses_connects_nothing(engine: Engine) {
     let mut scene = Scene::start(engine).await;
-    for (mode, status, problem) in
-        [(Mode::Over, 403, "oauth-failed"), (Mode::Refuses, 403, "oauth-failed"), (Mode::Fails, 503, "unavailable")]
-    {
+    for (mode, status, problem) in [
+        (Mode::Over, 403, "oauth-failed"),
+        (Mode::Refuses, 403, "oauth-failed"),
+        (Mode::Fails, 503, "unavailable"),
+        (Mode::Babbles, 503, "unavailable"),
+    ] {
         scene.fake.mode(mode);
         for name in ["quickbooks", "square"] {
             let mut browser = Browser::new(scene.server.http);

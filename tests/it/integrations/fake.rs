@@ -1,4 +1,7 @@
-//! Providers made by hand that speak like QuickBooks, Square, Twilio and a service like `OpenAI`'s, and fail as they are told to.
+//! Providers made by hand that speak like QuickBooks, Square, Shopify, Twilio and a service like `OpenAI`'s, and fail as they are
+//! told to.
+
+pub(super) mod shopify;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use self::shopify::Shops;
 use crate::support::{Authority, Folder, Options};
 
 pub(super) const SID: &str = "AC0123456789abcdef0123456789abcdef";
@@ -24,6 +28,9 @@ const MERCHANT: &str = "MLEFBHHSJGVHD";
 const CLIENT_SECRET: &str = "cAnArY-client-secret";
 /// What every token of its own begins with.
 pub(super) const CANARY: &str = "cAnArY-token";
+
+/// Bytes of an answer that are more than is read.
+const BABBLE_BYTES: usize = 300 * 1_024;
 
 /// How token endpoints behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +46,8 @@ pub(super) enum Mode {
     Refuses,
     /// Rotates and hangs up: the answer is lost.
     Loses,
+    /// Gives out tokens, and says more besides than anybody reads.
+    Babbles,
 }
 
 struct Known {
@@ -62,6 +71,7 @@ struct Known {
     /// Every refresh token that was shown.
     shown: Vec<String>,
     denies: bool,
+    shops: Shops,
 }
 
 /// All of them.
@@ -90,13 +100,14 @@ impl Fake {
             asked: vec![],
             shown: vec![],
             denies: false,
+            shops: Shops::default(),
         };
         let fake = Self {
             address: plain.local_addr().unwrap(),
             tls: tls.local_addr().unwrap(),
             known: Arc::new(Mutex::new(known)),
         };
-        let acceptor = authority.certify(folder.path(), "ai", &["ai.test"]).acceptor();
+        let acceptor = authority.certify(folder.path(), "ai", &["ai.test", "*.myshopify.test"]).acceptor();
         let (one, two) = (fake.clone(), fake.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = plain.accept().await {
@@ -128,6 +139,9 @@ impl Fake {
             for url in ["authorize", "token", "revoke", "api"] {
                 options = set(options, &format!("{}_URL", url.to_uppercase()), format!("{at}/{short}/{url}"));
             }
+        }
+        for (name, value) in self.shopify_settings() {
+            options = options.env(name, &value);
         }
         options.env("FREEHOLD_INTEGRATIONS_TWILIO_API_URL", &format!("{at}/twilio"))
     }
@@ -179,7 +193,7 @@ impl Fake {
 
     async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Some(asked) = Asked::read(&mut stream).await else { return };
-        let is_token = asked.path().ends_with("/token");
+        let is_token = asked.path().ends_with("token");
         let (mode, takes) = {
             let mut known = self.known.lock().unwrap();
             known.come += usize::from(is_token);
@@ -197,7 +211,13 @@ impl Fake {
                 self.answer(&asked);
                 return;
             }
-            Mode::Good | Mode::Fails | Mode::Hangs | Mode::Over | Mode::Refuses | Mode::Loses => self.answer(&asked),
+            Mode::Babbles if is_token => {
+                let (status, head, body) = self.answer(&asked);
+                (status, head, format!("{body}{}", " ".repeat(BABBLE_BYTES)))
+            }
+            Mode::Good | Mode::Fails | Mode::Hangs | Mode::Over | Mode::Refuses | Mode::Loses | Mode::Babbles => {
+                self.answer(&asked)
+            }
         };
         let text = format!(
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{head}content-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -237,7 +257,7 @@ impl Fake {
                 plain(if asked.header("authorization") == basic(SID, TOKEN) { 200 } else { 401 })
             }
             "/v1/models" => json(if bearer == API_KEY { 200 } else { 401 }, json!({ "data": [] })),
-            _ => plain(404),
+            _ => Self::shop_answers(&mut known, asked).unwrap_or_else(|| plain(404)),
         }
     }
 }
@@ -278,7 +298,7 @@ impl Known {
             Mode::Fails => return (500, String::new(), "{}".to_owned()),
             Mode::Over => return refused("invalid_grant"),
             Mode::Refuses => return refused("invalid_client"),
-            Mode::Good | Mode::Hangs | Mode::Loses => {}
+            Mode::Good | Mode::Hangs | Mode::Loses | Mode::Babbles => {}
         }
         let is_good = if grant_type == "authorization_code" {
             let back = self.codes.remove(sent["code"].as_str().unwrap());

@@ -104,7 +104,7 @@ async fn refreshes(scene: &Scene) -> u64 {
 /// The same of any. What it did not begin, because no place was free, does not count.
 async fn refreshes_of(server: &Server) -> u64 {
     let mut asked = metric(server, REFRESHED).await;
-    for name in ["quickbooks", "square"] {
+    for name in ["quickbooks", "square", "shopify"] {
         asked -= metric(server, &format!("{REFRESHED}{{integration=\"{name}\",outcome=\"not_asked\"}}")).await;
     }
     asked

@@ -6,6 +6,10 @@
 //      square, @shopify/shopify-api and intuit-oauth only verify, so for those Node.js signs by the provider's documentation.
 // {"ask": "verify", "provider", "secret", "url", "method", "headers", "body_base64", "now_unix"}
 //   -> {"ok"}: whether the library accepts it; null for quickbooks, for which there is none.
+// {"ask": "callback_mac", "secret", "query": [[name, value]]}
+//   -> {"hmac"}: what Shopify signs these parameters with when it sends a browser back; by Node.js, for the library only verifies.
+// {"ask": "callback", "secret", "query", "now_unix"}
+//   -> {"ok"}: whether @shopify/shopify-api accepts them.
 import { createHmac, randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -26,6 +30,11 @@ const base64 = (key, ...parts) => {
   for (const part of parts) mac.update(part);
   return mac.digest("base64");
 };
+const shopifyOf = (secret) =>
+  shopifyApi({
+    apiKey: "key", apiSecretKey: secret, hostName: "acme.example.test", scopes: [], isEmbeddedApp: false,
+    apiVersion: ApiVersion.October25, logger: { level: LogSeverity.Error, log: () => {} },
+  });
 const header = (headers, name) =>
   Object.entries(headers).find(([known]) => known.toLowerCase() === name.toLowerCase())?.[1];
 
@@ -71,12 +80,8 @@ const verifies = {
   },
   quickbooks: () => null,
   shopify: async ({ secret, headers, method, url }, body) => {
-    const shopify = shopifyApi({
-      apiKey: "key", apiSecretKey: secret, hostName: "acme.example.test", scopes: [], isEmbeddedApp: false,
-      apiVersion: ApiVersion.October25, logger: { level: LogSeverity.Error, log: () => {} },
-    });
     const rawRequest = { method, url: new URL(url).pathname, headers };
-    const { valid } = await shopify.webhooks.validate({ rawBody: body.toString(), rawRequest, rawResponse: {} });
+    const { valid } = await shopifyOf(secret).webhooks.validate({ rawBody: body.toString(), rawRequest, rawResponse: {} });
     return valid;
   },
   square: ({ secret, url, headers }, body) =>
@@ -91,7 +96,26 @@ const verifies = {
 // Not of a provider: what receivers verify our own webhooks with. It throws what it does not accept.
 verifies.standard = ({ secret, headers }, body) => Boolean(new Webhook(secret).verify(body.toString(), headers));
 
+const callbackMac = ({ secret, query }) => {
+  const sorted = [...query].sort(([one], [other]) => (one < other ? -1 : 1));
+  return createHmac("sha256", secret).update(new URLSearchParams(sorted).toString()).digest("hex");
+};
+
+const callback = async ({ secret, query, now_unix }) => {
+  const now = Date.now;
+  Date.now = () => now_unix * 1000; // the library asks nobody else
+  try {
+    return await shopifyOf(secret).utils.validateHmac(Object.fromEntries(query));
+  } catch {
+    return false; // unsigned, or of another time
+  } finally {
+    Date.now = now;
+  }
+};
+
 const answer = async (question) => {
+  if (question.ask === "callback_mac") return { hmac: callbackMac(question) };
+  if (question.ask === "callback") return { ok: await callback(question) };
   const body = Buffer.from(question.body_base64, "base64");
   if (question.ask === "sign") {
     const { url = question.url, ...headers } = signs[question.provider](question, body);

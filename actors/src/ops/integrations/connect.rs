@@ -5,6 +5,8 @@
 //! begin --state, 10 min, once--> provider --code--> callback --handoff, 30 s, once, the same browser--> tokens --> connected
 //! ```
 //!
+//! A shop that is named at the beginning is kept with the state, and what comes back must be signed for it.
+//!
 //! The callback asks the provider for nothing. Whoever lures somebody to allow a connection that he began himself has no browser
 //! with both the cookie and the consent, so that nobody's books are connected to another's tenant.
 
@@ -14,6 +16,7 @@ use freehold_domain::id::{FamilyId, MemberId};
 use freehold_domain::integration::Integration;
 use freehold_domain::integration::grant::{Grant, Returned};
 use freehold_domain::integration::refresh::due_at;
+use freehold_domain::integration::shopify::callback::Callback;
 use freehold_domain::keys::Sealed;
 use freehold_domain::oauth::state::{FlowSecrets, State};
 use freehold_domain::oauth::{HANDOFF_TTL, Refused, STATE_TTL};
@@ -26,7 +29,7 @@ use freehold_storage::oauth::{self as flows, HandoffRow, StateRow};
 use freehold_storage::{Chain, family, member};
 
 use super::record;
-use crate::integrations::{App, Failed, Health, guarded};
+use crate::integrations::{App, Failed, Health, Whose, guarded};
 use crate::node::Settings;
 use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
@@ -37,12 +40,23 @@ use crate::ops::sign_in::login_address;
 /// What a provider sent somebody back with, who was to connect a service.
 #[derive(Debug)]
 pub enum Back {
-    /// A code, and the account where it is said here.
-    Code(Secret<String>, Option<String>),
+    /// A code.
+    Code(Brought),
     /// Whoever it was did not allow it.
     Denied,
     /// Another error, or nothing that makes sense.
     Failed,
+}
+
+/// What a provider sends with a code.
+#[derive(Debug)]
+pub struct Brought {
+    /// What is exchanged for tokens.
+    pub code: Secret<String>,
+    /// The account, as QuickBooks says it.
+    pub realm: Option<String>,
+    /// Every parameter, as Shopify signs them.
+    pub signed: Callback,
 }
 
 /// How a callback ended whose state was good, and the origin where it began.
@@ -59,36 +73,45 @@ fn callback_url(settings: &Settings) -> String {
     format!("{}/integrations/callback", settings.origin(&settings.platform_domain))
 }
 
-/// Begins to connect a service, for a member who signed in a short while ago.
+/// Begins to connect a service, for a member who signed in a short while ago: of Shopify's, this shop.
 ///
 /// # Errors
-/// [`Refusal::NotFound`] for one that is not configured, or has a key; [`Refusal::NotFresh`]; what the limits and the store refuse.
+/// [`Refusal::NotFound`] for one that is not configured, or has a key; [`Refusal::Shop`] and [`Refusal::ShopUrl`] for what is no
+/// shop, or leads where nothing may be called; [`Refusal::NotFresh`]; what the limits and the store refuse.
 pub async fn begin(
     cx: &Context,
     caller: &AccessClaims,
-    of: Integration,
+    (of, shop): (Integration, Option<&str>),
     from: Beginning<'_>,
 ) -> Result<Begun, Refusal> {
     let node = &cx.node;
     let app = node.integrations.app(of).ok_or(Refusal::NotFound)?;
     cx.admit_member(caller).await?;
+    let page = app.consent_page(shop).map_err(Refusal::Shop)?;
+    if let Some(shop) = &page.shop {
+        node.outbox.client.admit(&shop.url("/")).await.map_err(Refusal::ShopUrl)?;
+    }
     let mut tx = begin_fresh(cx, caller).await?;
     let known = from.browser.and_then(|text| OneTimeToken::parse(Purpose::OauthBrowser, text));
     let browser = known.unwrap_or_else(|| OneTimeToken::from_random(Purpose::OauthBrowser, node.ambient.random()));
     let state = State::from_random(cx.slot.id, node.ambient.random());
     let hash = state.connect_hash();
-    // Neither provider takes PKCE: nothing is kept for the exchange. The row has a place for it, and something must be there.
-    let nothing = FlowSecrets::from_random(node.ambient.random());
+    let place = FlowSecrets::place(&hash);
+    // No provider takes PKCE: nothing is kept for the exchange but a shop. The row has a place, and something must be there.
+    let secrets_sealed = match &page.shop {
+        Some(shop) => cx.seal(place, &Secret::new(shop.host().to_owned()))?,
+        None => cx.seal(place, &FlowSecrets::from_random(node.ambient.random()))?,
+    };
     let row = StateRow {
         provider: of.to_string(),
-        secrets_sealed: cx.seal(FlowSecrets::place(&hash), &nothing)?,
+        secrets_sealed,
         browser_hash: browser.hash().to_vec(),
         family: Some(caller.sid),
         home: from.domain.map(|attached| attached.name.to_string()),
     };
     flows::begin(&mut tx, &hash, &row, node.ambient.now().plus(STATE_TTL)).await?;
     tx.commit().await?;
-    let url = app.authorization_url(&state, &callback_url(&node.settings));
+    let url = app.authorization_url(&page, &state, &callback_url(&node.settings));
     Ok(Begun { url, browser: browser.text() })
 }
 
@@ -100,14 +123,24 @@ pub async fn callback(cx: &Context, state: &State, back: Back) -> Result<CameBac
     cx.admit(&[login_address(cx), cx.tenant_layer()]).await?;
     let now = cx.node.ambient.now();
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    let row = flows::take_state(&mut tx, &state.connect_hash(), now).await?.ok_or(Refused::Expired)?;
+    let hash = state.connect_hash();
+    let row = flows::take_state(&mut tx, &hash, now).await?.ok_or(Refused::Expired)?;
     tx.commit().await?;
     let integration: Integration = row.provider.parse().map_err(|_| Refusal::Internal)?;
     let home = home(cx, row.home.as_deref()).await?;
-    let (code, account) = match back {
-        Back::Code(code, account) => (code, account),
+    let Brought { code, realm, signed } = match back {
+        Back::Code(brought) => brought,
         Back::Denied => return Ok(CameBack { ended: Err(Refused::Denied.into()), home }),
         Back::Failed => return Ok(CameBack { ended: Err(Refused::Failed.into()), home }),
+    };
+    let app = cx.node.integrations.app(integration).ok_or(Refused::Expired)?; // it was, when this began
+    let begun_with = || {
+        let sealed = Sealed::<Secret<String>>::from_stored(row.secrets_sealed.clone()).ok()?;
+        cx.live.keys.open_sealed(&FlowSecrets::place(&hash), &sealed).ok()
+    };
+    let account = match app.came_from((&signed, realm), begun_with, cx.node.ambient.wall()) {
+        Ok(account) => account,
+        Err(refused) => return Ok(CameBack { ended: Err(refused.into()), home }),
     };
     let handoff = OneTimeToken::from_random(Purpose::IntegrationHandoff, cx.node.ambient.random());
     let hash = handoff.hash();
@@ -150,7 +183,7 @@ pub async fn come_home(
     let app = cx.node.integrations.app(returned.integration).ok_or(Refused::Expired)?; // it was, when this began
     let (redirect_uri, wall) = (callback_url(&cx.node.settings), cx.node.ambient.wall());
     let answered = guarded(&cx.node, &cx.slot, returned.integration, async {
-        let answered = app.exchange(&returned, &redirect_uri, wall).await;
+        let answered = app.exchange(&cx.node.outbox.client, &returned, &redirect_uri, wall).await;
         let health = answered.as_ref().map_or_else(Failed::health, |_| Health::Well);
         (answered, health)
     });
@@ -183,18 +216,21 @@ async fn connect(
     family: FamilyId,
 ) -> Result<(), Refusal> {
     let (now, of) = (cx.node.ambient.now(), *integration);
-    let account = grant.account.as_ref().or(account.as_ref()).ok_or(Refused::Failed)?.clone();
-    let refresh = grant.refresh.as_ref().ok_or(Refused::Failed)?;
-    let due = due_at(now, grant.lasts);
+    let account = account.as_ref().or(grant.account.as_ref()).ok_or(Refused::Failed)?.clone();
+    let refresh = grant.refresh.as_ref();
+    if grant.lasts.is_some() && refresh.is_none() {
+        return Err(Refused::Failed.into()); // it would end, and nothing could be done
+    }
+    let due = grant.lasts.map(|lasts| due_at(now, lasts));
     let row = IntegrationRow {
         name: of.to_string(),
         secret_sealed: cx.seal(of.secret_place(), &grant.access)?,
-        refresh_sealed: Some(cx.seal(of.refresh_place(), refresh)?),
+        refresh_sealed: refresh.map(|token| cx.seal(of.refresh_place(), token)).transpose()?,
         account,
         last4: grant.access.last4(),
         set_at_ms: now,
-        ends_at_ms: Some(now.plus(grant.lasts)),
-        due_at_ms: Some(due),
+        ends_at_ms: grant.lasts.map(|lasts| now.plus(lasts)),
+        due_at_ms: due,
         expired_at_ms: None,
         version: now.get(),
     };
@@ -207,12 +243,13 @@ async fn connect(
         Ok(())
     };
     match kept.await {
-        Ok(()) => cx.node.integrations.wake(cx.slot.id, due),
+        Ok(()) => due.into_iter().for_each(|due| cx.node.integrations.wake(cx.slot.id, due)),
         Err(refusal) => {
             // Nobody has these tokens; but where others of the same account are stored, their provider would take both back.
             let stored = rows::by_name(&mut cx.node.store.read(cx.slot.id).await?, of.as_str()).await?;
             if stored.is_none() {
-                drop(app.revoke(&grant.access, Some(refresh)).await);
+                let whose = Whose { client: &cx.node.outbox.client, account: &row.account };
+                drop(app.revoke(whose, &grant.access, refresh).await);
             }
             return Err(refusal);
         }
