@@ -13,6 +13,7 @@ pub(crate) use self::fan_out::wants;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::DashSet;
 use freehold_domain::id::{TenantId, WebhookEndpointId};
 use freehold_domain::time::UnixMs;
 use freehold_storage::{Chain, StoreError, TenantTx, audit, webhook_endpoint, webhook_message};
@@ -28,8 +29,10 @@ use crate::queue::{EVERYBODY, Queue};
 const LOOKS_MAX: usize = 8;
 /// How many endpoints are told at once.
 const LINES_MAX: usize = 256;
-/// And of one tenant's.
+/// And of one tenant's, of those that were slow and of those that were not.
 const LINES_OF_A_TENANT_MAX: usize = 4;
+/// From how long on an endpoint is slow: it has its turns with others that are, and keeps no place from those that are not.
+const SLOW: Duration = Duration::from_secs(1);
 /// When it is tried again where something of our own failed.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -38,6 +41,8 @@ pub struct Outbox {
     pub(crate) client: PublicClient,
     tenants: Queue<TenantId>,
     lines: Queue<(TenantId, WebhookEndpointId)>,
+    /// The endpoints whose last answer took long, or did not come.
+    slow: DashSet<WebhookEndpointId>,
 }
 
 /// Why a round could not be made.
@@ -63,7 +68,7 @@ impl From<Refusal> for Trouble {
 
 impl Outbox {
     pub(crate) fn new(client: PublicClient) -> Self {
-        Self { client, tenants: Queue::default(), lines: Queue::default() }
+        Self { client, tenants: Queue::default(), lines: Queue::default(), slow: DashSet::new() }
     }
 
     /// Has the tenant's log looked through once this transaction commits, which adds to it.
@@ -78,6 +83,20 @@ impl Outbox {
     /// The tenant's log is to be looked through, and its messages are to be looked at.
     pub(crate) fn wake(&self, tenant: TenantId, at: UnixMs) {
         self.tenants.wake(tenant, at);
+    }
+
+    /// An endpoint was asked, and that took so long.
+    fn took(&self, endpoint: WebhookEndpointId, time: Duration) {
+        if time < SLOW {
+            self.slow.remove(&endpoint);
+        } else {
+            self.slow.insert(endpoint);
+        }
+    }
+
+    /// With whom an endpoint shares what one tenant may have at once.
+    fn group(&self, (tenant, endpoint): &(TenantId, WebhookEndpointId)) -> (TenantId, bool) {
+        (*tenant, self.slow.contains(endpoint))
     }
 
     /// How many endpoints have messages that wait, as far as this node knows.
@@ -103,7 +122,7 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
             &node.ambient,
             &stop,
             (LINES_MAX, AGAIN),
-            (|(tenant, _): &(TenantId, WebhookEndpointId)| *tenant, LINES_OF_A_TENANT_MAX),
+            (|line: &_| outbox.group(line), LINES_OF_A_TENANT_MAX),
             tell
         )
     );

@@ -17,7 +17,6 @@ use hyper::StatusCode;
 
 use super::Trouble;
 use crate::breakers::{self, Health, Integration};
-use crate::gate;
 use crate::metric;
 use crate::node::Node;
 use crate::ops::audit;
@@ -32,8 +31,6 @@ const TURN: Duration = Duration::from_millis(250);
 const LEASE: Duration = Duration::from_secs(30);
 /// How long messages of a tenant wait that is not served.
 const UNSERVED_WAIT: Duration = Duration::from_mins(5);
-/// How long they wait for one of the tenant's places.
-const FULL_WAIT: Duration = Duration::from_millis(100);
 
 /// Before which integration the breaker of an endpoint stands.
 pub(crate) fn integration(endpoint: WebhookEndpointId) -> Integration {
@@ -65,7 +62,10 @@ pub(super) async fn round(
         }
         let now = node.ambient.now();
         let mut tx = node.store.read(tenant).await?;
-        let Some(row) = webhook_endpoint::by_id(&mut tx, endpoint).await? else { return Ok(None) };
+        let Some(row) = webhook_endpoint::by_id(&mut tx, endpoint).await? else {
+            node.outbox.slow.remove(&endpoint);
+            return Ok(None);
+        };
         let Some(message) = webhook_message::next(&mut tx, endpoint).await? else { return Ok(None) };
         drop(tx);
         if row.disabled.is_some() {
@@ -77,7 +77,6 @@ pub(super) async fn round(
         if !matches!(slot.standing().state_at(now), TenantState::Active | TenantState::ReadOnly) {
             return Ok(Some(now.plus(UNSERVED_WAIT)));
         }
-        let Ok(_place) = slot.call_outside(gate::LOOKS_MAX) else { return Ok(Some(now.plus(FULL_WAIT))) };
         let live = node.live(&slot).await?;
         let to = Line { node, slot: &slot, live: &live, endpoint: &row };
         if let Some(wait) = to.send(&message).await? {
@@ -113,7 +112,9 @@ impl Line<'_> {
         crate::fault::reach("webhook_out.claimed");
         let (began, at) = (tokio::time::Instant::now(), node.ambient.now());
         let tried = self.try_once(message).await?;
-        let took_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let took = began.elapsed();
+        node.outbox.took(self.endpoint.id, took);
+        let took_ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
         crate::fault::reach("webhook_out.sent");
         breakers::end_call(node, self.slot, &integration, (&call, tried.health.outcome(self.spread()))).await;
         self.settle(message, &tried, (at, took_ms)).await?;

@@ -177,13 +177,23 @@ async fn an_admin_opens_and_resets_a_breaker() {
     let endpoint = format!("{ENDPOINTS}/{id}");
     scene.conn.call("DELETE", &endpoint, Some(&scene.ada.access)).await.is(204);
     assert_eq!(scene.get(BREAKERS).await["items"], json!([]));
+
+    // And does not come back with the answer to a call that was under way.
+    let (id, _) = scene.endpoint("/late", &["session.started"]).await;
+    scene.receiver.set("/late", Mode::Late(Duration::from_millis(500)));
+    scene.act(&id, "test").await.is(202);
+    scene.hears("/late", 1).await;
+    scene.conn.call("DELETE", &format!("{ENDPOINTS}/{id}"), Some(&scene.ada.access)).await.is(204);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(scene.get(BREAKERS).await["items"], json!([]));
 }
 
-/// Endpoints of one tenant that hang delay neither its own others nor those of other tenants.
+/// Endpoints of one tenant that hang delay neither its own others nor those of other tenants, however many there are, once it is known
+/// which they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_slow_delays_nobody_else() {
     let mut scene = Scene::on(Options::new(Engine::Sqlite)).await;
-    for n in 0..3 {
+    for n in 0..6 {
         let path = format!("/hangs{n}");
         scene.endpoint(&path, &["session.started"]).await;
         scene.receiver.set(&path, Mode::Hang);
@@ -195,9 +205,9 @@ async fn one_that_is_slow_delays_nobody_else() {
     let body = json!({ "url": scene.receiver.url("/theirs"), "topics": ["session.started"] });
     elsewhere.post(ENDPOINTS, Some(&greta.access), &body).await.is(201);
     scene.happen().await;
-    scene.hears("/hangs0", 1).await;
-    scene.hears("/hangs1", 1).await;
-    scene.hears("/hangs2", 1).await;
+    for n in 0..6 {
+        scene.hears(&format!("/hangs{n}"), 1).await;
+    }
     for n in 1..=10 {
         let began = Instant::now();
         scene.happen().await;
@@ -209,7 +219,7 @@ async fn one_that_is_slow_delays_nobody_else() {
             assert!(at.duration_since(began) < Duration::from_secs(5), "others wait for one that is slow for ten");
         }
     }
-    assert_eq!(scene.receiver.heard("/hangs0").len(), 1, "one at a time");
+    assert!(scene.receiver.heard("/hangs0").len() <= 3, "one at a time");
 }
 
 /// Endpoints that are slow and succeed are not left alone; they have one message a turn, and whoever waits has the next one.
