@@ -12,6 +12,7 @@ mod listeners;
 mod machine;
 mod mail;
 mod network;
+mod stripe;
 mod tls;
 
 use std::time::Duration;
@@ -72,6 +73,7 @@ pub async fn examine(config: Result<Config, Faults>) -> Result<(), Failure> {
     watched(&mut report, "database", database::look(&config)).await?;
     watched(&mut report, "shared-counters", counters::look(&config)).await?;
     watched(&mut report, "mail", mail::look(&config)).await?;
+    watched(&mut report, "stripe", stripe::look(&config)).await?;
     watched(&mut report, "password-hash", async { vec![argon2::cost(config.passwords.params)] }).await?;
     report.tell(&backups(&config))?;
     report.end(Exit::Data)

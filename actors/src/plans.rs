@@ -96,7 +96,10 @@ pub(crate) async fn pass_on(node: &Node, tenant: TenantId, effect: &Effect) -> R
         Err(error) => return Err(error.into()),
     };
     let state = slot.standing().state_at(node.ambient.now());
-    if slot.slug.is_platform() || matches!(state, TenantState::Draining | TenantState::Held) {
+    if slot.slug.is_platform() {
+        return Ok(()); // it sells, and is sold nothing
+    }
+    if matches!(state, TenantState::Draining | TenantState::Held) {
         return Err(NotPassedOn::NotServed);
     }
     let written = write(node, &slot, effect).await;

@@ -7,9 +7,11 @@
 use std::time::Duration;
 
 use freehold_domain::integration::bearer;
-use freehold_domain::plan::Plans;
+use freehold_domain::plan::{Plan, Plans};
 use freehold_domain::secret::Secret;
-use freehold_domain::stripe::call::{API_VERSION, Call, Method, NotAnAnswer, refused};
+use freehold_domain::stripe::PriceId;
+use freehold_domain::stripe::call::{self, API_VERSION, Call, Method, NotAnAnswer, refused};
+use freehold_storage::Chain;
 use hyper::StatusCode;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -90,6 +92,21 @@ impl Stripe {
     pub fn new(rule: StripeRule) -> Result<Self, rustls::Error> {
         let StripeRule { api_url, secret_key, plans, pays_out } = rule;
         Ok(Self { api: Outbound::to(api_url)?, secret_key, plans, pays_out })
+    }
+
+    /// Whether each price that is sold can be, for a report to the operator: the plan, the price, and what is wrong.
+    pub async fn examine(&self) -> Vec<(Plan, PriceId, Result<(), String>)> {
+        let mut seen = vec![];
+        for (plan, prices) in Plan::ALL.into_iter().filter_map(|plan| Some((plan, self.plans.prices(plan)?))) {
+            let asked = self.ask(&Call::price(&prices.sold), Uuid::nil(), call::is_for_a_plan).await;
+            let found = match asked {
+                Ok(true) => Ok(()),
+                Ok(false) => Err("it is not active, or not recurring".to_owned()),
+                Err(failed) => Err(Chain(&failed).to_string()),
+            };
+            seen.push((plan, prices.sold.clone(), found));
+        }
+        seen
     }
 
     /// Makes a call, under a key where it makes or changes something, and reads the answer.

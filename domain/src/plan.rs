@@ -57,14 +57,23 @@ pub struct Allowance {
 /// What the platform sells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plans {
-    /// What `pro` costs.
-    pub pro: PriceId,
-    /// What `business` costs.
-    pub business: PriceId,
+    /// What `pro` costs, and has cost.
+    pub pro: Prices,
+    /// What `business` costs, and has cost.
+    pub business: Prices,
     /// How long a plan goes on after what was paid for has ended and a payment failed.
     pub grace: Duration,
     /// By quota, in the order of [`Quota::ALL`].
     pub allowances: [Allowance; 3],
+}
+
+/// The prices of a plan. One that is replaced goes on for whoever pays it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prices {
+    /// What whoever buys it now pays.
+    pub sold: PriceId,
+    /// What others still pay.
+    pub before: Vec<PriceId>,
 }
 
 /// A tenant has as much of something as its plan allows.
@@ -126,7 +135,7 @@ impl fmt::Display for Plan {
 impl Plans {
     /// What is paid for a plan; `None` for the one that costs nothing.
     #[must_use]
-    pub const fn price(&self, plan: Plan) -> Option<&PriceId> {
+    pub const fn prices(&self, plan: Plan) -> Option<&Prices> {
         match plan {
             Plan::Free => None,
             Plan::Pro => Some(&self.pro),
@@ -137,7 +146,8 @@ impl Plans {
     /// The plan that a price is of; `None` for a price that is none of these.
     #[must_use]
     pub fn of_price(&self, price: &PriceId) -> Option<Plan> {
-        Plan::ALL.into_iter().find(|plan| self.price(*plan) == Some(price))
+        let is_of = |prices: &Prices| prices.sold == *price || prices.before.contains(price);
+        Plan::ALL.into_iter().find(|plan| self.prices(*plan).is_some_and(is_of))
     }
 
     /// The plan that these subscriptions give at `now`.

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use freehold_actors::stripe::StripeRule;
-use freehold_domain::plan::{Allowance, Plans};
-use freehold_domain::stripe::PriceId;
+use freehold_domain::plan::{Allowance, Plans, Prices};
 
 use super::oauth::{secret, url};
 use super::values::Values;
@@ -49,8 +48,11 @@ pub(super) fn read(values: &mut Values, data_dir: Option<&Path>) -> Option<Optio
             break;
         }
     }
-    if pro.is_some() && pro == business {
-        values.fault(PRICE_BUSINESS, "the price of both plans is the same", "set the price of each plan");
+    let all = |prices: &Prices| [vec![prices.sold.clone()], prices.before.clone()].concat();
+    if let (Some(pro), Some(business)) = (&pro, &business)
+        && all(business).iter().any(|price| all(pro).contains(price))
+    {
+        values.fault(PRICE_BUSINESS, "a price of both plans is the same", "set the prices of each plan");
     }
     let (api_url, days, pays_out) = (api_url?, days?, pays_out?);
     let [members, api_keys, webhook_endpoints] = allowances;
@@ -63,8 +65,13 @@ pub(super) fn read(values: &mut Values, data_dir: Option<&Path>) -> Option<Optio
     Some(Some(StripeRule { api_url, secret_key: secret_key?, plans, pays_out }))
 }
 
-fn price(values: &mut Values, setting: &str) -> Option<PriceId> {
-    values.read(setting, "the id of a price", "write it as Stripe shows it: price_…", |text| text.parse().ok())
+/// What is sold, and after commas what was.
+fn price(values: &mut Values, setting: &str) -> Option<Prices> {
+    let remedy = "write it as Stripe shows it, price_…, and after commas those that are still paid";
+    values.read(setting, "the id of a price", remedy, |text| {
+        let mut prices = text.split(',').map(|id| id.trim().parse().ok()).collect::<Option<Vec<_>>>()?.into_iter();
+        Some(Prices { sold: prices.next()?, before: prices.collect() })
+    })
 }
 
 /// Three numbers, or `off` for none, by plan.

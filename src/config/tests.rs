@@ -476,13 +476,19 @@ fn plans_are_sold_with_a_key_and_both_prices() {
     assert_eq!(sold.api_url.to_string(), "https://api.stripe.com");
     let by_plan = sold.plans.allowances.map(|allowance| allowance.by_plan);
     assert_eq!(by_plan, [[Some(3), Some(25), None], [Some(0), None, Some(7)], [Some(1), Some(10), None]]);
+    let several = ("FREEHOLD_BILLING_PRICE_PRO", "price_9, price_1");
+    let pro = production(&[KEY, several, BUSINESS]).unwrap().stripe.unwrap().plans.pro;
+    assert_eq!(
+        (pro.sold.as_str(), pro.before.iter().map(|price| price.as_str()).collect::<Vec<_>>()),
+        ("price_9", vec!["price_1"])
+    );
     assert_eq!(sold.plans.grace, Duration::from_hours(7 * 24));
     for (given, named) in [
         (vec![KEY, PRO], BUSINESS.0),
         (vec![KEY, BUSINESS], PRO.0),
         (vec![PRO], KEY.0),
         (vec![PRO, BUSINESS], KEY.0),
-        (vec![KEY, PRO, (BUSINESS.0, PRO.1)], BUSINESS.0),
+        (vec![KEY, PRO, (BUSINESS.0, "price_3,price_1")], BUSINESS.0),
     ] {
         let line = line(production(&given));
         assert!(line.starts_with(&format!("{named}: ")), "{line}");

@@ -84,7 +84,7 @@ pub async fn show(cx: &Context, caller: &AccessClaims) -> Result<PlanItem, Refus
 /// [`Refusal::Overloaded`] and [`Refusal::Unavailable`] where Stripe cannot be asked; what the limits and the store refuse.
 pub async fn checkout(cx: &Context, caller: &AccessClaims, plan: Plan) -> Result<Secret<String>, Refusal> {
     let (stripe, plans) = seller(cx)?;
-    let price = plans.price(plan).ok_or(Refusal::NotFound)?;
+    let price = &plans.prices(plan).ok_or(Refusal::NotFound)?.sold;
     cx.admit_member(caller).await?;
     let mut tx = cx.node.store.read(cx.slot.id).await?;
     let bought = stripe_subscription::of_platform(&mut tx, BOUGHT_MAX).await?;

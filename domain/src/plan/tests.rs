@@ -7,8 +7,8 @@ const DAY: Duration = Duration::from_hours(24);
 
 fn plans() -> Plans {
     Plans {
-        pro: "price_pro".parse().unwrap(),
-        business: "price_business".parse().unwrap(),
+        pro: Prices { sold: "price_pro".parse().unwrap(), before: vec!["price_old".parse().unwrap()] },
+        business: Prices { sold: "price_business".parse().unwrap(), before: vec![] },
         grace: 7 * DAY,
         allowances: [
             Allowance { by_plan: [Some(3), Some(25), None] },
@@ -47,6 +47,7 @@ fn a_plan_is_what_is_paid_for_and_the_greatest_of_several() {
     for status in [Status::Incomplete, Status::IncompleteExpired, Status::Canceled, Status::Unpaid, Status::Paused] {
         assert_eq!(in_force(&[business(status)], NOW), Plan::Free, "{status}");
     }
+    assert_eq!(in_force(&[subscription(Some("price_old"), Status::Active)], NOW), Plan::Pro, "bought at another price");
     for price in [None, Some("price_other")] {
         assert_eq!(in_force(&[subscription(price, Status::Active)], NOW), Plan::Free);
     }
@@ -80,7 +81,7 @@ fn names_read_back() {
     for plan in Plan::ALL {
         assert_eq!(plan.as_str().parse(), Ok(plan));
         assert_eq!(
-            plans().price(plan).and_then(|price| plans().of_price(price)),
+            plans().prices(plan).and_then(|prices| plans().of_price(&prices.sold)),
             Some(plan).filter(|_| plan != Plan::Free)
         );
     }

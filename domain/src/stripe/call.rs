@@ -158,6 +158,12 @@ impl Call {
         Self { method: Method::Get, path, form: vec![], account: Some(account.clone()) }
     }
 
+    /// Asks for a price.
+    #[must_use]
+    pub fn price(price: &PriceId) -> Self {
+        Self { method: Method::Get, path: format!("/v1/prices/{price}"), form: vec![], account: None }
+    }
+
     /// The form as it is sent.
     #[must_use]
     pub fn encoded(&self) -> Secret<String> {
@@ -215,6 +221,21 @@ struct Gone {
 pub fn gone(text: &str) -> Result<(), NotAnAnswer> {
     let Gone { deleted } = serde_json::from_str(text).map_err(|_| NotAnAnswer)?;
     if deleted { Ok(()) } else { Err(NotAnAnswer) }
+}
+
+#[derive(Deserialize)]
+struct Price {
+    active: bool,
+    recurring: Option<serde::de::IgnoredAny>,
+}
+
+/// Whether a price is one that a plan can be sold for: active, and paid again and again.
+///
+/// # Errors
+/// [`NotAnAnswer`] where it does not say so.
+pub fn is_for_a_plan(text: &str) -> Result<bool, NotAnAnswer> {
+    let Price { active, recurring } = serde_json::from_str(text).map_err(|_| NotAnAnswer)?;
+    Ok(active && recurring.is_some())
 }
 
 #[derive(Deserialize)]

@@ -80,3 +80,28 @@ async fn a_stripe_that_fails_is_left_alone_by_that_tenant(engine: Engine) {
     elsewhere.post(CHECKOUT, Some(&greta.access), &json!({ "plan": "pro" })).await.is_problem(503, "unavailable");
     assert!(since.elapsed().as_secs() < 20, "{:?}", since.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_what_cannot_be_sold() {
+    let scene = Scene::start(Engine::Sqlite).await;
+    let seen = |settings: &[(&str, &str)]| {
+        let (_, found) = tokio::task::block_in_place(|| scene.server.doctor(settings));
+        let mine: Vec<_> = found.into_iter().filter(|finding| finding["check"] == "stripe").collect();
+        mine.iter()
+            .map(|finding| (finding["ok"].clone(), finding["found"].as_str().unwrap().to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let found = seen(&[]);
+    assert_eq!(found[0], (json!(true), "pro is sold for price_pro".to_owned()));
+    assert!(found[1].0 == false && found[1].1.contains("resource_missing"), "{found:?}");
+    let found = seen(&[("FREEHOLD_BILLING_PRICE_PRO", "price_once")]);
+    assert!(found[0].0 == false && found[0].1.contains("not recurring"), "{found:?}");
+    let found = seen(&[("FREEHOLD_BILLING_STRIPE_SECRET_KEY", "sk_cAnArY0wrong")]);
+    assert!(
+        found.iter().all(|(ok, found)| *ok == false && found.contains("401") && !found.contains("cAnArY")),
+        "{found:?}"
+    );
+    let server = crate::support::Server::start(crate::support::Options::new(Engine::Sqlite)).await;
+    let (_, found) = tokio::task::block_in_place(|| server.doctor(&[]));
+    assert!(found.iter().any(|finding| finding["check"] == "stripe" && finding["ok"] == true), "{found:?}");
+}

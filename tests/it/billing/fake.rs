@@ -253,6 +253,9 @@ impl Known {
                 page.1 = false;
                 (200, page.0.clone())
             }
+            ("GET", ["prices", "price_pro"]) => (200, json!({ "active": true, "recurring": { "interval": "month" } })),
+            ("GET", ["prices", "price_once"]) => (200, json!({ "active": true, "recurring": null })),
+            ("GET", ["prices", _]) => refused(404, "invalid_request_error", Some("resource_missing")),
             ("POST", ["billing_portal", "sessions"]) => page(format!("/portal/{}", call.form["customer"])),
             ("POST", ["accounts"]) => {
                 self.made += 1;

@@ -34,6 +34,8 @@ fn same_calls(scene: &Scene, ours: &[Call]) -> Value {
         ["accounts.createLoginLink", link["account"]],
         ["payouts.list", { "limit": 2, "starting_after": "po_0" }, { "stripeAccount": link["account"] }],
         ["accounts.del", link["account"]],
+        ["prices.retrieve", "price_pro"],
+        ["prices.retrieve", "price_business"],
     ])
 }
 
@@ -50,6 +52,8 @@ async fn what_we_ask_is_what_the_library_asks() {
     scene.fake.pays_out(&[1, 2]);
     scene.get("/v1/payouts?limit=2&cursor=po_0").await.is(200);
     scene.conn.call("DELETE", "/v1/payouts/account", Some(&scene.ada.access)).await.is(204);
+    let server = &scene.server;
+    tokio::task::block_in_place(|| server.doctor(&[]));
     let mut ours = scene.fake.calls();
     let again = ours.iter().rposition(|call| call.target == "/v1/checkout/sessions").unwrap();
     ours.remove(again); // the second page: its time is another

@@ -49,6 +49,13 @@ fn answers_are_read_by_what_they_must_have() {
     assert_eq!((done(r#"{"id":"cs_1"}"#), done("{}")), (Ok(()), Err(NotAnAnswer)));
     let answers = [r#"{"id":"acct_1","deleted":true}"#, r#"{"id":"acct_1","deleted":false}"#, r#"{"id":"acct_1"}"#];
     assert_eq!(answers.map(gone), [Ok(()), Err(NotAnAnswer), Err(NotAnAnswer)]);
+    let prices = [
+        r#"{"active":true,"recurring":{"interval":"month"}}"#,
+        r#"{"active":true,"recurring":null}"#,
+        r#"{"active":false,"recurring":{}}"#,
+    ];
+    assert_eq!(prices.map(is_for_a_plan), [Ok(true), Ok(false), Ok(false)]);
+    assert_eq!(is_for_a_plan("{}"), Err(NotAnAnswer));
     let open = pages(r#"{"data":[{"id":"cs_test_1"},{"id":"cs_2"}],"has_more":false}"#).unwrap();
     assert_eq!(Call::close_page(&open[0]).path, "/v1/checkout/sessions/cs_test_1/expire");
     for wrong in ["cs_1/../x", "sub_1", "cs_1?a"] {
