@@ -6,6 +6,7 @@ pub mod domains;
 mod gates;
 mod limits;
 pub mod load;
+mod parts;
 mod tokens;
 pub mod tree;
 
@@ -32,6 +33,7 @@ use tokio::time::Instant;
 pub use children::ChildMsg;
 pub use directory::{Slots, Unreachable};
 pub use domains::{Attached, Domains};
+pub use parts::Parts;
 pub use tokens::Tokens;
 
 use crate::ambient::Ambient;
@@ -49,7 +51,6 @@ use crate::ops::refusal::Refusal;
 use crate::password_pool::PasswordPool;
 use crate::penalties::{self, Bans};
 use crate::providers::Providers;
-use crate::public_client::PublicClient;
 use crate::root::Root;
 use crate::shared_counters::SharedCounters;
 use crate::slot::{Live, TenantSlot};
@@ -195,40 +196,6 @@ pub struct Node {
     pub(crate) feed_read_at: AtomicI64,
     /// When the store did not answer the change feed, or a question about a session.
     pub(crate) store_silent_at: AtomicI64,
-}
-
-/// What a node is made of.
-pub struct Parts {
-    /// Which process this is.
-    pub id: NodeId,
-    /// Clocks and randomness.
-    pub ambient: Ambient,
-    /// What the operator has set.
-    pub settings: Settings,
-    /// The store, opened.
-    pub store: Store,
-    /// The master keys.
-    pub ring: MasterRing,
-    /// The hashing threads, started.
-    pub pool: PasswordPool,
-    /// Who carries letters.
-    pub post: Post,
-    /// The way to URLs that tenants named.
-    pub public_client: PublicClient,
-    /// Where passwords are looked up.
-    pub breached: Breached,
-    /// By whose word members sign in.
-    pub providers: Providers,
-    /// The services outside that tenants have connected.
-    pub integrations: Integrations,
-    /// The platform's account at Stripe, if it sells anything.
-    pub stripe: Option<Stripe>,
-    /// Where the proofs of custom domains are looked for.
-    pub proofs: DomainProofs,
-    /// Counters that are shared with other nodes, if they are.
-    pub shared_counters: Option<Arc<SharedCounters>>,
-    /// What is known of buckets without a saved level.
-    pub unseen: Unseen,
 }
 
 impl Node {

@@ -3,29 +3,55 @@
 /// Digits of a card's number (ISO/IEC 7812-1).
 const DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// Whether `text` has what may be a card's number: so many digits and no more, with single spaces, dots or hyphens between them, whose
-/// check digit is right (Luhn). One in ten numbers of that length is taken for one by chance.
+/// Most characters between two groups of digits of one number.
+const GAP_MAX: usize = 2;
+
+/// Whether `text` has what may be a card's number: groups of digits with at most two separators between, of which some that follow each
+/// other have as many digits as a card and the right check digit (Luhn). So a number is found after another, and before the month, year
+/// and code that are often written behind it. One in ten numbers of that length is taken for one by chance.
 #[must_use]
 pub fn is_in(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_gap = |byte: u8| matches!(byte, b' ' | b'-' | b'.');
-    let mut digits: Vec<u32> = vec![];
-    let mut gap = 0;
-    for byte in bytes.iter().copied().chain([b'x']) {
-        if byte.is_ascii_digit() {
-            digits.push(u32::from(byte - b'0'));
+    let mut run: Vec<Vec<u32>> = vec![];
+    let mut gap = GAP_MAX + 1;
+    for c in text.chars().chain(['x']) {
+        if let Some(digit) = digit(c) {
+            match run.last_mut().filter(|_| gap == 0) {
+                Some(group) => group.push(digit),
+                None => run.push(vec![digit]),
+            }
             gap = 0;
-        } else if is_gap(byte) && gap == 0 && !digits.is_empty() {
-            gap = 1;
+        } else if is_separator(c) && gap < GAP_MAX {
+            gap += 1;
         } else {
-            if DIGITS.contains(&digits.len()) && is_checked(&digits) {
+            if has_number(&run) {
                 return true;
             }
-            digits.clear();
-            gap = 0;
+            run.clear();
+            gap = GAP_MAX + 1;
         }
     }
     false
+}
+
+/// Whether groups that follow each other are a number.
+fn has_number(run: &[Vec<u32>]) -> bool {
+    (0..run.len()).any(|first| {
+        let mut digits: Vec<u32> = vec![];
+        run.iter().skip(first).any(|group| {
+            digits.extend(group);
+            DIGITS.contains(&digits.len()) && is_checked(&digits)
+        })
+    })
+}
+
+/// Digits of the scripts in which such numbers are written.
+fn digit(c: char) -> Option<u32> {
+    const ZEROS: [char; 4] = ['0', '\u{660}', '\u{6f0}', '\u{ff10}'];
+    ZEROS.into_iter().find_map(|zero| u32::from(c).checked_sub(u32::from(zero)).filter(|digit| *digit < 10))
+}
+
+fn is_separator(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '-' | '.' | '_' | '/' | ':' | ',' | '|' | '+' | '\u{2010}'..='\u{2015}')
 }
 
 /// Whether the last digit is the check digit of those before it.
@@ -51,6 +77,14 @@ mod tests {
             "6011.1111.1111.1117",
             "4222222222222",
             "é4242424242424242é",
+            "4242  4242  4242  4242",
+            "4242/4242/4242/4242",
+            "1 4242424242424242",
+            "id 7 4242 4242 4242 4242",
+            "4242 4242 4242 4242 12/27 123",
+            "4242\u{a0}4242\u{2011}4242_4242",
+            "４２４２４２４２４２４２４２４２",
+            "٤٢٤٢ ٤٢٤٢ ٤٢٤٢ ٤٢٤٢",
         ] {
             assert!(is_in(text), "{text}");
         }
@@ -58,9 +92,10 @@ mod tests {
             "",
             "4242424242424241",
             "424242424242",
-            "4242  4242  4242  4242",
+            "4242   4242   4242   4242",
             "0000000000000000",
-            "4242/4242/4242/4242",
+            "a4242b4242c4242d4242",
+            "99999999994242424242424242",
             "2026-11-27",
             "CRM",
         ] {

@@ -12,6 +12,7 @@ use freehold_domain::settings::{
     Bounds, GRACE, IDLE, LIFETIME, PASSWORD, PASSWORD_OF_TWO, REUSE_GRACE, Registration, RequireSecondFactor,
     TenantSettings,
 };
+use freehold_domain::text::free;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -156,6 +157,7 @@ impl Validate for ChangeSettings {
         }
         let roles = self.second_factor_roles.take().map(|names| roles(faults, &names));
         let notice = self.notice_html.take();
+        let notice = notice.and_then(|text| parsed(faults, "notice_html", free::<String>(text)));
         let notice = notice.and_then(|text| parsed(faults, "notice_html", RichText::clean(&text)));
         Some(Change { named: self, roles, notice })
     }

@@ -13,6 +13,7 @@ use freehold_domain::breaker::BreakerRule;
 use freehold_domain::custom_domain::Rules;
 use freehold_domain::delivery::Patience;
 use freehold_domain::public_url::Reach;
+use freehold_domain::stripe::PriceId;
 use freehold_domain::tier::{Limit, Limits, Tier};
 
 use super::scratch::Scratch;
@@ -479,7 +480,7 @@ fn plans_are_sold_with_a_key_and_both_prices() {
     let several = ("FREEHOLD_BILLING_PRICE_PRO", "price_9, price_1");
     let pro = production(&[KEY, several, BUSINESS]).unwrap().stripe.unwrap().plans.pro;
     assert_eq!(
-        (pro.sold.as_str(), pro.before.iter().map(|price| price.as_str()).collect::<Vec<_>>()),
+        (pro.sold.as_str(), pro.before.iter().map(PriceId::as_str).collect::<Vec<_>>()),
         ("price_9", vec!["price_1"])
     );
     assert_eq!(sold.plans.grace, Duration::from_hours(7 * 24));

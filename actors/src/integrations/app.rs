@@ -124,7 +124,7 @@ impl App {
         wall: UnixMs,
     ) -> Result<Option<String>, Refused> {
         match self {
-            Self::Hosted(app) => Ok(app.came_from(realm)),
+            Self::Hosted(app) => app.came_from(realm),
             Self::Shopify(app) => app.came_from(callback, begun_with(), wall).map(Some),
         }
     }

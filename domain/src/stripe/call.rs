@@ -250,7 +250,8 @@ struct Page {
 pub fn url(text: &str) -> Result<Secret<String>, NotAnAnswer> {
     let Page { url } = serde_json::from_str(text).map_err(|_| NotAnAnswer)?;
     let is_url = url.starts_with("https://") || url.starts_with("http://127.0.0.1:");
-    let is_plain = url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| byte.is_ascii_graphic());
+    // Whatever stands before an `@` is read as a host by whoever looks and as a user by whoever goes there.
+    let is_plain = url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
     if is_url && is_plain { Ok(Secret::new(url)) } else { Err(NotAnAnswer) }
 }
 

@@ -37,6 +37,8 @@ async fn a_number_of_a_card_is_taken_nowhere_and_logged_nowhere(engine: Engine) 
     }
     let refused = scene.conn.patch(&format!("/v1/members/{me}"), &access, &json!({ "name": text })).await;
     assert_eq!(refused.json()["errors"][0]["field"], "name");
+    let refused = scene.conn.patch("/v1/settings", &access, &json!({ "notice_html": format!("<p>{text}</p>") })).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "notice_html", "{refused:?}");
     let report = json!({ "text": format!("A weakness.\nPay me at {CARD}.") });
     let refused = scene.conn.post("/v1/security-reports", None, &report).await;
     assert_eq!(refused.json()["errors"][0]["field"], "text", "{refused:?}");

@@ -2,8 +2,8 @@
 
 use freehold_domain::integration::grant::{Grant, Returned};
 use freehold_domain::integration::{Integration, basic, bearer};
-use freehold_domain::oauth::form;
 use freehold_domain::oauth::state::State;
+use freehold_domain::oauth::{Refused, form};
 use freehold_domain::secret::Secret;
 use freehold_domain::time::UnixMs;
 use serde_json::json;
@@ -59,8 +59,8 @@ impl Hosted {
     }
 
     /// QuickBooks says here whose account it is, Square with the tokens.
-    pub(super) fn came_from(&self, realm: Option<String>) -> Option<String> {
-        realm.filter(|_| self.integration == Integration::QuickBooks)
+    pub(super) fn came_from(&self, realm: Option<String>) -> Result<Option<String>, Refused> {
+        if self.integration == Integration::QuickBooks { realm.ok_or(Refused::Failed).map(Some) } else { Ok(None) }
     }
 
     pub(super) async fn exchange(&self, back: &Returned, redirect_uri: &str, wall: UnixMs) -> Result<Grant, Failed> {

@@ -43,7 +43,14 @@ fn answers_are_read_by_what_they_must_have() {
         url(r#"{"url":"https://checkout.stripe.com/c/pay/cs_1#a"}"#).unwrap().expose(),
         "https://checkout.stripe.com/c/pay/cs_1#a"
     );
-    for wrong in ["http://checkout.stripe.com", "javascript:alert(1)", "https://a b", "", "//x"] {
+    for wrong in [
+        "http://checkout.stripe.com",
+        "https://checkout.stripe.com@example.com/",
+        "javascript:alert(1)",
+        "https://a b",
+        "",
+        "//x",
+    ] {
         assert_eq!(url(&serde_json::json!({ "url": wrong }).to_string()), Err(NotAnAnswer), "{wrong}");
     }
     assert_eq!((done(r#"{"id":"cs_1"}"#), done("{}")), (Ok(()), Err(NotAnAnswer)));

@@ -100,7 +100,9 @@ pub(crate) async fn one_of_two_rivals_sees_the_other_go(bed: &Bed) {
     let take = async |id| {
         let mut tx = bed.store.write(tenant).await.unwrap();
         roster::hold(&mut tx).await.unwrap();
+        let others = roster::active(&mut tx).await.unwrap();
         let taken = roster::has_another(&mut tx, id, "admin").await.unwrap();
+        assert_eq!(taken, others > 1, "both are admins");
         if taken {
             roster::deactivate(&mut tx, id, NOW).await.unwrap().unwrap();
         }
