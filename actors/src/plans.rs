@@ -82,19 +82,12 @@ pub(crate) async fn admit(cx: &Context, tx: &mut TenantTx, quota: Quota) -> Resu
     plans.admit(in_force(tx, plans, now).await?, quota, used).map_err(Refusal::QuotaReached)
 }
 
-/// Writes into a tenant's store what an event of the platform's tells of it. A tenant that there is not, any more, is told nothing.
+/// Writes into a tenant's store what an event of the platform's tells of it.
 ///
 /// # Errors
-/// [`NotPassedOn`]
+/// [`NotPassedOn`], also for a tenant that there is not: somebody pays for nothing, or wrote another id.
 pub(crate) async fn pass_on(node: &Node, tenant: TenantId, effect: &Effect) -> Result<(), NotPassedOn> {
-    let slot = match node.slot_of(tenant).await {
-        Ok(slot) => slot,
-        Err(Unreachable::Unknown) => {
-            tracing::warn!(tenant.id = %tenant, "Stripe told of a tenant that there is not");
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let slot = node.slot_of(tenant).await?;
     let state = slot.standing().state_at(node.ambient.now());
     if slot.slug.is_platform() {
         return Ok(()); // it sells, and is sold nothing

@@ -78,9 +78,18 @@ impl Failed {
         }
     }
 
-    /// Whether Stripe would answer the same for ever under the same key: what it answered it keeps.
-    pub(crate) const fn is_final(&self) -> bool {
-        matches!(self, Self::Ill(..) | Self::Refused(..))
+    /// Whether it was refused with this word.
+    pub(crate) fn says(&self, word: &str) -> bool {
+        matches!(self, Self::Refused(_, said) if said == word)
+    }
+
+    /// Whether Stripe would answer the same for ever under the same key: what it answered it keeps, and its own failures too.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Refused(..) => true,
+            Self::Ill(status, _) => *status == StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Away(_) | Self::InProgress | Self::Nonsense(_) => false,
+        }
     }
 }
 

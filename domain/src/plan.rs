@@ -187,11 +187,13 @@ impl Plans {
     }
 }
 
-/// Whether somebody who has this subscription changes it, and does not buy another: it is paid for, or could be again.
+/// Whether somebody who has this subscription changes it, and does not buy another: it is paid for, or can be.
 #[must_use]
 pub const fn is_held(status: Status) -> bool {
     match status {
-        Status::Trialing | Status::Active | Status::PastDue | Status::Unpaid | Status::Paused => true,
-        Status::Incomplete | Status::IncompleteExpired | Status::Canceled => false,
+        Status::Incomplete | Status::Trialing | Status::Active | Status::PastDue | Status::Unpaid | Status::Paused => {
+            true
+        }
+        Status::IncompleteExpired | Status::Canceled => false,
     }
 }

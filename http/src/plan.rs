@@ -151,7 +151,7 @@ impl Validate for Buy {
 #[utoipa::path(post, path = "/v1/plan/checkout", tag = "billing", operation_id = "plan_checkout", request_body = Buy,
     security(("bearer" = [])),
     responses(
-        (status = 200, description = "Where to pay, for half an hour. Pages that were opened before are closed.", body = HostedPage),
+        (status = 200, description = "Where to pay, for 35 minutes. Pages that were opened before are closed.", body = HostedPage),
         (status = 409, description = "problem"),
     ),
 )]

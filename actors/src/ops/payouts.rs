@@ -9,6 +9,7 @@ use freehold_domain::stripe::{Account, AccountId, PayoutId};
 use freehold_domain::time::UnixMs;
 use freehold_storage::stripe_account;
 use freehold_storage::stripe_made::{self, Kind};
+use hyper::StatusCode;
 
 use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
@@ -73,7 +74,7 @@ pub async fn dashboard(cx: &Context, caller: &AccessClaims) -> Result<Secret<Str
     let call = Call::open_dashboard(&known(cx).await?);
     let url = match ask(cx, stripe, (&call, fresh(cx)), call::url).await? {
         Ok(url) => url,
-        Err(Failed::Refused(..)) => return Err(Refusal::Collides),
+        Err(Failed::Refused(StatusCode::BAD_REQUEST, _)) => return Err(Refusal::Collides),
         Err(_) => return Err(Refusal::Unavailable),
     };
     record_alone(cx, caller, Action::PayoutDashboardOpened).await?;
@@ -99,6 +100,8 @@ pub async fn page(
     Ok(PayoutPage { items, next })
 }
 
+/// What is refused where an account is gone at Stripe.
+const GONE: [&str; 3] = ["resource_missing", "resource_missing:account", "account_invalid"];
 /// What Stripe answers at once, at most.
 const STRIPE_LIMIT_MAX: u32 = 100;
 
@@ -115,8 +118,8 @@ pub async fn close(cx: &Context, caller: &AccessClaims) -> Result<(), Refusal> {
     match ask(cx, stripe, (&Call::close_account(&account), fresh(cx)), call::gone).await? {
         // What is gone there already is closed too: somebody lost the first answer.
         Ok(()) => {}
-        Err(Failed::Refused(_, word)) if word == "resource_missing" || word == "account_invalid" => {}
-        Err(Failed::Refused(..)) => return Err(Refusal::PayoutAccountStays),
+        Err(failed) if GONE.into_iter().any(|word| failed.says(word)) => {}
+        Err(Failed::Refused(StatusCode::BAD_REQUEST, _)) => return Err(Refusal::PayoutAccountStays),
         Err(_) => return Err(Refusal::Unavailable),
     }
     let mut tx = cx.node.store.write(cx.slot.id).await?;

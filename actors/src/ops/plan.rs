@@ -6,7 +6,7 @@ use freehold_domain::audit::Action;
 use freehold_domain::plan::{Plan, Quota, is_held};
 use freehold_domain::secret::Secret;
 use freehold_domain::stripe::call::{self, Call};
-use freehold_domain::stripe::{CustomerId, Subscription, SubscriptionId};
+use freehold_domain::stripe::{CustomerId, PriceId, Subscription, SubscriptionId};
 use freehold_domain::time::UnixMs;
 use freehold_storage::stripe_made::{self, Kind};
 use freehold_storage::stripe_subscription;
@@ -14,7 +14,7 @@ use freehold_storage::stripe_subscription;
 use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
 use crate::ops::refusal::Refusal;
-use crate::ops::stripe::{ask_or_fail, back, made, record_alone};
+use crate::ops::stripe::{ask, ask_or_fail, back, fresh, made, record_alone};
 use crate::plans::{BOUGHT_MAX, sold_to, used};
 use crate::stripe::Stripe;
 
@@ -92,15 +92,48 @@ pub async fn checkout(cx: &Context, caller: &AccessClaims, plan: Plan) -> Result
     if bought.iter().any(|row| is_held(row.fact.state.status)) {
         return Err(Refusal::Subscribed);
     }
-    let tenant = cx.slot.id;
-    let customer: CustomerId = made(cx, stripe, caller, (Kind::Customer, &Call::make_customer(tenant))).await?;
-    for page in ask_or_fail(cx, stripe, &Call::open_pages(&customer), call::pages).await? {
-        ask_or_fail(cx, stripe, &Call::close_page(&page), call::done).await?;
-    }
-    let page = Call::open_page(tenant, &customer, price, &back(cx), cx.node.ambient.wall());
-    let url = ask_or_fail(cx, stripe, &page, call::url).await?;
+    let make = Call::make_customer(cx.slot.id);
+    let customer: CustomerId = made(cx, stripe, caller, (Kind::Customer, &make)).await?;
+    let url = if let Some(url) = open_page(cx, stripe, &customer, price).await? {
+        url
+    } else {
+        forget(cx, &customer).await?;
+        let another: CustomerId = made(cx, stripe, caller, (Kind::Customer, &make)).await?;
+        open_page(cx, stripe, &another, price).await?.ok_or(Refusal::Unavailable)?
+    };
     record_alone(cx, caller, Action::PlanCheckoutOpened).await?;
     Ok(url)
+}
+
+/// Closes the pages that are open for a customer, and opens one for this price; `None` where the customer is gone at Stripe.
+async fn open_page(
+    cx: &Context,
+    stripe: &Stripe,
+    customer: &CustomerId,
+    price: &PriceId,
+) -> Result<Option<Secret<String>>, Refusal> {
+    let pages = match ask(cx, stripe, (&Call::open_pages(customer), fresh(cx)), call::pages).await? {
+        Ok(pages) => pages,
+        Err(failed) if failed.says(call::NO_CUSTOMER) => return Ok(None),
+        Err(_) => return Err(Refusal::Unavailable),
+    };
+    for page in pages {
+        ask_or_fail(cx, stripe, &Call::close_page(&page), call::done).await?;
+    }
+    let page = Call::open_page(cx.slot.id, customer, price, &back(cx), cx.node.ambient.wall());
+    match ask(cx, stripe, (&page, fresh(cx)), call::url).await? {
+        Ok(url) => Ok(Some(url)),
+        Err(failed) if failed.says(call::NO_CUSTOMER) => Ok(None),
+        Err(_) => Err(Refusal::Unavailable),
+    }
+}
+
+/// Forgets a customer that is gone at Stripe: whoever asks next makes another.
+async fn forget(cx: &Context, customer: &CustomerId) -> Result<(), Refusal> {
+    let mut tx = cx.node.store.write(cx.slot.id).await?;
+    stripe_made::forget(&mut tx, Kind::Customer, customer.as_str()).await?;
+    tracing::warn!(tenant.id = %cx.slot.id, customer = customer.as_str(), "the customer is gone at Stripe");
+    Ok(tx.commit().await?)
 }
 
 /// Opens the portal, where the tenant changes, pays and cancels what it has.
@@ -115,7 +148,14 @@ pub async fn portal(cx: &Context, caller: &AccessClaims) -> Result<Secret<String
     let customer = stripe_made::of(&mut tx, Kind::Customer).await?.and_then(|row| row.id).ok_or(Refusal::NotFound)?;
     drop(tx);
     let customer: CustomerId = customer.parse().map_err(|_| Refusal::Internal)?;
-    let url = ask_or_fail(cx, stripe, &Call::open_portal(&customer, &back(cx)), call::url).await?;
+    let url = match ask(cx, stripe, (&Call::open_portal(&customer, &back(cx)), fresh(cx)), call::url).await? {
+        Ok(url) => url,
+        Err(failed) if failed.says(call::NO_CUSTOMER) => {
+            forget(cx, &customer).await?;
+            return Err(Refusal::NotFound);
+        }
+        Err(_) => return Err(Refusal::Unavailable),
+    };
     record_alone(cx, caller, Action::PlanPortalOpened).await?;
     Ok(url)
 }

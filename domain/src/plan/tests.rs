@@ -87,7 +87,7 @@ fn names_read_back() {
     }
     assert_eq!("Pro".parse::<Plan>(), Err(NoPlan));
     let held: Vec<_> = Status::ALL.iter().filter(|status| is_held(**status)).map(|status| status.as_str()).collect();
-    assert_eq!(held, ["trialing", "active", "past_due", "unpaid", "paused"]);
+    assert_eq!(held, ["incomplete", "trialing", "active", "past_due", "unpaid", "paused"]);
 }
 
 proptest! {

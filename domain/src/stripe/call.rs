@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{AccountId, CustomerId, PayoutId, PriceId};
+use crate::card_number;
 use crate::id::TenantId;
 use crate::oauth::form;
 use crate::secret::Secret;
@@ -67,7 +68,7 @@ impl Call {
     /// Which pages to pay at are open for a customer.
     #[must_use]
     pub fn open_pages(customer: &CustomerId) -> Self {
-        let query = [("customer", customer.as_str()), ("status", "open"), ("limit", "100")];
+        let query = [("customer", customer.as_str()), ("status", "open"), ("limit", "10")];
         let path = format!("/v1/checkout/sessions?{}", form::encode(&query).expose());
         Self { method: Method::Get, path, form: vec![], account: None }
     }
@@ -251,7 +252,8 @@ pub fn url(text: &str) -> Result<Secret<String>, NotAnAnswer> {
     let Page { url } = serde_json::from_str(text).map_err(|_| NotAnAnswer)?;
     let is_url = url.starts_with("https://") || url.starts_with("http://127.0.0.1:");
     // Whatever stands before an `@` is read as a host by whoever looks and as a user by whoever goes there.
-    let is_plain = url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
+    let is_plain =
+        url.len() <= URL_BYTES_MAX && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"@\\".contains(&byte));
     if is_url && is_plain { Ok(Secret::new(url)) } else { Err(NotAnAnswer) }
 }
 
@@ -323,15 +325,25 @@ struct Refused {
 #[derive(Deserialize)]
 struct RefusedBecause {
     code: Option<String>,
+    param: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
 }
 
-/// Why something was refused, in a word that a log can carry: Stripe's code, or else the type of the error.
+/// What is refused where the customer that is named is gone at Stripe.
+pub const NO_CUSTOMER: &str = "resource_missing:customer";
+
+/// Why something was refused, in a word that a log can carry: Stripe's code, or else the type of the error; and after a colon what it is
+/// about, where that is said.
 #[must_use]
 pub fn refused(text: &str) -> Option<String> {
     let Refused { error } = serde_json::from_str(text).ok()?;
-    error.code.or(error.kind).filter(|word| word.len() <= WORD_CHARS_MAX && is_word(word))
+    let is_good = |word: &String| word.len() <= WORD_CHARS_MAX && is_word(word) && !card_number::is_in(word);
+    let word = error.code.or(error.kind).filter(is_good)?;
+    Some(match error.param.filter(is_good) {
+        Some(about) => format!("{word}:{about}"),
+        None => word,
+    })
 }
 
 fn is_word(text: &str) -> bool {

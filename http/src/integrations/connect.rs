@@ -100,7 +100,9 @@ impl FromParams for Callback {
     fn from_params(params: &mut Params, _: &mut Faults) -> Option<Self> {
         let signed = Signed::new(params.pairs().iter().cloned());
         let state = params.take("state").and_then(|text| text.parse().ok());
-        let fits = |code: &String| code.len() <= CODE_CHARS_MAX && code.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let fits = |code: &String| {
+            (1..=CODE_CHARS_MAX).contains(&code.len()) && code.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        };
         let realm = params.take("realmId").filter(|id| is_account(id));
         let back = match (params.take("error").as_deref(), params.take("code").filter(fits)) {
             (None, Some(code)) => Back::Code(Brought { code: Secret::new(code), realm, signed }),

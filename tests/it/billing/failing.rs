@@ -7,6 +7,7 @@ use super::{CHECKOUT, Scene};
 use crate::support::{Conn, Engine, on_both_engines};
 
 on_both_engines! {
+    a_customer_who_is_gone_at_stripe_is_made_anew
     what_was_made_and_never_answered_is_not_made_again
     a_stripe_that_fails_is_left_alone_by_that_tenant
 }
@@ -41,6 +42,22 @@ async fn what_was_made_and_never_answered_is_not_made_again(engine: Engine) {
     let mut keys: Vec<_> = scene.fake.calls_of("POST", "/v1/accounts").into_iter().map(|call| call.once).collect();
     keys.dedup();
     assert_eq!(keys.len(), 3, "after a failure, after a refusal; what nobody could read is asked again: {keys:?}");
+}
+
+async fn a_customer_who_is_gone_at_stripe_is_made_anew(engine: Engine) {
+    let mut scene = Scene::start(engine).await;
+    scene.checkout("pro").await.is(200);
+    scene.fake.loses("cus_1");
+    scene.post(super::PORTAL).await.is_problem(404, "not-found");
+    scene.checkout("pro").await.is(200);
+    let made = scene.fake.calls_of("POST", "/v1/customers");
+    assert!(made.len() == 2 && made[0].once != made[1].once, "{made:?}");
+    // And where nobody asked for the portal first.
+    let second = scene.fake.calls_of("POST", "/v1/checkout/sessions").last().unwrap().form["customer"].clone();
+    scene.fake.loses(&second);
+    scene.checkout("business").await.is(200);
+    scene.post(super::PORTAL).await.is(200);
+    assert_eq!(scene.fake.calls_of("POST", "/v1/customers").len(), 3);
 }
 
 async fn a_stripe_that_fails_is_left_alone_by_that_tenant(engine: Engine) {

@@ -59,6 +59,8 @@ struct Known {
     /// Pages to pay at, and whether each is open.
     pages: Vec<(Value, bool)>,
     accounts: Vec<Value>,
+    /// Customers who are gone.
+    gone: Vec<String>,
     /// Whether accounts have money in them.
     is_rich: bool,
     payouts: Vec<Value>,
@@ -81,6 +83,7 @@ impl Fake {
             made: 0,
             pages: vec![],
             accounts: vec![],
+            gone: vec![],
             is_rich: false,
             payouts: vec![],
         };
@@ -113,6 +116,11 @@ impl Fake {
 
     pub(super) fn mode(&self, mode: Mode) {
         self.known.lock().unwrap().mode = mode;
+    }
+
+    /// Somebody deletes a customer there.
+    pub(super) fn loses(&self, customer: &str) {
+        self.known.lock().unwrap().gone.push(customer.to_owned());
     }
 
     pub(super) fn is_rich(&self, is_rich: bool) {
@@ -224,9 +232,7 @@ impl Known {
     }
 
     fn act(&mut self, call: &Call, asked: &Asked, address: SocketAddr) -> (u16, Value) {
-        let list =
-            |data: Vec<Value>, has_more: bool| (200, json!({ "object": "list", "data": data, "has_more": has_more }));
-        let page = |path: String| (200, json!({ "object": "page", "url": format!("http://{address}{path}") }));
+        let page = |path: String| (200, page(address, &path));
         let parts: Vec<&str> = asked.path().split('/').skip(2).collect();
         match (call.method.as_str(), parts.as_slice()) {
             ("POST", ["customers"]) => {
@@ -238,7 +244,11 @@ impl Known {
                 let customer = asked.parameter("customer");
                 let open =
                     self.pages.iter().filter(|(page, is_open)| *is_open && page["asked"]["customer"] == customer);
-                list(open.map(|(page, _)| page.clone()).collect(), false)
+                list(&open.map(|(page, _)| page).collect::<Vec<_>>(), false)
+            }
+            ("POST", ["checkout" | "billing_portal", "sessions"]) if self.gone.contains(&call.form["customer"]) => {
+                let error = json!({ "type": "invalid_request_error", "code": "resource_missing", "param": "customer" });
+                (400, json!({ "error": error }))
             }
             ("POST", ["checkout", "sessions"]) => {
                 self.made += 1;
@@ -257,6 +267,14 @@ impl Known {
             ("GET", ["prices", "price_once"]) => (200, json!({ "active": true, "recurring": null })),
             ("GET", ["prices", _]) => refused(404, "invalid_request_error", Some("resource_missing")),
             ("POST", ["billing_portal", "sessions"]) => page(format!("/portal/{}", call.form["customer"])),
+            _ => self.act_on_accounts(call, asked, address),
+        }
+    }
+
+    fn act_on_accounts(&mut self, call: &Call, asked: &Asked, address: SocketAddr) -> (u16, Value) {
+        let page = |path: String| (200, page(address, &path));
+        let parts: Vec<&str> = asked.path().split('/').skip(2).collect();
+        match (call.method.as_str(), parts.as_slice()) {
             ("POST", ["accounts"]) => {
                 self.made += 1;
                 let account = json!({ "id": format!("acct_{}", self.made), "email": format!("{CANARY}@example.com"),
@@ -288,8 +306,8 @@ impl Known {
                 let after = asked.parameter("starting_after");
                 let begin = self.payouts.iter().position(|payout| payout["id"] == after).map_or(0, |at| at + 1);
                 let limit: usize = asked.parameter("limit").parse().unwrap();
-                let rest: Vec<_> = self.payouts[begin..].to_vec();
-                list(rest.iter().take(limit).cloned().collect(), rest.len() > limit)
+                let rest: Vec<_> = self.payouts[begin..].iter().collect();
+                list(&rest[..limit.min(rest.len())], rest.len() > limit)
             }
             other => panic!("nobody asks that: {other:?}"),
         }
@@ -302,4 +320,12 @@ impl Known {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
+}
+
+fn list(data: &[&Value], has_more: bool) -> (u16, Value) {
+    (200, json!({ "object": "list", "data": data, "has_more": has_more }))
+}
+
+fn page(address: SocketAddr, path: &str) -> Value {
+    json!({ "object": "page", "url": format!("http://{address}{path}") })
 }

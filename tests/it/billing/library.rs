@@ -16,12 +16,12 @@ fn same_calls(scene: &Scene, ours: &[Call]) -> Value {
     assert_eq!(&link["return_url"], back);
     json!([
         ["customers.create", { "metadata": { "freehold_tenant": tenant } }],
-        ["checkout.sessions.list", { "customer": "cus_1", "status": "open", "limit": 100 }],
+        ["checkout.sessions.list", { "customer": "cus_1", "status": "open", "limit": 10 }],
         ["checkout.sessions.create", { "mode": "subscription", "customer": "cus_1", "client_reference_id": tenant,
             "line_items": [{ "price": "price_pro", "quantity": 1 }],
             "subscription_data": { "metadata": { "freehold_tenant": tenant } },
             "success_url": back, "cancel_url": back, "expires_at": page["expires_at"].parse::<u64>().unwrap() }],
-        ["checkout.sessions.list", { "customer": "cus_1", "status": "open", "limit": 100 }],
+        ["checkout.sessions.list", { "customer": "cus_1", "status": "open", "limit": 10 }],
         ["checkout.sessions.expire", "cs_test_2"],
         ["billingPortal.sessions.create", { "customer": "cus_1", "return_url": back }],
         ["accounts.create", { "controller": { "stripe_dashboard": { "type": "express" },

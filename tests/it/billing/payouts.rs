@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::fake::Mode;
 use super::{CONNECT, Scene, now_s};
 use crate::support::{Conn, Engine, on_both_engines};
 use crate::watch::until;
@@ -65,6 +66,10 @@ async fn a_tenant_is_onboarded_paid_out_and_closed(engine: Engine) {
     scene.conn.call("DELETE", ACCOUNT, Some(&scene.ada.access)).await.is_problem(409, "payout-account-stays");
     scene.get(ACCOUNT).await.is(200);
     scene.fake.is_rich(false);
+    scene.fake.mode(Mode::Refuses);
+    scene.conn.call("DELETE", ACCOUNT, Some(&scene.ada.access)).await.is_problem(503, "unavailable");
+    scene.post(DASHBOARD).await.is_problem(503, "unavailable");
+    scene.fake.mode(Mode::Good);
     scene.conn.call("DELETE", ACCOUNT, Some(&scene.ada.access)).await.is(204);
     scene.get(ACCOUNT).await.is_problem(404, "not-found");
     scene.conn.call("DELETE", ACCOUNT, Some(&scene.ada.access)).await.is_problem(404, "not-found");

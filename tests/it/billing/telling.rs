@@ -65,6 +65,14 @@ async fn nobody_but_the_platforms_own_account_tells_of_a_plan(engine: Engine) {
     until("globex has what it bought", on).await;
     let acme = scene.plan().await;
     assert_eq!((&acme["plan"], &acme["subscriptions"]), (&json!("free"), &json!([])));
+    // What names a tenant that there is not is left for somebody to look at.
+    let (conn, session) = &mut scene.operator;
+    let left = async || {
+        let waiting = conn.get("/v1/webhooks/events?state=waiting", Some(&session.access)).await.is(200).json();
+        let [event] = &waiting["items"].as_array().unwrap()[..] else { return None };
+        (event["fault"] == "tenant" && event["tries"].as_i64() >= Some(1)).then_some(())
+    };
+    until("one is tried again", left).await;
     // What the platform sells is nothing that the tenant sells.
     let sold = elsewhere.get("/v1/billing/subscriptions", Some(&greta.access)).await.is(200).json();
     let [sold] = &sold["items"].as_array().unwrap()[..] else { panic!("{sold}") };

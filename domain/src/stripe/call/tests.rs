@@ -29,7 +29,7 @@ fn what_is_read_is_asked_for_in_the_name_of_the_account() {
     let next = Call::payouts(&account, Some(&"po_9".parse().unwrap()), 3);
     assert_eq!((next.path.as_str(), next.method), ("/v1/payouts?limit=3&starting_after=po_9", Method::Get));
     let pages = Call::open_pages(&"cus_1".parse().unwrap());
-    assert_eq!(pages.path, "/v1/checkout/sessions?customer=cus_1&status=open&limit=100");
+    assert_eq!(pages.path, "/v1/checkout/sessions?customer=cus_1&status=open&limit=10");
     assert_eq!(Call::close_account(&account).path, "/v1/accounts/acct_1");
 }
 
@@ -96,6 +96,12 @@ fn why_it_was_refused_is_a_word_and_never_a_text() {
         serde_json::json!({ "type": "invalid_request_error", "code": "resource_missing", "message": "No such x" });
     assert_eq!(said(both).as_deref(), Some("resource_missing"));
     assert_eq!(said(serde_json::json!({ "type": "api_error" })).as_deref(), Some("api_error"));
-    assert_eq!(said(serde_json::json!({ "code": "4242 4242" })), None);
+    let gone = serde_json::json!({ "code": "resource_missing", "param": "customer" });
+    assert_eq!(said(gone).as_deref(), Some(NO_CUSTOMER));
+    let long = serde_json::json!({ "code": "resource_missing", "param": "line_items[0][price]" });
+    assert_eq!(said(long).as_deref(), Some("resource_missing"));
+    for code in ["4242 4242", "4242424242424242", ""] {
+        assert_eq!(said(serde_json::json!({ "code": code })), None);
+    }
     assert_eq!(refused("<html>"), None);
 }
