@@ -12,6 +12,7 @@ on_both_engines! {
     only_the_browser_that_began_connects_and_once
     what_a_provider_refuses_connects_nothing
     a_session_that_is_over_connects_nothing
+    a_callback_of_quickbooks_names_a_company
     a_provider_that_does_not_answer_is_told_and_the_tokens_are_gone
 }
 
@@ -114,6 +115,22 @@ async fn what_a_provider_refuses_connects_nothing(engine: Engine) {
         scene.begin(&mut browser, name).await.is_problem(404, "not-found");
     }
     assert!(scene.told().await.is_empty());
+}
+
+async fn a_callback_of_quickbooks_names_a_company(engine: Engine) {
+    let mut scene = Scene::start(engine).await;
+    for realm in ["", "&realmId=", "&realmId=..", "&realmId=a%2Fb"] {
+        let mut browser = Browser::new(scene.server.http);
+        let started = scene.begin(&mut browser, "quickbooks").await.is(200).json();
+        let url = started["authorization_url"].as_str().unwrap().to_owned();
+        let callback = browser.get(&url).await.header("location").unwrap().to_owned();
+        let changed = callback.replace(&format!("&realmId={REALM}"), realm);
+        assert_ne!(callback, changed);
+        let home = browser.get(&changed).await.header("location").unwrap().to_owned();
+        browser.get(&home).await.is_problem(403, "oauth-failed");
+    }
+    assert_eq!(scene.fake.asked("qb authorization_code"), 0, "nothing was exchanged");
+    assert_eq!(scene.shown("quickbooks").await["connected"], Value::Null);
 }
 
 async fn a_session_that_is_over_connects_nothing(engine: Engine) {
