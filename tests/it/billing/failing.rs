@@ -20,6 +20,8 @@ async fn what_was_made_and_never_answered_is_not_made_again(engine: Engine) {
     scene.checkout("pro").await.is_problem(503, "unavailable");
     let lost = scene.fake.calls_of("POST", "/v1/customers");
     assert_eq!((lost.len(), &lost[0].once), (2, &lost[1].once), "asked twice, under one key");
+    scene.fake.mode(Mode::Gateway);
+    scene.checkout("pro").await.is_problem(503, "unavailable");
     scene.fake.mode(Mode::IsBusy);
     scene.checkout("pro").await.is_problem(503, "unavailable");
     scene.server = scene.server.restarted();

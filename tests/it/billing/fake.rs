@@ -30,6 +30,8 @@ pub(super) enum Mode {
     Hangs,
     /// Does it and hangs up.
     Loses,
+    /// Does it, and a gateway before it answers 502.
+    Gateway,
     /// Is still at the first request of this key.
     IsBusy,
     /// Does not know the key of the account.
@@ -183,8 +185,15 @@ impl Fake {
             match mode {
                 Mode::Hangs => return sleep(Duration::from_mins(1)).await,
                 Mode::Loses => return,
-                Mode::Good | Mode::Fails | Mode::Limits | Mode::IsBusy | Mode::Refuses | Mode::TalksHtml => {}
+                Mode::Good
+                | Mode::Fails
+                | Mode::Limits
+                | Mode::Gateway
+                | Mode::IsBusy
+                | Mode::Refuses
+                | Mode::TalksHtml => {}
             }
+            let status = if mode == Mode::Gateway { 502 } else { status };
             let body = if mode == Mode::TalksHtml { "<html>".to_owned() } else { body.to_string() };
             let head = if status == 429 { "retry-after: 60\r\n" } else { "" };
             let text = format!(
@@ -217,7 +226,7 @@ impl Known {
         match self.mode {
             Mode::Limits => return refused(429, "rate_limit_error", None),
             Mode::IsBusy => return refused(409, "idempotency_error", Some("idempotency_key_in_use")),
-            Mode::Good | Mode::Fails | Mode::Hangs | Mode::Loses | Mode::Refuses | Mode::TalksHtml => {}
+            Mode::Good | Mode::Fails | Mode::Hangs | Mode::Loses | Mode::Gateway | Mode::Refuses | Mode::TalksHtml => {}
         }
         if let Some((first, status, body)) = self.answered.get(&call.once) {
             let is_same = (&first.target, &first.form) == (&call.target, &call.form);
