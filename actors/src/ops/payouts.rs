@@ -11,10 +11,11 @@ use freehold_storage::stripe_account;
 use freehold_storage::stripe_made::{self, Kind};
 use hyper::StatusCode;
 
+use crate::ops::audit;
 use crate::ops::context::Context;
 use crate::ops::fresh::begin_fresh;
 use crate::ops::refusal::Refusal;
-use crate::ops::stripe::{ask, ask_or_fail, back, fresh, made, record, record_alone};
+use crate::ops::stripe::{ask, ask_or_fail, back, fresh, made, record_alone};
 use crate::stripe::{Failed, Stripe};
 
 /// The account as admins see it.
@@ -124,7 +125,8 @@ pub async fn close(cx: &Context, caller: &AccessClaims) -> Result<(), Refusal> {
     }
     let mut tx = cx.node.store.write(cx.slot.id).await?;
     if stripe_made::forget(&mut tx, Kind::Account, account.as_str()).await? {
-        record(cx, &mut tx, (Action::PayoutAccountClosed, Actor::Member(caller.sub))).await?;
+        let by = Actor::Member(caller.sub);
+        audit::record_request(&mut tx, cx, Action::PayoutAccountClosed, by, cx.slot.id.uuid()).await?;
         tx.commit().await?;
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! Asking Stripe for a tenant: behind its breaker, with one of its places; and making what there is one of.
 
 use freehold_domain::access_token::AccessClaims;
-use freehold_domain::audit::{Action, Actor, Event};
-use freehold_domain::stripe::call::{Call, NotAnAnswer, Return};
+use freehold_domain::audit::{Action, Actor};
+use freehold_domain::stripe::call::{Call, NotAnAnswer};
+use freehold_storage::Chain;
 use freehold_storage::stripe_made::{self, Kind};
-use freehold_storage::{Chain, TenantTx};
 use uuid::Uuid;
 
 use crate::integrations::{Health, guarded};
@@ -14,8 +14,8 @@ use crate::ops::refusal::Refusal;
 use crate::stripe::{Failed, GUARDED, Stripe};
 
 /// Where everybody is sent back to who was sent to Stripe.
-pub(super) fn back(cx: &Context) -> Return {
-    Return { url: format!("{}/billing/return", cx.live.issuer) }
+pub(super) fn back(cx: &Context) -> String {
+    format!("{}/billing/return", cx.live.issuer)
 }
 
 /// A key for a call that is made once.
@@ -92,7 +92,8 @@ pub(super) async fn made<I: std::str::FromStr + ToString>(
     };
     if stripe_made::found(&mut tx, kind, row.attempt, &id.to_string()).await? {
         if kind == Kind::Account {
-            record(cx, &mut tx, (Action::PayoutAccountMade, Actor::Member(caller.sub))).await?;
+            let by = Actor::Member(caller.sub);
+            audit::record_request(&mut tx, cx, Action::PayoutAccountMade, by, cx.slot.id.uuid()).await?;
         }
         tx.commit().await?;
         return Ok(id);
@@ -101,16 +102,9 @@ pub(super) async fn made<I: std::str::FromStr + ToString>(
     known.ok_or(Refusal::Conflict)?.parse().map_err(|_| Refusal::Internal)
 }
 
-/// Records what an admin did here.
-pub(super) async fn record(cx: &Context, tx: &mut TenantTx, (action, actor): (Action, Actor)) -> Result<(), Refusal> {
-    let detail = cx.client.origin.detail();
-    let event = Event { action, actor, subject: Some(cx.slot.id.uuid()), detail };
-    Ok(audit::record(tx, &cx.node, &cx.live.keys, &event).await?)
-}
-
-/// [`record`] in a transaction of its own.
+/// Records what an admin did here, in a transaction of its own.
 pub(super) async fn record_alone(cx: &Context, caller: &AccessClaims, action: Action) -> Result<(), Refusal> {
     let mut tx = cx.node.store.write(cx.slot.id).await?;
-    record(cx, &mut tx, (action, Actor::Member(caller.sub))).await?;
+    audit::record_request(&mut tx, cx, action, Actor::Member(caller.sub), cx.slot.id.uuid()).await?;
     Ok(tx.commit().await?)
 }

@@ -47,13 +47,6 @@ pub struct Call {
     pub account: Option<AccountId>,
 }
 
-/// Where somebody is sent back to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Return {
-    /// The address, whatever was done.
-    pub url: String,
-}
-
 impl Call {
     fn post(path: impl Into<String>, form: Vec<(&'static str, String)>) -> Self {
         Self { method: Method::Post, path: path.into(), form, account: None }
@@ -79,9 +72,9 @@ impl Call {
         Self::post(format!("/v1/checkout/sessions/{}/expire", page.as_str()), vec![])
     }
 
-    /// Opens a page to subscribe at, for this price, at the wall clock `wall`.
+    /// Opens a page to subscribe at, for this price, at the wall clock `wall`; from there, as from every page, somebody is sent `back`.
     #[must_use]
-    pub fn open_page(tenant: TenantId, customer: &CustomerId, price: &PriceId, back: &Return, wall: UnixMs) -> Self {
+    pub fn open_page(tenant: TenantId, customer: &CustomerId, price: &PriceId, back: &str, wall: UnixMs) -> Self {
         let expires_at = wall.plus(PAGE_TTL).get() / 1_000;
         Self::post(
             "/v1/checkout/sessions",
@@ -92,8 +85,8 @@ impl Call {
                 ("line_items[0][price]", price.to_string()),
                 ("line_items[0][quantity]", "1".to_owned()),
                 ("subscription_data[metadata][freehold_tenant]", tenant.to_string()),
-                ("success_url", back.url.clone()),
-                ("cancel_url", back.url.clone()),
+                ("success_url", back.to_owned()),
+                ("cancel_url", back.to_owned()),
                 ("expires_at", expires_at.to_string()),
             ],
         )
@@ -101,8 +94,8 @@ impl Call {
 
     /// Opens the portal, where a customer changes, pays and cancels what it has.
     #[must_use]
-    pub fn open_portal(customer: &CustomerId, back: &Return) -> Self {
-        let form = vec![("customer", customer.to_string()), ("return_url", back.url.clone())];
+    pub fn open_portal(customer: &CustomerId, back: &str) -> Self {
+        let form = vec![("customer", customer.to_string()), ("return_url", back.to_owned())];
         Self::post("/v1/billing_portal/sessions", form)
     }
 
@@ -125,14 +118,14 @@ impl Call {
 
     /// Opens the page at which the owner of an account tells Stripe what it wants to know.
     #[must_use]
-    pub fn open_onboarding(account: &AccountId, back: &Return) -> Self {
+    pub fn open_onboarding(account: &AccountId, back: &str) -> Self {
         Self::post(
             "/v1/account_links",
             vec![
                 ("account", account.to_string()),
                 ("type", "account_onboarding".to_owned()),
-                ("refresh_url", back.url.clone()),
-                ("return_url", back.url.clone()),
+                ("refresh_url", back.to_owned()),
+                ("return_url", back.to_owned()),
             ],
         )
     }

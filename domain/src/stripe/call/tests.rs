@@ -3,15 +3,13 @@ use super::*;
 
 const WALL: UnixMs = UnixMs::new(1_790_000_000_500);
 
-fn back() -> Return {
-    Return { url: "https://acme.example.com/billing/return".to_owned() }
-}
+const BACK: &str = "https://acme.example.com/billing/return";
 
 #[test]
 fn whose_the_tenant_is_stands_in_what_is_made_for_it() {
     let tenant = TenantId::new(WALL, [7; 10]);
     let (customer, price) = ("cus_1".parse().unwrap(), "price_1".parse().unwrap());
-    let page = Call::open_page(tenant, &customer, &price, &back(), WALL);
+    let page = Call::open_page(tenant, &customer, &price, BACK, WALL);
     for call in [&Call::make_customer(tenant), &Call::make_account(tenant), &page] {
         let named = call.form.iter().find(|(name, _)| name.ends_with(&format!("[{TENANT_METADATA}]")));
         assert_eq!(named.map(|(_, value)| value.clone()), Some(tenant.to_string()), "{call:?}");
