@@ -2,7 +2,7 @@
 
 mod callbacks;
 mod connecting;
-pub(crate) mod fake;
+mod fake;
 mod keys;
 mod refreshing;
 mod shopify;
@@ -37,13 +37,7 @@ impl Scene {
         names.addresses("ai.test", &["127.0.0.1"]);
         names.addresses("one.myshopify.test", &["127.0.0.1"]);
         let ca_file = authority.root_file(folder.path());
-        let options = fake
-            .configure(Options::new(engine))
-            .env("FREEHOLD_DOMAINS_RESOLVER", &names.address.to_string())
-            .env("FREEHOLD_OUTBOUND_PRIVATE_CIDRS", "127.0.0.1/32")
-            .env("FREEHOLD_OUTBOUND_PORTS", "1024-65535")
-            .env("FREEHOLD_OUTBOUND_CA_FILE", ca_file.to_str().unwrap())
-            .limits_off();
+        let options = fake.configure(Options::new(engine)).calls_loopback(names.address, &ca_file).limits_off();
         let server = Server::start(options).await;
         let acme = server.tenant("acme");
         let mut conn = Conn::to(&server, &acme).await;

@@ -1,5 +1,6 @@
 //! What every test stands on: a server process, a database for it, and clients.
 
+mod asked;
 mod client;
 mod database;
 mod effort;
@@ -16,6 +17,7 @@ use freehold_domain::rfc3339;
 use freehold_domain::time::UnixMs;
 use serde_json::Value;
 
+pub(crate) use asked::{Asked, pairs};
 pub(crate) use client::{Answer, Conn, Session};
 pub(crate) use database::Database;
 pub(crate) use effort::{Effort, STATEMENTS_LOGGED, headers_seen};

@@ -11,8 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use crate::integrations::fake::{Asked, pairs};
-use crate::support::Options;
+use crate::support::{Asked, Options, pairs};
 
 pub(super) const KEY: &str = "sk_test_cAnArY0stripe0key";
 /// What its answers tell that must never be stored.
@@ -249,8 +248,8 @@ impl Known {
                 (200, json!({ "id": format!("cus_{}", self.made), "email": format!("{CANARY}@example.com") }))
             }
             ("GET", ["checkout", "sessions"]) => {
-                assert_eq!(asked.parameter("status"), "open");
-                let customer = asked.parameter("customer");
+                assert_eq!(asked.parameter("status").unwrap_or_default(), "open");
+                let customer = asked.parameter("customer").unwrap_or_default();
                 let open =
                     self.pages.iter().filter(|(page, is_open)| *is_open && page["asked"]["customer"] == customer);
                 list(&open.map(|(page, _)| page).collect::<Vec<_>>(), false)
@@ -312,9 +311,9 @@ impl Known {
                 if self.account(&call.account).is_none() {
                     return refused(403, "invalid_request_error", Some("account_invalid"));
                 }
-                let after = asked.parameter("starting_after");
+                let after = asked.parameter("starting_after").unwrap_or_default();
                 let begin = self.payouts.iter().position(|payout| payout["id"] == after).map_or(0, |at| at + 1);
-                let limit: usize = asked.parameter("limit").parse().unwrap();
+                let limit: usize = asked.parameter("limit").unwrap_or_default().parse().unwrap();
                 let rest: Vec<_> = self.payouts[begin..].iter().collect();
                 list(&rest[..limit.min(rest.len())], rest.len() > limit)
             }

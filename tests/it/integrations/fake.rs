@@ -13,12 +13,12 @@ use base64::engine::general_purpose::STANDARD;
 use freehold_domain::rfc3339;
 use freehold_domain::time::UnixMs;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use self::shopify::Shops;
-use crate::support::{Authority, Folder, Options};
+use crate::support::{Asked, Authority, Folder, Options};
 
 pub(super) const SID: &str = "AC0123456789abcdef0123456789abcdef";
 pub(super) const TOKEN: &str = "deadbeefcafef00ddeadbeefcafef00d";
@@ -264,10 +264,11 @@ impl Fake {
 
 impl Known {
     fn authorize(&mut self, asked: &Asked) -> String {
-        let (state, back) = (asked.parameter("state"), asked.parameter("redirect_uri"));
-        assert_eq!(asked.parameter("response_type"), "code");
+        let (state, back) =
+            (asked.parameter("state").unwrap_or_default(), asked.parameter("redirect_uri").unwrap_or_default());
+        assert_eq!(asked.parameter("response_type").unwrap_or_default(), "code");
         let is_square = asked.path().starts_with("/sq");
-        assert_eq!(asked.parameter("client_id"), if is_square { "sq-id" } else { "qb-id" });
+        assert_eq!(asked.parameter("client_id").unwrap_or_default(), if is_square { "sq-id" } else { "qb-id" });
         if self.denies {
             return format!("{back}?error=access_denied&state={state}");
         }
@@ -341,67 +342,4 @@ fn wall() -> UnixMs {
 
 fn basic(user: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
-}
-
-/// A request.
-pub(crate) struct Asked {
-    head: String,
-    pub(crate) body: String,
-}
-
-impl Asked {
-    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Self> {
-        let mut head = vec![];
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.ok()?);
-        }
-        let mut asked = Self { head: String::from_utf8(head).unwrap(), body: String::new() };
-        let mut body = vec![0; asked.header("content-length").parse().unwrap_or(0)];
-        stream.read_exact(&mut body).await.ok()?;
-        asked.body = String::from_utf8(body).unwrap();
-        Some(asked)
-    }
-
-    pub(crate) fn method(&self) -> &str {
-        self.head.split(' ').next().unwrap()
-    }
-
-    pub(crate) fn target(&self) -> &str {
-        self.head.split(' ').nth(1).unwrap()
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        self.target().split('?').next().unwrap()
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).next().unwrap_or_default()
-    }
-
-    /// A parameter of the query, decoded.
-    pub(crate) fn parameter(&self, name: &str) -> String {
-        let query = self.target().split_once('?').map_or("", |(_, query)| query);
-        pairs(query)[name].as_str().unwrap_or_default().to_owned()
-    }
-
-    fn form(&self) -> Value {
-        assert_eq!(self.header("content-type"), "application/x-www-form-urlencoded");
-        pairs(&self.body)
-    }
-}
-
-pub(crate) fn pairs(text: &str) -> Value {
-    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (decoded(name), json!(decoded(value)))).collect::<serde_json::Map<_, _>>().into()
-}
-
-fn decoded(text: &str) -> String {
-    let mut pieces = text.split('%');
-    let mut bytes = pieces.next().unwrap().as_bytes().to_vec();
-    for piece in pieces {
-        bytes.push(u8::from_str_radix(&piece[..2], 16).unwrap());
-        bytes.extend(piece[2..].bytes());
-    }
-    String::from_utf8(bytes).unwrap()
 }

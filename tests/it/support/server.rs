@@ -77,6 +77,14 @@ impl Options {
         self
     }
 
+    /// Lets calls to what tenants name reach this machine: names are asked of `resolver`, and whoever one of `ca_file` certified is believed.
+    pub(crate) fn calls_loopback(self, resolver: SocketAddr, ca_file: &Path) -> Self {
+        self.env("FREEHOLD_DOMAINS_RESOLVER", &resolver.to_string())
+            .env("FREEHOLD_OUTBOUND_PRIVATE_CIDRS", "127.0.0.1/32")
+            .env("FREEHOLD_OUTBOUND_PORTS", "1024-65535")
+            .env("FREEHOLD_OUTBOUND_CA_FILE", ca_file.to_str().unwrap())
+    }
+
     /// Switches these tiers off; without names, every tier that exists today.
     pub(crate) fn limits_off(self) -> Self {
         let tiers = "ADDRESS LOGIN_ADDRESS LOGIN_ACCOUNT SIGNUP PASSWORD_RESET SECOND_FACTOR PUBLIC_FORM REFRESH API_MEMBER API_TENANT \

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::super::hex;
-use super::{Asked, CANARY, CLIENT_SECRET, Fake, Known, Mode, pairs, wall};
+use super::{CANARY, CLIENT_SECRET, Fake, Known, Mode, wall};
+use crate::support::{Asked, pairs};
 
 /// The domain of all shops, without its port.
 pub(crate) const DOMAIN: &str = "myshopify.test";

@@ -3,11 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A request.
-pub(super) struct Asked {
-    head: String,
-    form: String,
-}
+pub(super) use crate::support::Asked;
 
 /// What is done with it.
 pub(super) enum Told {
@@ -18,39 +14,6 @@ pub(super) enum Told {
     Closed,
 }
 
-impl Asked {
-    fn target(&self) -> &str {
-        self.head.split(' ').nth(1).unwrap()
-    }
-
-    pub(super) fn path(&self) -> &str {
-        self.target().split('?').next().unwrap()
-    }
-
-    /// A header's value, or nothing.
-    pub(super) fn header(&self, name: &str) -> &str {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value).next().unwrap_or_default()
-    }
-
-    /// A parameter of the query or the form, decoded.
-    pub(super) fn parameter(&self, name: &str) -> Option<String> {
-        let query = self.target().split_once('?').map_or("", |(_, query)| query);
-        let pairs = query.split('&').chain(self.form.split('&')).filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(known, _)| *known == name).map(|(_, value)| decoded(value)).next()
-    }
-}
-
-fn decoded(text: &str) -> String {
-    let mut pieces = text.split('%');
-    let mut bytes = pieces.next().unwrap().as_bytes().to_vec();
-    for piece in pieces {
-        bytes.push(u8::from_str_radix(&piece[..2], 16).unwrap());
-        bytes.extend(piece[2..].bytes());
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
 pub(super) async fn serve(listener: TcpListener, answer: impl FnMut(Asked) -> Told + Clone + Send + 'static) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(exchange(stream, answer.clone()));
@@ -59,14 +22,7 @@ pub(super) async fn serve(listener: TcpListener, answer: impl FnMut(Asked) -> To
 
 /// Takes one request; `None` when the other side is gone, which is its right.
 async fn exchange(mut stream: TcpStream, mut answer: impl FnMut(Asked) -> Told) -> Option<()> {
-    let mut head = vec![];
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.ok()?);
-    }
-    let mut asked = Asked { head: String::from_utf8(head).unwrap(), form: String::new() };
-    let mut form = vec![0; asked.header("content-length").parse().unwrap_or(0)];
-    stream.read_exact(&mut form).await.ok()?;
-    asked.form = String::from_utf8(form).unwrap();
+    let asked = Asked::read(&mut stream).await?;
     let text = match answer(asked) {
         Told::Answer(status, body) => {
             format!(
